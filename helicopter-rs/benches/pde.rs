@@ -1,0 +1,38 @@
+//! `cargo bench`: both equations on a 512 x 512 colour image, a quarter of it hidden in 16-pixel blocks.
+
+use std::hint::black_box;
+
+use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
+use helicopter_rs::host::{Host, NoHost};
+use helicopter_rs::{par, pde};
+use ndarray::{Array2, Array3};
+
+const SIDE: usize = 512;
+
+fn solve(criterion: &mut Criterion) {
+    let image = Array3::from_shape_fn((SIDE, SIDE, 3), |(y, x, c)| {
+        0.5 + 0.5 * ((y as f32 / 17.0).sin() * (x as f32 / 11.0 + c as f32).cos())
+    });
+    let hidden = |block: usize| (block as u32).wrapping_mul(0x9E37_79B9) >> 30 == 0;
+    let mask = Array2::from_shape_fn((SIDE, SIDE), |(y, x)| hidden(y / 16 * (SIDE / 16) + x / 16));
+    let host: &dyn Host = &NoHost;
+
+    let mut group = criterion.benchmark_group("pde");
+    group.sample_size(20);
+    for (name, kind) in [("harmonic", pde::Kind::Harmonic), ("biharmonic", pde::Kind::Biharmonic)] {
+        for threads in [1, par::num_threads(None).expect("a sound environment")] {
+            group.bench_function(format!("{name}/{threads}"), |bencher| {
+                let call = |mut image: Array3<f32>| {
+                    let solve = || pde::solve(image.view_mut(), mask.view(), kind, &host);
+                    par::install(Some(threads), solve).expect("threads").expect("a solution");
+                    black_box(image)
+                };
+                bencher.iter_batched(|| image.clone(), call, BatchSize::LargeInput);
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(benches, solve);
+criterion_main!(benches);

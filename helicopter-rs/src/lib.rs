@@ -1,0 +1,21 @@
+//! The Rust accelerator of Helicopter: the same results as its Python backend, sooner.
+//!
+//! The map of the crate, from the ground up:
+//!
+//! * [`error`]: one enum that speaks: operation, argument, expected, got;
+//! * [`par`]: the one door to rayon: thread pools that belong to one process and survive a fork;
+//! * [`host`]: what the core may ask of its caller: stop? how far? what does your kernel predict?
+//! * [`pde`]: harmonic and biharmonic reconstruction, solved exactly;
+//! * [`python`]: the only folder that knows Python (feature `python`): module, crossing, conversion.
+//!
+//! Everything outside [`python`] is plain Rust on array views and returns [`error::Result`].
+
+pub mod error;
+pub mod host;
+pub mod par;
+pub mod pde;
+#[cfg(feature = "python")]
+pub mod python;
+
+/// The version of this crate, which is the version of the Python package that it belongs to.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

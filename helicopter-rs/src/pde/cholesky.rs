@@ -1,0 +1,446 @@
+//! Multifrontal Cholesky factorisation (Duff & Reid 1983) of the fronts of `ordering`, and its solves.
+
+use super::kernels::{backward, eliminate, forward, reduce, Isa, Shape, PANEL};
+use super::ordering::{Graph, Node, Placed, Spot};
+use super::stencil::{Kind, Operator};
+use super::{Control, PdeError};
+
+const NOWHERE: u32 = u32::MAX;
+/// Multiplications between two looks at the cancel flag: some ten milliseconds.
+const POLL_WORK: f64 = 1e8;
+
+/// The factors of a graph's fronts, and scratch memory worth keeping between calls.
+pub(super) struct Factors {
+    isa: Isa,
+    store: Vec<f64>,
+    /// Schur complements not yet used up by all their users.
+    schur: Vec<Vec<f64>>,
+    spare: Vec<Vec<f64>>,
+    row_of: Vec<u32>,
+    embedding: Embedding,
+    vector: Vec<f64>,
+}
+
+impl Factors {
+    pub fn new() -> Self {
+        Factors {
+            isa: Isa::detect(),
+            store: Vec::new(),
+            schur: Vec::new(),
+            spare: Vec::new(),
+            row_of: Vec::new(),
+            embedding: Embedding::default(),
+            vector: Vec::new(),
+        }
+    }
+
+    /// Doubles held, used or not.
+    pub fn capacity(&self) -> usize {
+        self.store.capacity() + self.spare.iter().map(Vec::capacity).sum::<usize>()
+    }
+
+    /// Factorises every front of the graph.
+    pub fn factorise(
+        &mut self,
+        graph: &Graph,
+        kind: Kind,
+        control: &dyn Control,
+    ) -> Result<(), PdeError> {
+        self.store.clear();
+        self.store.resize(graph.cost.factor_len, 0.0);
+        self.schur.clear();
+        self.schur.resize_with(graph.nodes.len(), Vec::new);
+        let mut users_left: Vec<u32> = graph.nodes.iter().map(|node| node.users).collect();
+        let mut work = 0.0;
+        for (number, node) in graph.nodes.iter().enumerate() {
+            work += node.shape.work();
+            if work > POLL_WORK {
+                work = 0.0;
+                if control.cancelled() {
+                    return Err(PdeError::Cancelled);
+                }
+            }
+            let mut schur = self.spare.pop().unwrap_or_default();
+            schur.clear();
+            schur.resize(node.shape.schur_len(), 0.0);
+            let mut factor = std::mem::take(&mut self.store);
+            let front = &mut factor[node.factor_from..node.factor_from + node.shape.factor_len()];
+            self.assemble(graph, node, kind, front, &mut schur);
+            for placed in &graph.children[node.children_from..node.children_from + node.children] {
+                let left = &mut users_left[placed.node as usize];
+                *left -= 1;
+                if *left == 0 {
+                    self.spare.push(std::mem::take(&mut self.schur[placed.node as usize]));
+                }
+            }
+            let done = self.eliminate_front(node, front, &mut schur, control);
+            self.store = factor;
+            if !done? {
+                return Err(PdeError::NotPositiveDefinite);
+            }
+            if node.users > 0 {
+                self.schur[number] = schur;
+            } else {
+                self.spare.push(schur);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sums up the matrix entries of the pivots and the Schur complements of the children.
+    fn assemble(
+        &mut self,
+        graph: &Graph,
+        node: &Node,
+        kind: Kind,
+        front: &mut [f64],
+        schur: &mut [f64],
+    ) {
+        let shape = node.shape;
+        let spots = &graph.spots[node.spots_from..node.spots_from + shape.pivots + node.boundary];
+        let (pivots, boundary) = spots.split_at(shape.pivots);
+        let index = |spot: Spot| usize::from(spot.dy) * node.width + usize::from(spot.dx);
+        if self.row_of.len() < node.width * node.height {
+            self.row_of.resize(node.width * node.height, NOWHERE);
+        }
+        for (row, &spot) in pivots.iter().enumerate() {
+            self.row_of[index(spot)] = row as u32;
+        }
+        for (row, &spot) in boundary.iter().enumerate() {
+            self.row_of[index(spot)] = (shape.boundary_row() + row) as u32;
+        }
+        let stride = shape.factor_stride();
+        let operator = local_operator(node, kind);
+        for (column, &spot) in pivots.iter().enumerate() {
+            // Window coordinates are image coordinates of an image that is cut to the window (see below).
+            let (y, x) = operator.place(spot);
+            front[column / PANEL * stride + PANEL * column + column % PANEL] =
+                operator.operator.diagonal(y, x);
+            let inner = operator.operator.is_inner(y, x);
+            for &step in kind.steps() {
+                let at = index(spot) as isize
+                    + step.dy as isize * node.width as isize
+                    + step.dx as isize;
+                let row = self.row_of[at as usize];
+                if row != NOWHERE && row as usize > column {
+                    let row = row as usize;
+                    let weight =
+                        if inner { step.weight } else { operator.operator.weight(y, x, step) };
+                    front[row / PANEL * stride + PANEL * column + row % PANEL] = weight;
+                }
+            }
+        }
+        for column in shape.pivots..shape.boundary_row() {
+            front[column / PANEL * stride + PANEL * column + column % PANEL] = 1.0;
+        }
+        for placed in &graph.children[node.children_from..node.children_from + node.children] {
+            let child = &graph.nodes[placed.node as usize];
+            let spots = &graph.spots[child.spots_from + child.shape.pivots..][..child.boundary];
+            let corner = placed.dy as usize * node.width + placed.dx as usize;
+            let embedding = &mut self.embedding;
+            embedding.rows.clear();
+            let row_of = &self.row_of;
+            let front_rows = || {
+                spots
+                    .iter()
+                    .enumerate()
+                    .map(|(number, &spot)| (number as u32, row_of[corner + index(spot)]))
+            };
+            embedding.rows.extend(front_rows().filter(|&(_, row)| (row as usize) < shape.pivots));
+            embedding.pivots = embedding.rows.len();
+            embedding.rows.extend(front_rows().filter(|&(_, row)| (row as usize) >= shape.pivots));
+            embedding.extend_add(
+                &self.schur[placed.node as usize],
+                child.shape.schur_stride(),
+                shape,
+                front,
+                schur,
+            );
+        }
+        for &spot in spots {
+            self.row_of[index(spot)] = NOWHERE;
+        }
+    }
+
+    fn eliminate_front(
+        &mut self,
+        node: &Node,
+        front: &mut [f64],
+        schur: &mut [f64],
+        control: &dyn Control,
+    ) -> Result<bool, PdeError> {
+        let shape = node.shape;
+        let per_column = shape.work() / (shape.pivot_panels + shape.boundary_panels).max(1) as f64;
+        let mut work = 0.0;
+        let mut poll = || {
+            work += per_column;
+            if work > POLL_WORK {
+                work = 0.0;
+                if control.cancelled() {
+                    return Err(PdeError::Cancelled);
+                }
+            }
+            Ok(())
+        };
+        for column in 0..shape.pivot_panels {
+            poll()?;
+            if !eliminate(self.isa, shape, front, column) {
+                return Ok(false);
+            }
+        }
+        for column in 0..shape.boundary_panels {
+            poll()?;
+            reduce(self.isa, shape, front, schur, column);
+        }
+        Ok(true)
+    }
+
+    /// Solves for the components with the given topmost nodes. `x` holds the right-hand sides, `C` doubles
+    /// per pixel of a rectangle `width` pixels wide, and receives the solution.
+    pub fn solve<const C: usize>(
+        &mut self,
+        graph: &Graph,
+        roots: &[Placed],
+        width: usize,
+        x: &mut [f64],
+    ) {
+        for &root in roots {
+            self.forward_from::<C>(graph, root, width, x);
+        }
+        for &root in roots {
+            self.backward_from::<C>(graph, root, width, x);
+        }
+    }
+
+    fn forward_from<const C: usize>(
+        &mut self,
+        graph: &Graph,
+        placed: Placed,
+        width: usize,
+        x: &mut [f64],
+    ) {
+        let node = &graph.nodes[placed.node as usize];
+        for child in &graph.children[node.children_from..node.children_from + node.children] {
+            let child =
+                Placed { node: child.node, dy: child.dy + placed.dy, dx: child.dx + placed.dx };
+            self.forward_from::<C>(graph, child, width, x);
+        }
+        let rows = node.shape.rows();
+        self.gather::<C>(graph, node, placed, width, x, false);
+        forward::<C>(
+            self.isa,
+            node.shape,
+            &self.store[node.factor_from..][..node.shape.factor_len()],
+            &mut self.vector[..C * rows],
+        );
+        let spots =
+            &graph.spots[node.spots_from..node.spots_from + node.shape.pivots + node.boundary];
+        let (pivots, boundary) = spots.split_at(node.shape.pivots);
+        scatter::<C>(
+            pivots,
+            placed,
+            width,
+            x,
+            |row, c| self.vector[c * rows + row],
+            |old, new| *old = new,
+        );
+        let from = node.shape.boundary_row();
+        scatter::<C>(
+            boundary,
+            placed,
+            width,
+            x,
+            |row, c| self.vector[c * rows + from + row],
+            |old, new| *old += new,
+        );
+    }
+
+    fn backward_from<const C: usize>(
+        &mut self,
+        graph: &Graph,
+        placed: Placed,
+        width: usize,
+        x: &mut [f64],
+    ) {
+        let node = &graph.nodes[placed.node as usize];
+        let rows = node.shape.rows();
+        self.gather::<C>(graph, node, placed, width, x, true);
+        backward::<C>(
+            self.isa,
+            node.shape,
+            &self.store[node.factor_from..][..node.shape.factor_len()],
+            &mut self.vector[..C * rows],
+        );
+        let pivots = &graph.spots[node.spots_from..node.spots_from + node.shape.pivots];
+        scatter::<C>(
+            pivots,
+            placed,
+            width,
+            x,
+            |row, c| self.vector[c * rows + row],
+            |old, new| *old = new,
+        );
+        for child in &graph.children[node.children_from..node.children_from + node.children] {
+            let child =
+                Placed { node: child.node, dy: child.dy + placed.dy, dx: child.dx + placed.dx };
+            self.backward_from::<C>(graph, child, width, x);
+        }
+    }
+
+    /// Copies the front's part of `x` to the dense vector; without the boundary there are zeros instead.
+    fn gather<const C: usize>(
+        &mut self,
+        graph: &Graph,
+        node: &Node,
+        placed: Placed,
+        width: usize,
+        x: &[f64],
+        with_boundary: bool,
+    ) {
+        let rows = node.shape.rows();
+        if self.vector.len() < C * rows {
+            self.vector.resize(C * rows, 0.0);
+        }
+        let vector = &mut self.vector[..C * rows];
+        let spots =
+            &graph.spots[node.spots_from..node.spots_from + node.shape.pivots + node.boundary];
+        let (pivots, boundary) = spots.split_at(node.shape.pivots);
+        let mut copy = |spots: &[Spot], from: usize| {
+            for (row, &spot) in spots.iter().enumerate() {
+                let at = C * pixel_at(placed, spot, width);
+                let pixel = &x[at..at + C];
+                for c in 0..C {
+                    vector[c * rows + from + row] = pixel[c];
+                }
+            }
+        };
+        copy(pivots, 0);
+        let from = node.shape.boundary_row();
+        if with_boundary {
+            copy(boundary, from);
+        }
+        for c in 0..C {
+            vector[c * rows + node.shape.pivots..c * rows + from].fill(0.0);
+            let filled = if with_boundary { node.boundary } else { 0 };
+            vector[c * rows + from + filled..(c + 1) * rows].fill(0.0);
+        }
+    }
+}
+
+fn pixel_at(placed: Placed, spot: Spot, width: usize) -> usize {
+    (placed.dy + i32::from(spot.dy)) as usize * width + (placed.dx + i32::from(spot.dx)) as usize
+}
+
+fn scatter<const C: usize>(
+    spots: &[Spot],
+    placed: Placed,
+    width: usize,
+    x: &mut [f64],
+    value: impl Fn(usize, usize) -> f64,
+    write: impl Fn(&mut f64, f64),
+) {
+    for (row, &spot) in spots.iter().enumerate() {
+        let at = C * pixel_at(placed, spot, width);
+        let pixel = &mut x[at..at + C];
+        for c in 0..C {
+            write(&mut pixel[c], value(row, c));
+        }
+    }
+}
+
+/// An operator whose image just contains the window, with its borders where the node has them.
+struct LocalOperator {
+    operator: Operator,
+    shift_y: i32,
+    shift_x: i32,
+}
+
+impl LocalOperator {
+    fn place(&self, spot: Spot) -> (i32, i32) {
+        (i32::from(spot.dy) + self.shift_y, i32::from(spot.dx) + self.shift_x)
+    }
+}
+
+fn local_operator(node: &Node, kind: Kind) -> LocalOperator {
+    use super::ordering::MARGIN;
+    // The set's rectangle begins at window row MARGIN, and lies border[0] rows from the top of the image.
+    let [top, left, bottom, right] = node.border.map(i32::from);
+    let margin = MARGIN as i32;
+    LocalOperator {
+        operator: Operator {
+            kind,
+            height: node.height as i32 - 2 * margin + top + bottom,
+            width: node.width as i32 - 2 * margin + left + right,
+        },
+        shift_y: top - margin,
+        shift_x: left - margin,
+    }
+}
+
+/// How the rows of a child's Schur complement lie in its user's front: first those that are pivots there,
+/// then the others, both in the child's order.
+#[derive(Default)]
+struct Embedding {
+    /// Row in the child, row in the front.
+    rows: Vec<(u32, u32)>,
+    /// Rows that are pivots of the front.
+    pivots: usize,
+    /// Where a row begins in the child's, the factor's and the Schur complement's panels.
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    child: usize,
+    target: usize,
+}
+
+impl Embedding {
+    /// Adds the child's Schur complement to the front.
+    fn extend_add(
+        &mut self,
+        child: &[f64],
+        child_stride: usize,
+        shape: Shape,
+        front: &mut [f64],
+        schur: &mut [f64],
+    ) {
+        let place = |row: u32, stride: usize| row as usize / PANEL * stride + row as usize % PANEL;
+        let boundary_row = shape.boundary_row() as u32;
+        let (pivots, others) = self.rows.split_at(self.pivots);
+        // Columns that are pivots: rows below in the same list, and all the other rows. The child keeps its
+        // lower triangle only, so whichever index is larger there is the row.
+        self.entries.clear();
+        self.entries.extend(self.rows.iter().map(|&(i, row)| Entry {
+            child: place(i, child_stride),
+            target: place(row, shape.factor_stride()),
+        }));
+        let mut above = 0;
+        for (number, &(j, column)) in pivots.iter().enumerate() {
+            while above < others.len() && others[above].0 < j {
+                above += 1;
+            }
+            let (child_column, column) = (PANEL * j as usize, PANEL * column as usize);
+            for entry in &self.entries[number..self.pivots] {
+                front[entry.target + column] += child[entry.child + child_column];
+            }
+            let child_row = self.entries[number].child;
+            for (entry, &(i, _)) in self.entries[self.pivots..].iter().zip(&others[..above]) {
+                front[entry.target + column] += child[child_row + PANEL * i as usize];
+            }
+            for entry in &self.entries[self.pivots + above..] {
+                front[entry.target + column] += child[entry.child + child_column];
+            }
+        }
+        for (entry, &(_, row)) in self.entries[self.pivots..].iter_mut().zip(others) {
+            entry.target = place(row - boundary_row, shape.schur_stride());
+        }
+        for (number, &(j, column)) in others.iter().enumerate() {
+            let (child_column, column) =
+                (PANEL * j as usize, PANEL * (column - boundary_row) as usize);
+            for entry in &self.entries[self.pivots + number..] {
+                schur[entry.target + column] += child[entry.child + child_column];
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The only folder that knows Python. What it offers is declared in `helicopter_rs.pyi`.
+//!
+//! To offer one more function, write it in [`functions`] in the manner of the ones that are there
+//! (borrow the arguments with [`convert`], then one [`crossing::Crossing`]), name it in the module
+//! below, and add it to the stub. A class does the same in each of its methods.
+
+// Here every function can raise, and all of them raise the same: see `errors`.
+#![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
+pub mod convert;
+pub mod crossing;
+pub mod errors;
+pub mod functions;
+pub mod testing;
+
+/// The module, as Python imports it.
+#[pyo3::pymodule]
+pub mod helicopter_rs {
+    #[pymodule_export]
+    use super::functions::{build_info, num_threads, solve_pde};
+    #[pymodule_export]
+    use super::testing::{_call_kernel, _panic, _spin};
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = crate::VERSION;
+}

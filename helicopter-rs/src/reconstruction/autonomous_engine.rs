@@ -1,0 +1,574 @@
+//! The autonomous loop: hide most of the patches, predict them batch by batch, learn, stop.
+//!
+//! Nothing that is stored up to and including the step that predicts a patch depends on the patch's
+//! own truth. The twin in `helicopter/backends/reference/` is the law and says why each step is so.
+
+use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
+use rayon::prelude::*;
+
+use super::online_scale::{OnlineScale, UncertaintyModel};
+use super::patches::{PatchGrid, Rectangle};
+use super::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
+use super::scores::{score, Scores};
+use super::strategies::{priorities, Strategy};
+use super::uncertainty::{hidden_variance, local_variogram};
+use crate::error::Result;
+use crate::host::Host;
+use crate::pde;
+
+/// The hidden patches are predicted in about this many batches.
+const BATCHES: usize = 24;
+/// The target counts as reached when it lies below this one-sided 95 % bound of the quality ...
+const BOUND: f64 = 1.644_853_626_951_472_6;
+/// ... of at least this many patches.
+const LEAST_EVIDENCE: usize = 10;
+/// With the book open only the last batches tell how well the rest would be predicted.
+const RECENT_BATCHES: usize = 3;
+/// No improvement: the quality so far stays within `PLATEAU` over `PATIENCE` iterations.
+const PATIENCE: usize = 8;
+const PLATEAU: f64 = 1e-3;
+/// Where nothing at all is visible, grey is predicted, with the variance of a uniform law.
+const BLANK: f32 = 0.5;
+const BLANK_VARIANCE: f32 = 1.0 / 12.0;
+/// A certain prediction would have no logarithm.
+const LEAST_VARIANCE: f32 = 1e-12;
+
+/// What predicts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// A differential equation.
+    Pde(pde::Kind),
+    /// The kernel that the host holds.
+    Kernel,
+}
+
+/// Options of one run, checked and complete.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What predicts.
+    pub algorithm: Algorithm,
+    /// Side of the patches.
+    pub patch_size: usize,
+    /// Side of the window that a prediction may draw from; all that is visible if none.
+    pub context_size: Option<usize>,
+    /// What chooses the next patches.
+    pub strategy: Strategy,
+    /// Of the first patches, and between equally good ones.
+    pub seed: u64,
+    /// Stop after so many.
+    pub max_iterations: Option<usize>,
+    /// Stop at this quality.
+    pub target_quality: f64,
+    /// Share of the patches shown at the start.
+    pub initial_known: f64,
+    /// Reveal the truth of what has been scored.
+    pub open_book: bool,
+}
+
+/// Why a run ended, by the names that users know.
+pub type StopReason = &'static str;
+
+/// One step of the loop.
+#[derive(Clone, Debug)]
+pub struct Iteration {
+    /// In the order in which they were chosen.
+    pub patches: Vec<usize>,
+    /// What chose them.
+    pub strategy: &'static str,
+    /// Of this step's predictions.
+    pub quality: f64,
+    /// Of all predictions so far.
+    pub cumulative_quality: f64,
+    /// Mean over this step's patches, stated before they were scored.
+    pub confidence: f64,
+}
+
+/// What a run found, on the [0, 1] scale.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The image redrawn.
+    pub reconstruction: Array3<f32>,
+    /// What was predicted for every hidden pixel before its truth was known.
+    pub prediction: Array3<f32>,
+    /// Predicted variance of the error.
+    pub variance: Array2<f32>,
+    /// Of the pixel's patch; 1 where shown.
+    pub confidence: Array2<f32>,
+    /// What was hidden at the start.
+    pub hidden: Array2<bool>,
+    /// Hidden pixels whose truth is known.
+    pub scored: Array2<bool>,
+    /// Step by step.
+    pub history: Vec<Iteration>,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Share of the hidden patches that the loop did.
+    pub completion: f64,
+    /// Mean over the hidden patches.
+    pub average_confidence: f64,
+    /// Measures over what was hidden.
+    pub scores: Scores,
+}
+
+/// Quality of a mean squared error on the [0, 1] scale.
+fn quality_of(mse: f64) -> f64 {
+    1.0 / (1.0 + 10.0 * mse)
+}
+
+/// Sum of squared errors and number of values of one scored patch.
+type PatchError = (f64, usize);
+
+fn pooled_quality(errors: &[PatchError]) -> f64 {
+    let size: usize = errors.iter().map(|(_, size)| size).sum();
+    if size == 0 {
+        return f64::NAN;
+    }
+    quality_of(errors.iter().map(|(squared, _)| squared).sum::<f64>() / size as f64)
+}
+
+/// A predicted image and the variance of its errors.
+type Predicted = (Array3<f32>, Array2<f32>);
+
+/// State of one run. `context` and `hidden` are what predictions may be made from.
+struct Loop<'a> {
+    image: ArrayView3<'a, f32>,
+    missing: ArrayView2<'a, bool>,
+    options: &'a Options,
+    model: &'a UncertaintyModel,
+    host: &'a dyn Host,
+    grid: PatchGrid,
+    scale: OnlineScale,
+    tie_break: Vec<u64>,
+    waiting: Vec<bool>,
+    initially_hidden: Array2<bool>,
+    hidden: Array2<bool>,
+    /// What has never truly been seen; differs from `hidden` when the book is closed.
+    unseen: Array2<bool>,
+    context: Array3<f32>,
+    prediction: Array3<f32>,
+    variance: Array2<f32>,
+    confidence: Vec<f64>,
+    /// Mean predicted variance of each patch, once it is stated.
+    mean_variance: Vec<Option<f64>>,
+    standing: Option<Predicted>,
+    base_variance: Option<Array2<f32>>,
+    errors: Vec<PatchError>,
+}
+
+impl<'a> Loop<'a> {
+    fn new(
+        image: ArrayView3<'a, f32>,
+        missing: ArrayView2<'a, bool>,
+        options: &'a Options,
+        model: &'a UncertaintyModel,
+        host: &'a dyn Host,
+    ) -> Self {
+        let (height, width, _) = image.dim();
+        let grid = PatchGrid { height, width, size: options.patch_size };
+        let waiting = hide(&grid, missing, options);
+        let mut hidden = grid.pixels(&waiting);
+        Zip::from(&mut hidden).and(missing).for_each(|hidden, &missing| *hidden |= missing);
+        let mut context = image.to_owned();
+        for (mut pixel, &hidden) in context.lanes_mut(Axis(2)).into_iter().zip(&hidden) {
+            if hidden {
+                pixel.fill(0.0);
+            }
+        }
+        Self {
+            image,
+            missing,
+            options,
+            model,
+            host,
+            grid,
+            scale: OnlineScale::new(model),
+            tie_break: random_ranks(options.seed, STREAM_TIES, grid.count()),
+            confidence: waiting.iter().map(|&hidden| f64::from(u8::from(!hidden))).collect(),
+            waiting,
+            initially_hidden: hidden.clone(),
+            unseen: hidden.clone(),
+            hidden,
+            prediction: context.clone(),
+            context,
+            variance: Array2::zeros((height, width)),
+            mean_variance: vec![None; grid.count()],
+            standing: None,
+            base_variance: None,
+            errors: Vec::new(),
+        }
+    }
+
+    fn closed_pde(&self) -> bool {
+        !self.options.open_book && self.options.algorithm != Algorithm::Kernel
+    }
+
+    fn choose(&mut self, strategy: Strategy, batch: usize) -> Result<Vec<usize>> {
+        let mut variogram = None;
+        if strategy == Strategy::ContentAware {
+            variogram =
+                Some(local_variogram(self.context.view(), self.unseen.view(), self.host)?);
+        }
+        if strategy == Strategy::UncertaintyGuided {
+            if self.options.algorithm == Algorithm::Kernel {
+                self.predict_everything()?;
+            } else {
+                self.base_variance()?;
+            }
+        }
+        let of_kernel = self.options.algorithm == Algorithm::Kernel;
+        let variance = match (&self.standing, &self.base_variance) {
+            (Some((_, variance)), _) if of_kernel => variance,
+            (_, Some(variance)) => variance,
+            _ => &self.variance, // not looked at by the other strategies
+        };
+        let priority = priorities(strategy, &self.grid, &self.waiting, variance.view(), || {
+            variogram.unwrap_or_default()
+        });
+        let mut patches: Vec<usize> =
+            (0..self.grid.count()).filter(|&patch| self.waiting[patch]).collect();
+        patches.sort_unstable_by_key(|&patch| (-priority[patch], self.tie_break[patch], patch));
+        patches.truncate(batch);
+        Ok(patches)
+    }
+
+    /// Variance of everything that has not truly been seen, once per state of what has.
+    fn base_variance(&mut self) -> Result<&Array2<f32>> {
+        if self.base_variance.is_none() {
+            let variance =
+                hidden_variance(self.context.view(), self.unseen.view(), self.model, self.host)?;
+            self.base_variance = Some(variance);
+        }
+        Ok(self.base_variance.get_or_insert_with(Array2::default))
+    }
+
+    /// Predicts all that is hidden from all that is visible, once per state of the context.
+    fn predict_everything(&mut self) -> Result<()> {
+        if self.standing.is_some() {
+            return Ok(());
+        }
+        let (mean, sigma) = self.mean_of(self.context.view(), self.hidden.view())?;
+        let variance = match sigma {
+            Some(variance) => variance,
+            None => self.base_variance()?.clone(),
+        };
+        self.standing = Some((mean, variance));
+        Ok(())
+    }
+
+    /// Predicts what is hidden in a part of the image from the visible rest of that part.
+    fn predict_window(&self, (rows, cols): Rectangle) -> Result<Predicted> {
+        let part = s![rows.clone(), cols.clone(), ..];
+        let plane = s![rows, cols];
+        let (context, hidden) = (self.context.slice(part), self.hidden.slice(plane));
+        if hidden.iter().all(|&hidden| hidden) {
+            let variance = Array2::from_elem(hidden.dim(), BLANK_VARIANCE);
+            return Ok((Array3::from_elem(context.dim(), BLANK), variance));
+        }
+        let (mean, sigma) = self.mean_of(context, hidden)?;
+        let variance = match sigma {
+            Some(variance) => variance,
+            None => hidden_variance(context, self.unseen.slice(plane), self.model, self.host)?,
+        };
+        Ok((mean, variance))
+    }
+
+    /// The prediction, and its variance where the algorithm states one itself.
+    fn mean_of(
+        &self,
+        context: ArrayView3<f32>,
+        hidden: ArrayView2<bool>,
+    ) -> Result<(Array3<f32>, Option<Array2<f32>>)> {
+        let mut mean = context.as_standard_layout().into_owned();
+        match self.options.algorithm {
+            Algorithm::Pde(kind) => {
+                pde::solve(mean.view_mut(), hidden, kind, &self.host)?;
+                Ok((mean, None))
+            }
+            Algorithm::Kernel => {
+                let answer = self.host.kernel(mean, hidden.as_standard_layout().into_owned())?;
+                let square = |sigma: Array3<f32>| {
+                    sigma.index_axis(Axis(2), 0).mapv(|sigma| sigma * sigma)
+                };
+                Ok((answer.mean, answer.sigma.map(square)))
+            }
+        }
+    }
+
+    /// Stores the predictions of the still hidden pixels of `patches`, with their uncertainty.
+    fn predict(&mut self, patches: &[usize]) -> Result<()> {
+        if patches.is_empty() {
+            return Ok(());
+        }
+        let Some(side) = self.options.context_size else {
+            self.predict_everything()?;
+            if let Some(standing) = self.standing.take() {
+                for &patch in patches {
+                    let (rows, cols) = self.grid.rectangle(patch);
+                    self.store(patch, &standing, (rows.start, cols.start));
+                }
+                self.standing = Some(standing);
+            }
+            return Ok(());
+        };
+        // windows of one batch look at the same context, so they may be worked on side by side
+        let windows = patches.par_iter().map(|&patch| {
+            self.host.check()?;
+            let window = self.grid.window(patch, side);
+            let (rows, cols) = self.grid.rectangle(patch);
+            let inside = (rows.start - window.0.start, cols.start - window.1.start);
+            Ok((self.predict_window(window)?, inside))
+        });
+        let windows = if self.options.algorithm == Algorithm::Kernel {
+            // the user's code runs in one thread, patch after patch, as in the reference
+            patches
+                .iter()
+                .map(|&patch| {
+                    let window = self.grid.window(patch, side);
+                    let (rows, cols) = self.grid.rectangle(patch);
+                    let inside = (rows.start - window.0.start, cols.start - window.1.start);
+                    Ok((self.predict_window(window)?, inside))
+                })
+                .collect::<Result<Vec<_>>>()?
+        } else {
+            windows.collect::<Result<Vec<_>>>()?
+        };
+        for (&patch, (predicted, inside)) in patches.iter().zip(&windows) {
+            self.store(patch, predicted, *inside);
+        }
+        Ok(())
+    }
+
+    /// Takes the pixels of `patch` over from a prediction whose part of it begins at `inside`.
+    fn store(&mut self, patch: usize, (mean, variance): &Predicted, inside: (usize, usize)) {
+        let (rows, cols) = self.grid.rectangle(patch);
+        let factor = self.scale.variance_factor() as f32;
+        let (mut sum, mut count) = (0.0, 0.0_f64);
+        for (dy, y) in rows.enumerate() {
+            for (dx, x) in cols.clone().enumerate() {
+                if !self.hidden[[y, x]] {
+                    continue;
+                }
+                let at = [inside.0 + dy, inside.1 + dx];
+                let base = variance[at].max(LEAST_VARIANCE);
+                sum += f64::from(base);
+                count += 1.0;
+                self.variance[[y, x]] = base * factor;
+                self.prediction
+                    .slice_mut(s![y, x, ..])
+                    .assign(&mean.slice(s![at[0], at[1], ..]));
+            }
+        }
+        if self.mean_variance[patch].is_none() {
+            // a confidence is stated once, before the score
+            self.confidence[patch] = self.scale.confidence(sum / count);
+            self.mean_variance[patch] = Some(sum / count);
+        }
+    }
+
+    /// Compares a stored prediction with the truth.
+    fn score_patch(&mut self, patch: usize) {
+        let (rows, cols) = self.grid.rectangle(patch);
+        let (mut squared, mut absolute, mut size) = (0.0, 0.0, 0_usize);
+        for y in rows {
+            for x in cols.clone() {
+                if self.missing[[y, x]] {
+                    continue;
+                }
+                let truth = self.image.slice(s![y, x, ..]);
+                for (&p, &t) in self.prediction.slice(s![y, x, ..]).iter().zip(truth) {
+                    let error = f64::from(p) - f64::from(t);
+                    squared += error * error;
+                    absolute += error.abs();
+                    size += 1;
+                }
+            }
+        }
+        if size > 0 {
+            self.errors.push((squared, size));
+            if let Some(variance) = self.mean_variance[patch] {
+                self.scale.add(variance, absolute / size as f64);
+            }
+        }
+    }
+
+    /// Adds predicted patches to the context: the truth if the book is open.
+    fn accept(&mut self, patches: &[usize]) {
+        for &patch in patches {
+            let (rows, cols) = self.grid.rectangle(patch);
+            for y in rows {
+                for x in cols.clone() {
+                    let source = if self.options.open_book {
+                        if self.missing[[y, x]] {
+                            continue;
+                        }
+                        self.unseen[[y, x]] = false;
+                        self.image.slice(s![y, x, ..])
+                    } else {
+                        if !self.hidden[[y, x]] {
+                            continue;
+                        }
+                        self.prediction.slice(s![y, x, ..])
+                    };
+                    self.context.slice_mut(s![y, x, ..]).assign(&source);
+                    self.hidden[[y, x]] = false;
+                }
+            }
+            self.waiting[patch] = false;
+        }
+        if self.options.open_book {
+            self.base_variance = None;
+        }
+        // what a differential equation says of the rest stays true once its own words are taken
+        // for granted, so a closed book is predicted once
+        if !self.closed_pde() {
+            self.standing = None;
+        }
+    }
+
+    fn stop_reason(&self, history: &[Iteration], batch: usize) -> Option<StopReason> {
+        if !self.waiting.contains(&true) {
+            return Some("all_patches_done");
+        }
+        let mut errors = self.errors.as_slice();
+        if self.options.open_book {
+            let recent = (RECENT_BATCHES * batch).max(LEAST_EVIDENCE);
+            errors = &errors[errors.len().saturating_sub(recent)..];
+        }
+        if errors.len() >= LEAST_EVIDENCE {
+            let count = errors.len() as f64;
+            let mse = || errors.iter().map(|(squared, size)| squared / *size as f64);
+            let mean = mse().sum::<f64>() / count;
+            let deviations = mse().map(|one| (one - mean) * (one - mean)).sum::<f64>();
+            let bound = mean + BOUND * (deviations / (count - 1.0)).sqrt() / count.sqrt();
+            if quality_of(bound) >= self.options.target_quality {
+                return Some("target_quality");
+            }
+        }
+        if history.len() >= PATIENCE {
+            let recent = history[history.len() - PATIENCE..].iter().map(|i| i.cumulative_quality);
+            let (least, most) = recent
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
+            if most - least < PLATEAU {
+                return Some("no_improvement");
+            }
+        }
+        (Some(history.len()) == self.options.max_iterations).then_some("max_iterations")
+    }
+
+    fn iterate(&mut self, strategy: Strategy, batch: usize) -> Result<Iteration> {
+        let patches = self.choose(strategy, batch)?;
+        self.predict(&patches)?;
+        let confidence = patches.iter().map(|&patch| self.confidence[patch]).sum::<f64>();
+        let before = self.errors.len();
+        for &patch in &patches {
+            self.score_patch(patch);
+        }
+        self.accept(&patches);
+        Ok(Iteration {
+            strategy: strategy.name(),
+            quality: pooled_quality(&self.errors[before..]),
+            cumulative_quality: pooled_quality(&self.errors),
+            confidence: confidence / patches.len() as f64,
+            patches,
+        })
+    }
+
+    fn still_waiting(&self) -> usize {
+        self.waiting.iter().filter(|&&waiting| waiting).count()
+    }
+}
+
+/// Chooses the patches that are shown; returns those that wait to be predicted.
+fn hide(grid: &PatchGrid, missing: ArrayView2<bool>, options: &Options) -> Vec<bool> {
+    let seen = grid.sums(missing, |missing| i64::from(!missing));
+    let ranks = random_ranks(options.seed, STREAM_INITIAL, grid.count());
+    let mut candidates: Vec<usize> = (0..grid.count()).filter(|&patch| seen[patch] > 0).collect();
+    candidates.sort_unstable_by_key(|&patch| (ranks[patch], patch));
+    let shown = (options.initial_known * candidates.len() as f64 + 0.5).floor() as usize;
+    let mut waiting = vec![true; grid.count()];
+    for &patch in &candidates[..shown.max(1).min(candidates.len().saturating_sub(1))] {
+        waiting[patch] = false;
+    }
+    waiting
+}
+
+/// Runs the loop over an image, with `missing` where it has no truth.
+///
+/// # Errors
+///
+/// [`crate::error::Error::Cancelled`] or what the kernel failed with.
+pub fn run(
+    image: ArrayView3<f32>,
+    missing: ArrayView2<bool>,
+    options: &Options,
+    model: &UncertaintyModel,
+    host: &dyn Host,
+) -> Result<Run> {
+    let mut state = Loop::new(image, missing, options, model, host);
+    let strategy = options.strategy.concrete(options.open_book, options.context_size.is_some());
+    let hidden_patches: Vec<usize> =
+        (0..state.grid.count()).filter(|&patch| state.waiting[patch]).collect();
+    let batch = hidden_patches.len().div_ceil(BATCHES);
+    let mut history = Vec::new();
+    let stop_reason = loop {
+        host.check()?;
+        history.push(state.iterate(strategy, batch)?);
+        host.progress(hidden_patches.len() - state.still_waiting(), hidden_patches.len());
+        if let Some(reason) = state.stop_reason(&history, batch) {
+            break reason;
+        }
+    };
+    let done = hidden_patches.iter().filter(|&&patch| !state.waiting[patch]).count();
+
+    // what is still hidden is drawn from everything that is known now
+    let rest = state.grid.sums(state.hidden.view(), i64::from);
+    let rest: Vec<usize> = (0..state.grid.count()).filter(|&patch| rest[patch] > 0).collect();
+    state.predict(&rest)?;
+    let mut reconstruction = state.context;
+    copy_where(&mut reconstruction, &state.prediction, state.hidden.view());
+
+    let known = |hidden: &Array2<bool>| {
+        let mut out = hidden.clone();
+        Zip::from(&mut out).and(missing).for_each(|out, &missing| *out &= !missing);
+        out
+    };
+    let (measured, remaining) = (known(&state.initially_hidden), known(&state.hidden));
+    let of_rest = options.open_book && remaining.iter().any(|&pixel| pixel);
+    // a missing truth counts as what was predicted, so that it cannot speak in the windows of SSIM
+    let mut truth = image.to_owned();
+    copy_where(&mut truth, &state.prediction, missing);
+    let scores = score(
+        truth.view(),
+        state.prediction.view(),
+        state.initially_hidden.view(),
+        if of_rest { remaining.view() } else { measured.view() },
+        host,
+    )?;
+    let mut confidence = state.grid.pixels(&state.confidence).mapv(|value| value as f32);
+    Zip::from(&mut confidence).and(&state.initially_hidden).for_each(|confidence, &hidden| {
+        if !hidden {
+            *confidence = 1.0;
+        }
+    });
+    let confident = hidden_patches.iter().map(|&patch| state.confidence[patch]).sum::<f64>();
+    Ok(Run {
+        reconstruction,
+        prediction: state.prediction,
+        variance: state.variance,
+        confidence,
+        hidden: state.initially_hidden,
+        scored: measured,
+        history,
+        stop_reason,
+        completion: done as f64 / hidden_patches.len() as f64,
+        average_confidence: confident / hidden_patches.len() as f64,
+        scores,
+    })
+}
+
+fn copy_where(target: &mut Array3<f32>, source: &Array3<f32>, mask: ArrayView2<bool>) {
+    let pixels = target.lanes_mut(Axis(2)).into_iter().zip(source.lanes(Axis(2)));
+    for ((mut target, source), _) in pixels.zip(mask).filter(|(_, &here)| here) {
+        target.assign(&source);
+    }
+}

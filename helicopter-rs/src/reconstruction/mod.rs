@@ -1,0 +1,12 @@
+//! The engines that predict: [`autonomous_engine`] and [`regional_engine`], and what they stand on.
+//!
+//! Each file has a twin of the same name in `helicopter/backends/reference/`, which is the law.
+
+pub mod autonomous_engine;
+pub mod online_scale;
+pub mod patches;
+pub mod ranking;
+pub mod regional_engine;
+pub mod scores;
+pub mod strategies;
+pub mod uncertainty;

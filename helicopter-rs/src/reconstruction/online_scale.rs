@@ -1,0 +1,71 @@
+//! Learns within the image by how much errors differ from what was predicted.
+
+/// Fitted constants; see `UncertaintyModel` in `helicopter/backends/protocol.py`.
+#[derive(Clone, Debug)]
+pub struct UncertaintyModel {
+    /// Weights of (1, `V_1`, `V_4`, `V_16`) in the error variance, by distance to what is visible.
+    pub variance_table: Vec<[f64; 4]>,
+    /// Mean of ln(patch MAE / root mean predicted variance).
+    pub log_mae_offset: f64,
+    /// Its standard deviation within one image.
+    pub log_mae_spread: f64,
+    /// Standard deviation of its mean from image to image.
+    pub log_mae_prior: f64,
+}
+
+/// A patch is called right when its mean absolute error is at most this, on the [0, 1] scale.
+const RIGHT: f64 = 0.05;
+/// Errors below this count as this when their logarithm is taken.
+const LEAST_MAE: f64 = 1e-4;
+
+/// The normal posterior of an image's own shift of ln(patch MAE); see the reference.
+#[derive(Clone, Debug)]
+pub struct OnlineScale {
+    offset: f64,
+    spread: f64,
+    prior: f64,
+    count: f64,
+    total: f64,
+}
+
+impl OnlineScale {
+    /// Before anything has been scored.
+    #[must_use]
+    pub fn new(model: &UncertaintyModel) -> Self {
+        Self {
+            offset: model.log_mae_offset,
+            spread: model.log_mae_spread,
+            prior: model.log_mae_prior,
+            count: 0.0,
+            total: 0.0,
+        }
+    }
+
+    /// Learns from one scored patch.
+    pub fn add(&mut self, variance: f64, mae: f64) {
+        let predicted = 0.5 * variance.ln() + self.offset;
+        self.total += mae.max(LEAST_MAE).ln() - predicted;
+        self.count += 1.0;
+    }
+
+    fn shift(&self) -> f64 {
+        let ratio = self.spread / self.prior;
+        self.total / (self.count + ratio * ratio)
+    }
+
+    /// By how much predicted variances are to be multiplied.
+    #[must_use]
+    pub fn variance_factor(&self) -> f64 {
+        (2.0 * self.shift()).exp()
+    }
+
+    /// Probability that a patch of this predicted mean variance is right.
+    #[must_use]
+    pub fn confidence(&self, variance: f64) -> f64 {
+        let square = |value: f64| value * value;
+        let of_shift = 1.0 / (1.0 / square(self.prior) + self.count / square(self.spread));
+        let expected = 0.5 * variance.ln() + self.offset + self.shift();
+        let z = (RIGHT.ln() - expected) / (square(self.spread) + of_shift).sqrt();
+        0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
+    }
+}

@@ -1,0 +1,58 @@
+"""Helicopter tells how well an image can be explained from its own context.
+
+It hides parts of an image, predicts them from what is left, with an uncertainty for every pixel, and
+reports what could be predicted and what could not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from helicopter.version import __version__
+
+if TYPE_CHECKING:
+    from helicopter import backends, core, errors, io
+    from helicopter.analysis import analyze, reconstruct
+    from helicopter.backends import get_num_threads, set_num_threads
+    from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
+
+__all__ = [
+    "__version__",
+    "algorithms",
+    "analyze",
+    "backends",
+    "core",
+    "errors",
+    "get_num_threads",
+    "io",
+    "reconstruct",
+    "register_algorithm",
+    "set_num_threads",
+    "unregister_algorithm",
+]
+
+# Loaded on first use (PEP 562): importing the package costs no more than what is used of it.
+_HOME = {
+    "algorithms": "helicopter.core.registry",
+    "analyze": "helicopter.analysis",
+    "get_num_threads": "helicopter.backends",
+    "reconstruct": "helicopter.analysis",
+    "register_algorithm": "helicopter.core.registry",
+    "set_num_threads": "helicopter.backends",
+    "unregister_algorithm": "helicopter.core.registry",
+}
+_SUBPACKAGES = ("backends", "core", "errors", "io")
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in _SUBPACKAGES:
+        return import_module(f"helicopter.{name}")
+    raise AttributeError(f"module 'helicopter' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,88 @@
+"""The engines together: one call that tells how well an image can be explained from itself."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
+from helicopter.core.regional_engine import RegionalReconstructionEngine
+from helicopter.core.results import Analysis, RegionalReconstruction
+
+__all__ = ["analyze", "reconstruct"]
+
+_ENGINE_OPTIONS = (
+    "patch_size",
+    "context_size",
+    "device",
+    "use_rust_acceleration",
+    "algorithm",
+    "strategy",
+    "seed",
+)
+
+
+def analyze(image: object, **options: Any) -> Analysis:
+    """Tell how well an image can be explained from its own context.
+
+    Parameters
+    ----------
+    image : array_like
+        See `AutonomousReconstructionEngine.autonomous_analyze`.
+    **options
+        Of `AutonomousReconstructionEngine` and of its `autonomous_analyze`, by their names.
+
+    Returns
+    -------
+    Analysis
+
+    Raises
+    ------
+    InvalidImageError, InvalidMaskError, InvalidOptionError, DeviceError, RustAccelerationError
+    """
+    started = time.perf_counter()
+    of_engine = {name: options.pop(name) for name in _ENGINE_OPTIONS if name in options}
+    engine = AutonomousReconstructionEngine(**of_engine)
+    autonomous = engine.autonomous_analyze(image, **options)
+    return Analysis(autonomous=autonomous, seconds=time.perf_counter() - started)
+
+
+def reconstruct(
+    image: object,
+    mask: object,
+    algorithm: str = "harmonic",
+    *,
+    data_range: tuple[float, float] | None = None,
+    device: str = "auto",
+    use_rust_acceleration: bool | None = None,
+) -> RegionalReconstruction:
+    """Fill the hidden pixels of an image; the short form of `RegionalReconstructionEngine`.
+
+    Parameters
+    ----------
+    image : array_like
+        See `RegionalReconstructionEngine.reconstruct`.
+    mask : bool array_like of shape (H, W)
+        True = hidden, to be predicted.
+    algorithm : str, default "harmonic"
+    data_range : tuple of float, optional
+    device : str, default "auto"
+    use_rust_acceleration : bool, optional
+
+    Returns
+    -------
+    RegionalReconstruction
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import helicopter
+    >>> ramp = np.linspace(0, 1, 32, dtype=np.float32)[None, :].repeat(32, axis=0)
+    >>> hole = np.zeros(ramp.shape, dtype=bool)
+    >>> hole[10:20, 10:20] = True
+    >>> filled = helicopter.reconstruct(ramp, hole).reconstruction
+    >>> bool(np.abs(filled - ramp).max() < 1e-6)
+    True
+    """
+    engine = RegionalReconstructionEngine(algorithm, device, use_rust_acceleration)
+    return engine.reconstruct(image, mask, data_range=data_range)

@@ -1,0 +1,197 @@
+"""Finds the accelerator `helicopter_rs`, or says in one sentence why not.
+
+Nothing here warns, and nothing but an explicit ``use_rust_acceleration=True`` raises because the
+accelerator is missing, broken or of another version.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import re
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal
+
+from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationError
+from helicopter.version import __version__
+
+__all__ = ["BackendName", "BackendStatus", "Device", "accelerator", "report", "resolve"]
+
+BackendName = Literal["rust", "python"]
+Device = Literal["cpu"]
+
+DISABLE_VARIABLE = "HELICOPTER_DISABLE_RUST"
+
+_INSTALL = f'python -m pip install "helicopter-rs=={__version__}"'
+_NO_CUDA = "this version of Helicopter has no CUDA backend yet"
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """One backend, as this process sees it.
+
+    Attributes
+    ----------
+    name
+        ``"rust"``, ``"python"`` or ``"cuda"``.
+    available
+        Whether it can be used.
+    used
+        Whether it is what an engine takes when nothing else is asked for.
+    version
+        Its version, if it is there; of the accelerator also when it is the wrong one.
+    reason
+        Why it is not used, in one sentence; empty when it is.
+    """
+
+    name: Literal["rust", "python", "cuda"]
+    available: bool
+    used: bool
+    version: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What looking for the accelerator has come to: a module, or a sentence and a remedy."""
+
+    module: ModuleType | None = None
+    version: str | None = None
+    reason: str = ""
+    remedy: str = ""
+
+
+def accelerator() -> ModuleType | None:
+    """Return the module `helicopter_rs` if it can be used, else None."""
+    return _find().module
+
+
+def resolve(use_rust_acceleration: bool | None, device: str) -> tuple[BackendName, Device]:
+    """Decide what an engine runs on.
+
+    Parameters
+    ----------
+    use_rust_acceleration
+        True: Rust or an error. False: Python. None: Rust if it can be used, else Python.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+
+    Returns
+    -------
+    tuple
+        The names of the backend and of the device.
+
+    Raises
+    ------
+    InvalidOptionError
+        If one of the two is none of the values above.
+    DeviceError
+        If a CUDA device is asked for, which this version cannot serve.
+    RustAccelerationError
+        If Rust is asked for and cannot be used.
+    """
+    if use_rust_acceleration is not None and not isinstance(use_rust_acceleration, bool):
+        raise InvalidOptionError(
+            "use_rust_acceleration must be True, False or None, "
+            f"got {use_rust_acceleration!r} ({type(use_rust_acceleration).__name__})"
+        )
+    if not _is_device(device):
+        raise InvalidOptionError(
+            'device must be "auto", "cpu", "cuda" or "cuda:N" (N: the number of a GPU), '
+            f"got {device!r} ({type(device).__name__})"
+        )
+    if device.startswith("cuda"):
+        raise DeviceError(
+            f'device="{device}" cannot be used: {_NO_CUDA}. Use device="cpu" or device="auto".'
+        )
+    if use_rust_acceleration is False:
+        return "python", "cpu"
+    found = _find()
+    if found.module is not None:
+        return "rust", "cpu"
+    if use_rust_acceleration is None:
+        return "python", "cpu"
+    raise RustAccelerationError(
+        f"use_rust_acceleration=True, but {found.reason}. {found.remedy}, "
+        "or use_rust_acceleration=False for the Python backend."
+    )
+
+
+def report() -> tuple[BackendStatus, ...]:
+    """Return each backend: whether it is there, whether it is used, and if not, why not."""
+    found = _find()
+    rust = found.module is not None
+    return (
+        BackendStatus("rust", rust, rust, found.version, _sentence(found.reason)),
+        BackendStatus(
+            "python",
+            True,
+            not rust,
+            __version__,
+            "The Rust backend gives the same results sooner." if rust else "",
+        ),
+        BackendStatus("cuda", False, False, None, _sentence(_NO_CUDA)),
+    )
+
+
+def _is_device(value: object) -> bool:
+    return isinstance(value, str) and _DEVICE.fullmatch(value) is not None
+
+
+def _find() -> _Found:
+    # The variable is read every time, so that it also works from within a running process.
+    if os.environ.get(DISABLE_VARIABLE, "").strip().lower() not in ("", "0", "false", "no", "off"):
+        return _Found(
+            reason=f"the environment variable {DISABLE_VARIABLE} switches the Rust backend off",
+            remedy=f"Unset {DISABLE_VARIABLE}",
+        )
+    return _import()
+
+
+# The cache holds no lock while it looks, so that no fork leaves one locked; two threads may look.
+@functools.cache
+def _import() -> _Found:
+    try:
+        module = importlib.import_module("helicopter_rs")
+        version = getattr(module, "__version__", None)
+    except KeyboardInterrupt:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name == "helicopter_rs":
+            return _Found(
+                reason="the accelerator helicopter-rs is not installed",
+                remedy=f"Run: {_INSTALL}",
+            )
+        return _broken(error)
+    except BaseException as error:  # a Rust panic at import derives from BaseException
+        return _broken(error)
+    if not isinstance(version, str):
+        return _Found(
+            reason="the module helicopter_rs that Python finds is not the accelerator "
+            "(it has no version)",
+            remedy=f"Remove or rename it and run: {_INSTALL}",
+        )
+    if version != __version__:
+        return _Found(
+            version=version,
+            reason=f"helicopter-rs {version} does not belong to helicopter {__version__} "
+            "(both must have the same version)",
+            remedy=f"Run: {_INSTALL}",
+        )
+    return _Found(module=module, version=version)
+
+
+def _broken(error: BaseException) -> _Found:
+    text = " ".join(str(error).split())  # one sentence is one line
+    return _Found(
+        reason="the accelerator helicopter-rs is installed but cannot be imported "
+        f"({type(error).__name__}{': ' if text else ''}{text})",
+        remedy=f"Run: {_INSTALL.replace('install', 'install --force-reinstall', 1)}",
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}." if text else ""

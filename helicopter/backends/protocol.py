@@ -1,0 +1,141 @@
+"""What a backend is: the few functions that the engines call, and the plain data that cross.
+
+Images cross as C-contiguous float32 arrays of shape (H, W, C) in [0, 1] with one or three channels,
+masks as C-contiguous bool arrays of shape (H, W) with True = hidden. Everything has been checked by
+`helicopter.core.validation` before; a backend trusts what it gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "AutonomousOptions",
+    "AutonomousRun",
+    "Backend",
+    "Image",
+    "Iteration",
+    "Kernel",
+    "Map",
+    "Mask",
+    "PdeKind",
+    "Progress",
+    "Scores",
+    "StopReason",
+    "UncertaintyModel",
+]
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Map = NDArray[np.float32]
+PdeKind = Literal["harmonic", "biharmonic"]
+StopReason = Literal["target_quality", "all_patches_done", "no_improvement", "max_iterations"]
+
+#: Called with (done, total); may raise to stop the work.
+Progress = Callable[[int, int], None]
+#: (context, mask) -> (prediction, sigma (H, W) or None); see `helicopter.core.registry`.
+Kernel = Callable[[Image, Mask], tuple[Image, Map | None]]
+
+
+@dataclass(frozen=True)
+class UncertaintyModel:
+    """Fitted constants that turn what is visible into an uncertainty.
+
+    Attributes
+    ----------
+    variance_table : float64 ndarray of shape (D, 4)
+        Row d holds the weights of (1, V_1, V_4, V_16) in the error variance d pixels away from the
+        nearest visible pixel; the last row serves all larger distances.
+    log_mae_offset : float
+        Mean of ln(patch MAE / root mean predicted variance).
+    log_mae_spread : float
+        Standard deviation of the same within one image.
+    log_mae_prior : float
+        Standard deviation of its mean from image to image.
+    """
+
+    variance_table: NDArray[np.float64]
+    log_mae_offset: float
+    log_mae_spread: float
+    log_mae_prior: float
+
+
+@dataclass(frozen=True)
+class AutonomousOptions:
+    """Options of the autonomous engine, checked and complete."""
+
+    patch_size: int
+    context_size: int | None
+    strategy: str
+    seed: int
+    max_iterations: int | None
+    target_quality: float
+    initial_known: float
+    open_book: bool
+
+
+class Scores(NamedTuple):
+    """Measures over a set of hidden pixels, on the [0, 1] scale."""
+
+    mse: float
+    mae: float
+    ssim: float
+    baseline_mse: float
+
+
+class Iteration(NamedTuple):
+    """One step of the autonomous loop; see `helicopter.core.results.IterationRecord`."""
+
+    patches: tuple[int, ...]
+    strategy: str
+    quality: float
+    cumulative_quality: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class AutonomousRun:
+    """What a backend returns from the autonomous loop, on the [0, 1] scale."""
+
+    reconstruction: Image
+    prediction: Image
+    variance: Map
+    confidence: Map
+    hidden: Mask
+    scored: Mask
+    history: tuple[Iteration, ...]
+    stop_reason: StopReason
+    completion: float
+    average_confidence: float
+    scores: Scores
+
+
+class Backend(Protocol):
+    """The contract; `reference` is the law, `rust` the fast one."""
+
+    name: Literal["python", "rust"]
+
+    def fill(self, context: Image, mask: Mask, kind: PdeKind) -> None:
+        """Replace the hidden pixels of `context` in place by the solution of the equation."""
+
+    def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
+        """Predict the error variance at hidden pixels; 0 at visible ones."""
+
+    def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
+        """Compare over `scored`; what is not `hidden` makes the baseline's mean colour."""
+
+    def autonomous(
+        self,
+        image: Image,
+        missing: Mask,
+        algorithm: PdeKind | Kernel,
+        options: AutonomousOptions,
+        model: UncertaintyModel,
+        progress: Progress | None,
+    ) -> AutonomousRun:
+        """Run the whole loop of the autonomous engine."""

@@ -1,0 +1,1 @@
+"""The NumPy reference backend: the law that the Rust backend obeys, written to be read."""

@@ -1,0 +1,325 @@
+"""The autonomous loop: hide most of the patches, predict them batch by batch, learn, stop.
+
+Nothing that is stored up to and including the step that predicts a patch depends on the patch's own
+truth: choices and confidences come from what was seen before, and only then is the step scored.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helicopter.backends.protocol import (
+    AutonomousOptions,
+    AutonomousRun,
+    Image,
+    Iteration,
+    Kernel,
+    Map,
+    Mask,
+    PdeKind,
+    Progress,
+    StopReason,
+    UncertaintyModel,
+)
+
+from . import pde
+from .patches import PatchGrid
+from .ranking import STREAM_INITIAL, STREAM_TIES, random_ranks
+from .scores import score
+from .strategies import concrete_strategy, priorities
+from .uncertainty import hidden_variance, local_variogram
+
+__all__ = ["quality_of", "run"]
+
+#: The hidden patches are predicted in about this many batches.
+BATCHES = 24
+#: A patch is called right when its mean absolute error is at most this, on the [0, 1] scale.
+RIGHT = 0.05
+#: Errors below this count as this when their logarithm is taken.
+LEAST_MAE = 1e-4
+#: The target counts as reached when it lies below this one-sided 95 % bound of the quality ...
+BOUND = 1.6448536269514722
+#: ... of at least this many patches.
+LEAST_EVIDENCE = 10
+#: With the book open only the last batches tell how well the rest would be predicted.
+RECENT_BATCHES = 3
+#: No improvement: the quality so far stays within PLATEAU over this many iterations.
+PATIENCE, PLATEAU = 8, 1e-3
+#: Where nothing at all is visible, grey is predicted, with the variance of a uniform law.
+BLANK, BLANK_VARIANCE = 0.5, 1.0 / 12.0
+
+
+def quality_of(mse: float) -> float:
+    """Quality of a mean squared error on the [0, 1] scale."""
+    return 1.0 / (1.0 + 10.0 * mse)
+
+
+@dataclass
+class OnlineScale:
+    """Learns within the image by how much errors differ from what was predicted.
+
+    ln(patch MAE / predicted root mean variance) is taken as normal with the model's offset and
+    spread, and with a shift of its own for each image, whose normal posterior is kept here (Gelman
+    et al., *Bayesian Data Analysis*, 3rd ed., section 2.5).
+    """
+
+    model: UncertaintyModel
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, variance: float, mae: float) -> None:
+        predicted = 0.5 * math.log(variance) + self.model.log_mae_offset
+        self.total += math.log(max(mae, LEAST_MAE)) - predicted
+        self.count += 1
+
+    @property
+    def shift(self) -> float:
+        ratio = (self.model.log_mae_spread / self.model.log_mae_prior) ** 2
+        return self.total / (self.count + ratio)
+
+    @property
+    def variance_factor(self) -> float:
+        return math.exp(2.0 * self.shift)
+
+    def confidence(self, variance: float) -> float:
+        """Probability that a patch of this predicted mean variance is right."""
+        spread, prior = self.model.log_mae_spread, self.model.log_mae_prior
+        of_shift = 1.0 / (1.0 / prior**2 + self.count / spread**2)
+        expected = 0.5 * math.log(variance) + self.model.log_mae_offset + self.shift
+        z = (math.log(RIGHT) - expected) / math.sqrt(spread**2 + of_shift)
+        return 0.5 * math.erfc(-z / math.sqrt(2.0))
+
+
+@dataclass
+class _Loop:
+    """State of one run. `context` and `hidden` are what predictions may be made from."""
+
+    image: Image
+    missing: Mask
+    algorithm: PdeKind | Kernel
+    options: AutonomousOptions
+    model: UncertaintyModel
+    grid: PatchGrid = field(init=False)
+    scale: OnlineScale = field(init=False)
+
+    def __post_init__(self) -> None:
+        height, width, _ = self.image.shape
+        self.grid = PatchGrid(height, width, self.options.patch_size)
+        self.scale = OnlineScale(self.model)
+        self.tie_break = random_ranks(self.options.seed, STREAM_TIES, self.grid.count)
+        self.mean_variance: dict[int, float] = {}
+        self.waiting = self._hide()
+        self.initially_hidden = self.grid.pixels(self.waiting) | self.missing
+        self.hidden = self.initially_hidden.copy()
+        #: what has never truly been seen; differs from `hidden` when the book is closed
+        self.unseen = self.initially_hidden.copy()
+        self.context = np.where(self.hidden[:, :, None], np.float32(0), self.image)
+        self.prediction = self.context.copy()
+        self.variance = np.zeros((height, width), dtype=np.float32)
+        self.confidence = np.where(self.waiting, 0.0, 1.0)
+        self.standing: tuple[Image, Map] | None = None
+        self.base_variance: Map | None = None
+        self.patch_errors: list[tuple[float, int]] = []
+
+    def _hide(self) -> NDArray[np.bool_]:
+        """Choose the patches that are shown; return those that wait to be predicted."""
+        seen = self.grid.sums((~self.missing).astype(np.int64)) > 0
+        ranks = random_ranks(self.options.seed, STREAM_INITIAL, self.grid.count)
+        (candidates,) = np.nonzero(seen)
+        order = candidates[np.argsort(ranks[candidates], kind="stable")]
+        shown = math.floor(self.options.initial_known * candidates.size + 0.5)
+        waiting = np.ones(self.grid.count, dtype=bool)
+        waiting[order[: min(max(shown, 1), candidates.size - 1)]] = False
+        return waiting
+
+    # -- choosing ----------------------------------------------------------------------------
+
+    def choose(self, strategy: str, batch: int) -> NDArray[np.intp]:
+        variogram = local_variogram(self.context, self.unseen)
+        if self.base_variance is None:
+            self.base_variance = hidden_variance(self.context, self.unseen, self.model)
+        variance = self.base_variance
+        if callable(self.algorithm) and strategy == "uncertainty_guided":
+            variance = self.predict_everything()[1]
+        priority = priorities(strategy, self.grid, self.waiting, variance, variogram)
+        (patches,) = np.nonzero(self.waiting)
+        order = np.lexsort((patches, self.tie_break[patches], -priority[patches]))
+        return patches[order[:batch]]
+
+    # -- predicting --------------------------------------------------------------------------
+
+    def predict_everything(self) -> tuple[Image, Map]:
+        """Predict all that is hidden from all that is visible, once per state of the context."""
+        if self.standing is None:
+            self.standing = self._predict(self.context, self.hidden, self.unseen)
+        return self.standing
+
+    def _predict(self, context: Image, hidden: Mask, unseen: Mask) -> tuple[Image, Map]:
+        if hidden.all():
+            return np.full_like(context, BLANK), np.full(hidden.shape, BLANK_VARIANCE, np.float32)
+        if callable(self.algorithm):
+            prediction, sigma = self.algorithm(context, hidden)
+            if sigma is not None:
+                return prediction, np.square(sigma)
+        else:
+            prediction = context.copy()
+            pde.solve(prediction, hidden, self.algorithm)
+        return prediction, hidden_variance(context, unseen, self.model)
+
+    def predict_patch(self, patch: int) -> None:
+        """Store the prediction of the still hidden pixels of `patch`, with its uncertainty."""
+        box = self.grid.box(patch)
+        if self.options.context_size is None:
+            prediction, variance = (values[box] for values in self.predict_everything())
+        else:
+            window = self.grid.window(patch, self.options.context_size)
+            inside = tuple(
+                slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, window, strict=True)
+            )
+            predicted = self._predict(
+                np.ascontiguousarray(self.context[window]),
+                np.ascontiguousarray(self.hidden[window]),
+                np.ascontiguousarray(self.unseen[window]),
+            )
+            prediction, variance = (values[inside] for values in predicted)
+        open_pixels = self.hidden[box]
+        # a certain prediction would have no logarithm
+        base = np.maximum(variance[open_pixels], np.float32(1e-12))
+        self.prediction[box][open_pixels] = prediction[open_pixels]
+        mean = float(base.mean(dtype=np.float64))
+        if patch not in self.mean_variance:  # a confidence is stated once, before the score
+            self.confidence[patch] = self.scale.confidence(mean)
+            self.mean_variance[patch] = mean
+        self.variance[box][open_pixels] = base * np.float32(self.scale.variance_factor)
+
+    # -- learning ----------------------------------------------------------------------------
+
+    def score_patch(self, patch: int) -> None:
+        """Compare a stored prediction with the truth."""
+        box = self.grid.box(patch)
+        known = ~self.missing[box]
+        if not known.any():
+            return
+        error = self.prediction[box][known].astype(np.float64) - self.image[box][known]
+        self.patch_errors.append((float(np.square(error).sum()), error.size))
+        self.scale.add(self.mean_variance[patch], float(np.abs(error).mean()))
+
+    def accept(self, patches: NDArray[np.intp]) -> None:
+        """Add predicted patches to the context: the truth if the book is open."""
+        for patch in patches.tolist():
+            box = self.grid.box(patch)
+            if self.options.open_book:
+                known = ~self.missing[box]
+                self.context[box][known] = self.image[box][known]
+                self.hidden[box][known] = False
+                self.unseen[box][known] = False
+            else:
+                open_pixels = self.hidden[box].copy()
+                self.context[box][open_pixels] = self.prediction[box][open_pixels]
+                self.hidden[box] = False
+        self.waiting[patches] = False
+        if self.options.open_book:
+            self.base_variance = None
+        # what a differential equation says of the rest stays true once its own words are taken
+        # for granted, so a closed book is predicted once
+        if self.options.open_book or callable(self.algorithm):
+            self.standing = None
+
+    # -- stopping ----------------------------------------------------------------------------
+
+    def stop_reason(self, history: list[Iteration], batch: int) -> StopReason | None:
+        if not self.waiting.any():
+            return "all_patches_done"
+        errors = self.patch_errors
+        if self.options.open_book:
+            errors = errors[-max(RECENT_BATCHES * batch, LEAST_EVIDENCE) :]
+        if len(errors) >= LEAST_EVIDENCE:
+            mse = np.array([squared / size for squared, size in errors])
+            bound = mse.mean() + BOUND * mse.std(ddof=1) / math.sqrt(mse.size)
+            if quality_of(float(bound)) >= self.options.target_quality:
+                return "target_quality"
+        recent = [step.cumulative_quality for step in history[-PATIENCE:]]
+        if len(recent) == PATIENCE and max(recent) - min(recent) < PLATEAU:
+            return "no_improvement"
+        if len(history) == self.options.max_iterations:
+            return "max_iterations"
+        return None
+
+    def iterate(self, strategy: str, batch: int) -> Iteration:
+        patches = self.choose(strategy, batch)
+        for patch in patches.tolist():
+            self.predict_patch(patch)
+        confidence = float(self.confidence[patches].mean())
+        before = len(self.patch_errors)
+        for patch in patches.tolist():
+            self.score_patch(patch)
+        self.accept(patches)
+        return Iteration(
+            patches=tuple(patches.tolist()),
+            strategy=strategy,
+            quality=_pooled_quality(self.patch_errors[before:]),
+            cumulative_quality=_pooled_quality(self.patch_errors),
+            confidence=confidence,
+        )
+
+
+def _pooled_quality(errors: list[tuple[float, int]]) -> float:
+    size = sum(size for _, size in errors)
+    if size == 0:
+        return float("nan")
+    return quality_of(sum(squared for squared, _ in errors) / size)
+
+
+def run(
+    image: Image,
+    missing: Mask,
+    algorithm: PdeKind | Kernel,
+    options: AutonomousOptions,
+    model: UncertaintyModel,
+    progress: Progress | None,
+) -> AutonomousRun:
+    """Run the loop; see `helicopter.backends.protocol.Backend.autonomous`."""
+    loop = _Loop(image, missing, algorithm, options, model)
+    strategy = concrete_strategy(options)
+    hidden_patches = np.nonzero(loop.waiting)[0]
+    batch = -(-hidden_patches.size // BATCHES)
+    history: list[Iteration] = []
+    reason: StopReason | None = None
+    while reason is None:
+        history.append(loop.iterate(strategy, batch))
+        if progress is not None:
+            progress(hidden_patches.size - int(loop.waiting.sum()), hidden_patches.size)
+        reason = loop.stop_reason(history, batch)
+
+    # what is still hidden is drawn from everything that is known now
+    done = ~loop.waiting[hidden_patches]
+    rest = loop.grid.sums(loop.hidden.astype(np.int64)) > 0
+    for patch in np.nonzero(rest)[0].tolist():
+        loop.predict_patch(patch)
+    still_hidden = loop.hidden
+    reconstruction = np.where(still_hidden[:, :, None], loop.prediction, loop.context)
+
+    measured = loop.initially_hidden & ~missing
+    remaining = still_hidden & ~missing
+    scored = remaining if options.open_book and remaining.any() else measured
+    # a missing truth counts as what was predicted, so that it cannot speak in the windows of SSIM
+    truth = np.where(missing[:, :, None], loop.prediction, image)
+    return AutonomousRun(
+        reconstruction=reconstruction,
+        prediction=loop.prediction,
+        variance=loop.variance,
+        confidence=np.where(
+            loop.initially_hidden, loop.grid.pixels(loop.confidence), 1.0
+        ).astype(np.float32),
+        hidden=loop.initially_hidden,
+        scored=measured,
+        history=tuple(history),
+        stop_reason=reason,
+        completion=float(done.mean()),
+        average_confidence=float(loop.confidence[hidden_patches].mean()),
+        scores=score(truth, loop.prediction, loop.initially_hidden, scored),
+    )

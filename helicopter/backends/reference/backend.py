@@ -1,0 +1,48 @@
+"""The reference backend as the engines see it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from helicopter.backends.protocol import (
+    AutonomousOptions,
+    AutonomousRun,
+    Image,
+    Kernel,
+    Map,
+    Mask,
+    PdeKind,
+    Progress,
+    Scores,
+    UncertaintyModel,
+)
+
+from . import autonomous_engine, pde, scores, uncertainty
+
+__all__ = ["ReferenceBackend"]
+
+
+class ReferenceBackend:
+    """NumPy and SciPy; see `helicopter.backends.protocol.Backend` for what each function does."""
+
+    name: Literal["python"] = "python"
+
+    def fill(self, context: Image, mask: Mask, kind: PdeKind) -> None:
+        pde.solve(context, mask, kind)
+
+    def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
+        return uncertainty.hidden_variance(context, mask, model)
+
+    def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
+        return scores.score(truth, prediction, hidden, scored)
+
+    def autonomous(
+        self,
+        image: Image,
+        missing: Mask,
+        algorithm: PdeKind | Kernel,
+        options: AutonomousOptions,
+        model: UncertaintyModel,
+        progress: Progress | None,
+    ) -> AutonomousRun:
+        return autonomous_engine.run(image, missing, algorithm, options, model, progress)

@@ -1,0 +1,84 @@
+"""The Rust backend: a thin adapter without any logic of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from helicopter.errors import RustAccelerationError
+
+from .loader import accelerator
+from .protocol import (
+    AutonomousOptions,
+    AutonomousRun,
+    Image,
+    Iteration,
+    Kernel,
+    Map,
+    Mask,
+    PdeKind,
+    Progress,
+    Scores,
+    UncertaintyModel,
+)
+from .threads import chosen_threads
+
+__all__ = ["RustBackend"]
+
+
+class RustBackend:
+    """`helicopter_rs`; see `helicopter.backends.protocol.Backend` for what each function does."""
+
+    name: Literal["rust"] = "rust"
+
+    def __init__(self) -> None:
+        self._rust: Any = accelerator()
+        if self._rust is None:
+            raise RustAccelerationError("the accelerator helicopter_rs cannot be used any more.")
+
+    def fill(self, context: Image, mask: Mask, kind: PdeKind) -> None:
+        self._rust.solve_pde(context, mask, kind, threads=chosen_threads())
+
+    def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
+        return cast(
+            "Map",
+            self._rust.hidden_variance(
+                context, mask, model.variance_table, threads=chosen_threads()
+            ),
+        )
+
+    def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
+        return Scores(
+            *self._rust.score(truth, prediction, hidden, scored, threads=chosen_threads())
+        )
+
+    def autonomous(
+        self,
+        image: Image,
+        missing: Mask,
+        algorithm: PdeKind | Kernel,
+        options: AutonomousOptions,
+        model: UncertaintyModel,
+        progress: Progress | None,
+    ) -> AutonomousRun:
+        raw = self._rust.autonomous_analyze(
+            image,
+            missing,
+            algorithm,
+            patch_size=options.patch_size,
+            context_size=options.context_size,
+            strategy=options.strategy,
+            seed=options.seed,
+            max_iterations=options.max_iterations,
+            target_quality=options.target_quality,
+            initial_known=options.initial_known,
+            open_book=options.open_book,
+            variance_table=model.variance_table,
+            log_mae_offset=model.log_mae_offset,
+            log_mae_spread=model.log_mae_spread,
+            log_mae_prior=model.log_mae_prior,
+            threads=chosen_threads(),
+            progress=progress,
+        )
+        raw["history"] = tuple(Iteration(*step) for step in raw["history"])
+        raw["scores"] = Scores(*raw["scores"])
+        return AutonomousRun(**raw)

@@ -1,0 +1,270 @@
+"""The commands and their options; what they do stands in the module of the same name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from helicopter.cli.options import (
+    Backend,
+    BackendOption,
+    DeviceOption,
+    JsonOption,
+    MaxPixelsOption,
+    SeedOption,
+    ThreadsOption,
+    machine,
+)
+from helicopter.version import __version__
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Tell how well an image can be explained from its own context.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    add_completion=False,
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"helicopter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def analyze(
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="IMAGE...", help="PNG, JPEG, TIFF or WebP files.", show_default=False
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the results go.")
+    ] = Path("helicopter-report"),
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Analyse the photograph that comes with Helicopter.")
+    ] = False,
+    as_json: JsonOption = False,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="A grey image of the same size: white where the picture itself is missing.",
+            show_default=False,
+        ),
+    ] = None,
+    patch_size: Annotated[
+        int, typer.Option("--patch-size", help="Side of the patches, in pixels.")
+    ] = 32,
+    context_size: Annotated[
+        int | None,
+        typer.Option(
+            "--context-size",
+            help="Side of the window that a prediction may draw from (default: everything)",
+            show_default=False,
+        ),
+    ] = None,
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="What predicts; `helicopter info` lists them.")
+    ] = "harmonic",
+    strategy: Annotated[
+        str,
+        typer.Option(
+            "--strategy",
+            help="What chooses the next patches: random, edge_guided, content_aware, "
+            "uncertainty_guided, progressive_refinement or adaptive.",
+        ),
+    ] = "adaptive",
+    target_quality: Annotated[
+        float, typer.Option("--target-quality", help="Stop at this quality (0 to 1).")
+    ] = 0.9,
+    initial_known: Annotated[
+        float, typer.Option("--initial-known", help="Share of the patches shown at the start.")
+    ] = 0.2,
+    max_iterations: Annotated[
+        int | None,
+        typer.Option(
+            "--max-iterations",
+            help="Stop after so many iterations (default: no limit)",
+            show_default=False,
+        ),
+    ] = None,
+    open_book: Annotated[
+        bool,
+        typer.Option("--open-book", help="Show the truth of each patch after its prediction."),
+    ] = False,
+    no_report: Annotated[
+        bool, typer.Option("--no-report", help="Write no page and no plots.")
+    ] = False,
+    max_pixels: MaxPixelsOption = None,
+    backend: BackendOption = Backend.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Analyse images and write a report of each.
+
+    [b]helicopter analyze --sample[/b]
+
+    [b]helicopter analyze photo.jpg -o results[/b]
+
+    [b]helicopter analyze *.png --json > figures.json[/b]
+
+    Each image gets a folder in DIR, with report.html, plots, the reconstruction and figures.json.
+    An image that fails does not stop the others.
+    """
+    from helicopter.cli.analyze import analyze_images
+    from helicopter.io.sample import sample_path
+
+    paths = [*(images or []), *([sample_path()] if sample else [])]
+    if not paths:
+        raise typer.BadParameter("name at least one image, or --sample", param_hint="IMAGE")
+    code = analyze_images(
+        paths,
+        output,
+        machine(backend, device, threads, seed),
+        {
+            "patch_size": patch_size,
+            "context_size": context_size,
+            "algorithm": algorithm,
+            "strategy": strategy,
+            "target_quality": target_quality,
+            "initial_known": initial_known,
+            "max_iterations": max_iterations,
+            "open_book": open_book,
+        },
+        mask=mask,
+        report=not no_report,
+        max_pixels=max_pixels,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def reconstruct(
+    image: Annotated[Path, typer.Argument(help="A PNG, JPEG, TIFF or WebP file.")],
+    mask: Annotated[
+        Path,
+        typer.Option(
+            "--mask", metavar="MASK", help="A grey image of the same size: white is to be redrawn."
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="OUT", help="The suffix names the format."),
+    ],
+    algorithm: Annotated[
+        str, typer.Option("--algorithm", help="What predicts; `helicopter info` lists them.")
+    ] = "harmonic",
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            "--uncertainty",
+            metavar="FILE",
+            help="Also write the predicted standard deviation: as numbers (.tif) or as a picture "
+            "with a colour bar (.png).",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    max_pixels: MaxPixelsOption = None,
+    backend: BackendOption = Backend.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Redraw the masked part of an image; the rest stays exactly as it is.
+
+    [b]helicopter reconstruct photo.jpg --mask scratches.png -o mended.png[/b]
+
+    [b]helicopter reconstruct scan.tif --mask holes.png -o mended.tif --uncertainty sigma.tif[/b]
+    """
+    from helicopter.cli.reconstruct import reconstruct_image
+
+    reconstruct_image(
+        image,
+        mask,
+        output,
+        machine(backend, device, threads, seed),
+        algorithm=algorithm,
+        uncertainty=uncertainty,
+        max_pixels=max_pixels,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def info(
+    as_json: JsonOption = False,
+    backend: BackendOption = Backend.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Say which backend and device is used and, for each that is not, why.
+
+    [b]helicopter info[/b]
+
+    [b]helicopter info --backend rust[/b]  fails, and says why, if Rust cannot be used
+    """
+    from helicopter.cli.info import show_info
+
+    show_info(machine(backend, device, threads, seed), as_json=as_json)
+
+
+@app.command()
+def bench(
+    size: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--size",
+            help="Side of the test image; may be repeated (default: 512)",
+            show_default=False,
+        ),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option("--repeats", min=1, help="Paired runs, of which the median counts.")
+    ] = 3,
+    as_json: JsonOption = False,
+    backend: BackendOption = Backend.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Measure Rust against Python on this machine, with the same number of threads.
+
+    [b]helicopter bench[/b]
+
+    [b]helicopter bench --size 512 --size 1024 --repeats 5[/b]
+
+    The Python backend works on one thread, and so does Rust here unless --threads says otherwise.
+    """
+    from helicopter.cli.bench import run_bench
+
+    run_bench(
+        tuple(size or (512,)),
+        repeats,
+        machine(backend, device, threads or 1, seed),
+        as_json=as_json,
+    )

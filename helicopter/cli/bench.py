@@ -1,0 +1,200 @@
+"""``helicopter bench``: Rust against Python, on this machine, in pairs."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helicopter import backends
+from helicopter.cli.options import Machine
+from helicopter.cli.output import complain, emit_json, stdout
+from helicopter.errors import InvalidOptionError
+from helicopter.io import sample_image
+from helicopter.version import __version__
+
+__all__ = ["Timing", "run_bench"]
+
+_SMALLEST, _LARGEST = 64, 8192
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One job at one size.
+
+    Attributes
+    ----------
+    job : str
+    size : int
+        Side of the square image.
+    python_seconds, rust_seconds : float or None
+        Medians; ``None`` where that backend cannot be used.
+    ratio : float or None
+        The median of the ratios of the pairs, Python over Rust.
+    largest_difference : float or None
+        Between the two reconstructions, in grey levels of 255.
+    """
+
+    job: str
+    size: int
+    python_seconds: float | None
+    rust_seconds: float | None
+    ratio: float | None
+    largest_difference: float | None
+
+
+Job = Callable[[bool], NDArray[Any]]
+
+
+def run_bench(sizes: Sequence[int], repeats: int, machine: Machine, *, as_json: bool) -> None:
+    """Measure every job at every size and print the table."""
+    from helicopter.progress import as_callback
+
+    for size in sizes:
+        if not _SMALLEST <= size <= _LARGEST:
+            raise InvalidOptionError(f"--size must be from {_SMALLEST} to {_LARGEST}, got {size}")
+    rust_reason = next((s.reason for s in backends.report() if s.name == "rust"), "")
+    rust = machine.use_rust_acceleration is not False and any(
+        status.name == "rust" and status.available for status in backends.report()
+    )
+    sides = (False, True) if rust else (False,)
+    timings = []
+    with as_callback(True, "measuring") as progress:
+        jobs = [(name, size) for size in sizes for name in _JOBS]
+        for number, (name, size) in enumerate(jobs):
+            if progress is not None:
+                progress(number, len(jobs))
+            timings.append(_measure(name, size, repeats, sides, machine.seed))
+    if machine.use_rust_acceleration is False:
+        note = "Rust was not measured: --backend python was given."
+    elif not rust:
+        note = f"Rust was not measured: {rust_reason}"
+    else:
+        note = ""
+    if as_json:
+        emit_json(
+            {
+                "version": __version__,
+                "threads": backends.get_num_threads(),
+                "repeats": repeats,
+                "note": note,
+                "timings": [asdict(timing) for timing in timings],
+            }
+        )
+        return
+    _print_table(timings, repeats)
+    if note:
+        complain(note)
+
+
+def _measure(name: str, size: int, repeats: int, sides: Sequence[bool], seed: int) -> Timing:
+    job = _JOBS[name](_photograph(size), seed)
+    seconds: dict[bool, list[float]] = {side: [] for side in sides}
+    pictures: dict[bool, NDArray[Any]] = {}
+    warm = _JOBS[name](_photograph(_SMALLEST), seed)
+    for side in sides:
+        warm(side)  # imports, thread pools and caches are not what is measured
+    for _ in range(repeats):
+        for side in sides:  # in pairs, so that a busy moment of the machine hits both
+            start = time.perf_counter()
+            pictures[side] = job(side)
+            seconds[side].append(time.perf_counter() - start)
+    python = seconds[False]
+    fast = seconds.get(True)
+    return Timing(
+        job=name,
+        size=size,
+        python_seconds=statistics.median(python),
+        rust_seconds=None if fast is None else statistics.median(fast),
+        ratio=None
+        if fast is None
+        else statistics.median(a / b for a, b in zip(python, fast, strict=True)),
+        largest_difference=None
+        if fast is None
+        else float(np.abs(pictures[False].astype(float) - pictures[True]).max()),
+    )
+
+
+def _photograph(size: int) -> NDArray[np.uint8]:
+    """Return the sample photograph as a square; mirrored tiles, so that detail stays detail."""
+    photograph = sample_image()
+    square = photograph[:, :400]
+    pair = np.concatenate([square, square[:, ::-1]], axis=1)
+    tile = np.concatenate([pair, pair[::-1]], axis=0)
+    count = -(-size // tile.shape[0])
+    return np.ascontiguousarray(np.tile(tile, (count, count, 1))[:size, :size])
+
+
+def _autonomous(image: NDArray[np.uint8], seed: int) -> Job:
+    from helicopter.core import AutonomousReconstructionEngine
+
+    def job(rust: bool) -> NDArray[Any]:
+        engine = AutonomousReconstructionEngine(use_rust_acceleration=rust, device="cpu", seed=seed)
+        # a target that is never reached: both sides do all of the work
+        return engine.autonomous_analyze(image, target_quality=1.0).reconstruction
+
+    return job
+
+
+def _regional(algorithm: str) -> Callable[[NDArray[np.uint8], int], Job]:
+    def prepare(image: NDArray[np.uint8], seed: int) -> Job:
+        from helicopter.core import RegionalReconstructionEngine
+
+        blocks = np.random.default_rng(seed).random((-(-image.shape[0] // 16),) * 2) < 0.25
+        blocks.flat[0] = True
+        hidden = blocks.repeat(16, 0).repeat(16, 1)[: image.shape[0], : image.shape[1]]
+
+        def job(rust: bool) -> NDArray[Any]:
+            engine = RegionalReconstructionEngine(
+                algorithm=algorithm, use_rust_acceleration=rust, device="cpu", seed=seed
+            )
+            return engine.reconstruct(image, hidden).reconstruction
+
+        return job
+
+    return prepare
+
+
+_JOBS: dict[str, Callable[[NDArray[np.uint8], int], Job]] = {
+    "autonomous": _autonomous,
+    "regional, harmonic": _regional("harmonic"),
+    "regional, biharmonic": _regional("biharmonic"),
+}
+
+
+def _print_table(timings: Sequence[Timing], repeats: int) -> None:
+    from rich.table import Table
+
+    threads = backends.get_num_threads()
+    runs = "one run" if repeats == 1 else f"medians of {repeats} runs"
+    paired = f"in pairs; Rust on {threads} thread{'s' if threads > 1 else ''}, Python on one"
+    rust = any(timing.rust_seconds is not None for timing in timings)
+    table = Table(
+        title=f"{runs} {paired}" if rust else f"{runs}; Python on one thread",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    table.add_column("job")
+    for heading in ("size", "Python", "Rust", "ratio", "largest difference"):
+        table.add_column(heading, justify="right")
+    for timing in timings:
+        table.add_row(
+            timing.job,
+            f"{timing.size} x {timing.size}",
+            _text(timing.python_seconds, ".3f", " s"),
+            _text(timing.rust_seconds, ".3f", " s"),
+            _text(timing.ratio, ".1f", " x"),
+            _text(timing.largest_difference, ".0f", " of 255"),
+        )
+    stdout().print(table)
+
+
+def _text(value: float | None, form: str, unit: str) -> str:
+    return "-" if value is None else f"{value:{form}}{unit}"

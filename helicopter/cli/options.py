@@ -1,0 +1,98 @@
+"""The options that all commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "Backend",
+    "BackendOption",
+    "DeviceOption",
+    "JsonOption",
+    "Machine",
+    "MaxPixelsOption",
+    "SeedOption",
+    "ThreadsOption",
+    "machine",
+]
+
+_PANEL = "Machine"
+
+
+class Backend(str, Enum):
+    """What computes."""
+
+    auto = "auto"
+    rust = "rust"
+    python = "python"
+
+
+BackendOption = Annotated[
+    Backend,
+    typer.Option(
+        "--backend",
+        help="What computes: Rust if it is installed, else Python (auto), or one of the two.",
+        rich_help_panel=_PANEL,
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option("--device", help="auto, cpu, cuda or cuda:N.", rich_help_panel=_PANEL),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads of the Rust backend; results do not depend on it (default: all processors)",
+        rich_help_panel=_PANEL,
+        show_default=False,
+    ),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of all random choices.", rich_help_panel=_PANEL),
+]
+JsonOption = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON on stdout and nothing else there."),
+]
+MaxPixelsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        min=1,
+        help="Refuse images with more pixels (default: 512 million)",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The shared options, as the engines take them."""
+
+    use_rust_acceleration: bool | None
+    device: str
+    seed: int
+
+
+def machine(backend: Backend, device: str, threads: int | None, seed: int) -> Machine:
+    """Apply the number of threads, and translate the rest.
+
+    Raises
+    ------
+    RustAccelerationError
+        If a backend or device is asked for that cannot be used: before any file is touched.
+    """
+    from helicopter import backends
+
+    if threads is not None:
+        backends.set_num_threads(threads)
+    wanted = {Backend.auto: None, Backend.rust: True, Backend.python: False}[backend]
+    backends.resolve(wanted, device)
+    return Machine(wanted, device, seed)

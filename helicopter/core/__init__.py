@@ -1,0 +1,36 @@
+"""The engines."""
+
+from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
+from helicopter.core.masking import MASKING_STRATEGIES
+from helicopter.core.regional_engine import RegionalReconstructionEngine
+from helicopter.core.registry import (
+    CustomReconstructionKernel,
+    algorithms,
+    register_algorithm,
+    unregister_algorithm,
+)
+from helicopter.core.results import (
+    Analysis,
+    AutonomousAnalysis,
+    IterationRecord,
+    RegionalReconstruction,
+    UnderstandingScore,
+    UnderstandingTest,
+)
+
+__all__ = [
+    "MASKING_STRATEGIES",
+    "STRATEGIES",
+    "Analysis",
+    "AutonomousAnalysis",
+    "AutonomousReconstructionEngine",
+    "CustomReconstructionKernel",
+    "IterationRecord",
+    "RegionalReconstruction",
+    "RegionalReconstructionEngine",
+    "UnderstandingScore",
+    "UnderstandingTest",
+    "algorithms",
+    "register_algorithm",
+    "unregister_algorithm",
+]

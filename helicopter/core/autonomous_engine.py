@@ -1,0 +1,233 @@
+"""Autonomous reconstruction: from a fifth of an image to the whole, with a verdict."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from helicopter.backends.protocol import AutonomousOptions, AutonomousRun, Map
+from helicopter.errors import InvalidOptionError
+from helicopter.models import uncertainty_model
+from helicopter.progress import ProgressCallback, as_callback
+
+from .engine import Engine
+from .registry import find_algorithm
+from .results import AutonomousAnalysis, IterationRecord, understanding_level
+from .scales import psnr_db, quality_of, skill_of
+from .validation import (
+    PreparedImage,
+    check_choice,
+    check_fraction,
+    check_integer,
+    check_seed,
+    prepare_image,
+    require_visible,
+)
+
+__all__ = ["STRATEGIES", "AutonomousReconstructionEngine"]
+
+#: What may choose the patches to predict next.
+STRATEGIES: tuple[str, ...] = (
+    "adaptive",
+    "random",
+    "edge_guided",
+    "content_aware",
+    "uncertainty_guided",
+    "progressive_refinement",
+)
+
+
+class AutonomousReconstructionEngine(Engine):
+    """Hides most of an image, redraws it from the rest, and says how well that went.
+
+    Parameters
+    ----------
+    patch_size : int, default 32
+        Side of the square patches, in pixels.
+    context_size : int, optional
+        Side of the window around a patch from which its prediction may draw, at least
+        `patch_size`. None: everything visible.
+    device : str, default "auto"
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+    use_rust_acceleration : bool, optional
+        True: Rust or an error; False: Python; None: Rust if it can be used.
+    algorithm : str, default "harmonic"
+        See `RegionalReconstructionEngine`.
+    strategy : str, default "adaptive"
+        What chooses the patches to predict next: ``"random"``, ``"edge_guided"`` (most known
+        neighbours), ``"content_aware"`` (most detail nearby), ``"uncertainty_guided"`` (largest
+        predicted uncertainty), ``"progressive_refinement"`` (coarse to fine) or ``"adaptive"``
+        (what measured best).
+    seed : int, default 0
+        Of the choice of the first patches, and between equally good ones.
+
+    Raises
+    ------
+    InvalidOptionError, DeviceError, RustAccelerationError
+
+    Examples
+    --------
+    >>> from helicopter.core import AutonomousReconstructionEngine
+    >>> from helicopter.io import sample_image
+    >>> analysis = AutonomousReconstructionEngine().autonomous_analyze(sample_image())
+    >>> analysis.understanding_level in ("excellent", "good", "moderate", "limited")
+    True
+    """
+
+    def __init__(
+        self,
+        patch_size: int = 32,
+        context_size: int | None = None,
+        device: str = "auto",
+        use_rust_acceleration: bool | None = None,
+        algorithm: str = "harmonic",
+        strategy: str = "adaptive",
+        seed: int = 0,
+    ) -> None:
+        self.patch_size = check_integer(patch_size, "patch_size", 1)
+        self.context_size = (
+            None
+            if context_size is None
+            else check_integer(context_size, "context_size", self.patch_size)
+        )
+        self._algorithm = find_algorithm(algorithm)
+        self.algorithm = algorithm
+        self.strategy = check_choice(strategy, "strategy", STRATEGIES)
+        self.seed = check_seed(seed)
+        super().__init__(device, use_rust_acceleration)
+
+    def autonomous_analyze(
+        self,
+        image: object,
+        *,
+        max_iterations: int | None = None,
+        target_quality: float = 0.90,
+        initial_known: float = 0.2,
+        open_book: bool = False,
+        mask: object = None,
+        data_range: tuple[float, float] | None = None,
+        progress: bool | ProgressCallback | None = None,
+    ) -> AutonomousAnalysis:
+        """Redraw an image from a share of its patches, step by step.
+
+        Each iteration chooses a batch of hidden patches, predicts them, scores them, and adds them
+        to what is known: the prediction when the book is closed, the truth when it is open. The
+        run stops when the target is reached with 95 % confidence, every patch is done, nothing
+        improves any more, or at `max_iterations`; what is hidden then is drawn at once.
+
+        Parameters
+        ----------
+        image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
+            uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
+            otherwise. Alpha is carried through and never predicted.
+        max_iterations : int, optional
+        target_quality : float, default 0.90
+            Quality, in [0, 1], at which to stop.
+        initial_known : float, default 0.2
+            Share of the patches that are shown at the start, in (0, 1).
+        open_book : bool, default False
+            Reveal the truth of a patch once it has been predicted and scored.
+        mask : bool array_like of shape (H, W), optional
+            True where the image itself is missing: predicted, but never scored.
+        data_range : tuple of float, optional
+            The values of black and white.
+        progress : None, True or callable
+            See `helicopter.progress.as_callback`.
+
+        Returns
+        -------
+        AutonomousAnalysis
+
+        Raises
+        ------
+        InvalidImageError, InvalidMaskError, InvalidOptionError
+        """
+        started = time.perf_counter()
+        options = AutonomousOptions(
+            patch_size=self.patch_size,
+            context_size=self.context_size,
+            strategy=self.strategy,
+            seed=self.seed,
+            max_iterations=(
+                None if max_iterations is None else check_integer(max_iterations, "max_iterations", 1)
+            ),
+            target_quality=check_fraction(target_quality, "target_quality", ends=True),
+            initial_known=check_fraction(initial_known, "initial_known", ends=False),
+            open_book=_check_flag(open_book, "open_book"),
+        )
+        with as_callback(progress, "Analysing") as callback:
+            prepared, missing = prepare_image(image, hidden=mask, data_range=data_range)
+            require_visible(missing)
+            self._require_two_patches(missing)
+            run = self._backend.autonomous(
+                prepared.pixels,
+                missing,
+                self._algorithm,
+                options,
+                uncertainty_model(self.algorithm),
+                callback,
+            )
+        return self._result(prepared, run, options, started)
+
+    def _require_two_patches(self, missing: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> None:
+        rows, cols = np.nonzero(~missing)
+        patches = rows // self.patch_size * missing.shape[1] + cols // self.patch_size
+        if patches.min() == patches.max():
+            height, width = missing.shape
+            raise InvalidOptionError(
+                f"patch_size: got {self.patch_size}, which leaves a single patch with known pixels "
+                f"in an image of {height} x {width}; expected a patch_size that gives at least two, "
+                "so that one can be predicted from another."
+            )
+
+    def _result(
+        self,
+        prepared: PreparedImage,
+        run: AutonomousRun,
+        options: AutonomousOptions,
+        started: float,
+    ) -> AutonomousAnalysis:
+        quality = quality_of(run.scores.mse)
+        return AutonomousAnalysis(
+            reconstruction_quality=quality,
+            understanding_level=understanding_level(quality),
+            ssim=run.scores.ssim,
+            psnr_db=psnr_db(run.scores.mse),
+            mae=run.scores.mae * prepared.units,
+            skill=skill_of(run.scores),
+            average_confidence=run.average_confidence,
+            completion=run.completion,
+            iterations=len(run.history),
+            converged=quality >= options.target_quality,
+            stop_reason=run.stop_reason,
+            reconstruction=prepared.restore(run.reconstruction, run.hidden),
+            confidence_map=run.confidence,
+            uncertainty_map=prepared.in_units(np.sqrt(run.variance)),
+            error_map=_error_map(prepared, run),
+            hidden_mask=run.hidden,
+            patch_size=self.patch_size,
+            history=tuple(
+                IterationRecord(number, *step) for number, step in enumerate(run.history, start=1)
+            ),
+            algorithm=self.algorithm,
+            strategy=self.strategy,
+            backend=self.backend,
+            device=self.device,
+            seconds=time.perf_counter() - started,
+        )
+
+
+def _error_map(prepared: PreparedImage, run: AutonomousRun) -> Map:
+    error = np.zeros(run.hidden.shape, dtype=np.float32)
+    scored = run.scored
+    difference = run.prediction[scored] - prepared.pixels[scored]
+    error[scored] = np.abs(difference).mean(axis=1) * np.float32(prepared.units)
+    error[run.hidden & ~scored] = np.nan
+    return error
+
+
+def _check_flag(value: object, name: str) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidOptionError(f"{name}: got {value!r}; expected True or False.")
+    return bool(value)

@@ -1,0 +1,176 @@
+"""The algorithms that predict hidden pixels, by name: built in, or registered by the user."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, cast, get_args
+
+import numpy as np
+
+from helicopter.backends.protocol import Image, Kernel, Map, Mask, PdeKind
+from helicopter.errors import InvalidOptionError, KernelError
+
+__all__ = [
+    "BUILT_IN",
+    "CustomReconstructionKernel",
+    "algorithms",
+    "find_algorithm",
+    "register_algorithm",
+    "unregister_algorithm",
+]
+
+BUILT_IN: tuple[PdeKind, ...] = get_args(PdeKind)
+
+_registered: dict[str, Kernel] = {}
+_lock = threading.Lock()
+
+
+def register_algorithm(name: str, kernel: Callable[[Image, Mask], Any]) -> None:
+    """Make a prediction algorithm of your own available to every engine, on both backends.
+
+    Parameters
+    ----------
+    name : str
+        What to pass as ``algorithm=``. A registered name may be registered again, a built-in one
+        may not.
+    kernel : callable
+        ``kernel(context, mask) -> prediction`` or ``-> (prediction, sigma)``:
+
+        - `context`: float32 (H, W, C), C = 1 or 3, in [0, 1]; hidden pixels are 0. A copy: do with
+          it what you like.
+        - `mask`: bool (H, W), True = hidden.
+        - `prediction`: (H, W, C); only its hidden pixels are used, clipped to [0, 1].
+        - `sigma`: predicted standard deviation on the same scale, (H, W) or (H, W, C). Without it
+          the uncertainty of `harmonic` is stated.
+
+        Its exceptions reach the caller of the engine unchanged.
+
+    Raises
+    ------
+    InvalidOptionError
+        If the name is empty or built in, or the kernel cannot be called.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidOptionError(f"name: got {name!r}; expected a non-empty string.")
+    if name in BUILT_IN:
+        raise InvalidOptionError(
+            f"name: {name!r} is built in and cannot be replaced; choose another name."
+        )
+    if not callable(kernel):
+        raise InvalidOptionError(
+            f"kernel: got {type(kernel).__name__}; expected a callable kernel(context, mask)."
+        )
+    with _lock:
+        _registered[name] = _checked(name, kernel)
+
+
+def unregister_algorithm(name: str) -> None:
+    """Forget a registered algorithm; engines that were made with it keep it."""
+    with _lock:
+        if _registered.pop(name, None) is None:
+            raise InvalidOptionError(
+                f"name: {name!r} is not registered; registered are {sorted(_registered)}."
+            )
+
+
+def algorithms() -> tuple[str, ...]:
+    """Names of all algorithms that engines accept, built-in ones first."""
+    return (*BUILT_IN, *sorted(_registered))
+
+
+def find_algorithm(name: object) -> PdeKind | Kernel:
+    """Return the built-in algorithm's name, or the registered kernel."""
+    if name in BUILT_IN:
+        return cast("PdeKind", name)
+    kernel = _registered.get(name) if isinstance(name, str) else None
+    if kernel is None:
+        raise InvalidOptionError(
+            f"algorithm: got {name!r}; expected one of {', '.join(algorithms())}. "
+            "Your own become available by helicopter.register_algorithm(name, kernel)."
+        )
+    return kernel
+
+
+def _checked(name: str, kernel: Callable[[Image, Mask], Any]) -> Kernel:
+    """Wrap a user's kernel so that only sound predictions come out of it."""
+
+    def run(context: Image, mask: Mask) -> tuple[Image, Map | None]:
+        answer = kernel(context.copy(), mask.copy())
+        sigma = None
+        if isinstance(answer, tuple):
+            if len(answer) != 2:
+                raise KernelError(
+                    f"algorithm {name!r} returned a tuple of {len(answer)}; expected a prediction "
+                    "or (prediction, sigma)."
+                )
+            answer, sigma = answer
+        prediction = _field(name, "prediction", answer, mask, {context.shape})
+        prediction = np.clip(prediction, 0.0, 1.0)
+        if sigma is None:
+            return prediction, None
+        sigma = _field(name, "sigma", sigma, mask, {context.shape, mask.shape})
+        if (sigma[mask] < 0).any():
+            raise KernelError(
+                f"algorithm {name!r} returned a negative sigma; standard deviations are at least 0."
+            )
+        if sigma.ndim == 3:
+            sigma = np.sqrt(np.square(sigma).mean(axis=2))
+        return prediction, sigma
+
+    return run
+
+
+def _field(
+    name: str, what: str, value: Any, mask: Mask, shapes: set[tuple[int, ...]]
+) -> Image:
+    try:
+        array = np.array(value, dtype=np.float32, order="C")
+    except (TypeError, ValueError) as problem:
+        raise KernelError(
+            f"algorithm {name!r} returned {type(value).__name__} as {what}; expected an array of "
+            f"numbers ({problem})."
+        ) from problem
+    if array.shape not in shapes:
+        expected = " or ".join(str(shape) for shape in sorted(shapes))
+        raise KernelError(
+            f"algorithm {name!r} returned a {what} of shape {array.shape}; expected {expected}."
+        )
+    bad = int(np.count_nonzero(~np.isfinite(array[mask])))
+    if bad:
+        raise KernelError(
+            f"algorithm {name!r} returned {bad} values of {what} at hidden pixels that are NaN or "
+            "infinite."
+        )
+    array[~mask] = 0  # whatever is said of visible pixels is of no consequence
+    return array
+
+
+class CustomReconstructionKernel:
+    """A named holder from which algorithms are registered.
+
+    Parameters
+    ----------
+    algorithm : str
+        A name for what the kernel does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from helicopter.core import CustomReconstructionKernel
+    >>> def mean_colour(context, mask):
+    ...     return np.broadcast_to(context[~mask].mean(axis=0), context.shape)
+    >>> CustomReconstructionKernel("mean").register_algorithm("mean", mean_colour)
+    """
+
+    def __init__(self, algorithm: str) -> None:
+        if not isinstance(algorithm, str) or not algorithm.strip():
+            raise InvalidOptionError(f"algorithm: got {algorithm!r}; expected a non-empty string.")
+        self.algorithm = algorithm
+
+    def register_algorithm(self, name: str, kernel: Callable[[Image, Mask], Any]) -> None:
+        """Register `kernel` under `name`; see `helicopter.register_algorithm`."""
+        register_algorithm(name, kernel)
+
+    def __repr__(self) -> str:
+        return f"CustomReconstructionKernel({self.algorithm!r})"

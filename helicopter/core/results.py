@@ -1,0 +1,306 @@
+"""What the engines return: frozen dataclasses that also read like mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "Analysis",
+    "AutonomousAnalysis",
+    "IterationRecord",
+    "RegionalReconstruction",
+    "Result",
+    "UnderstandingScore",
+    "UnderstandingTest",
+    "understanding_level",
+]
+
+UnderstandingLevel = Literal["excellent", "good", "moderate", "limited"]
+
+
+def understanding_level(quality: float) -> UnderstandingLevel:
+    """Name a reconstruction quality: >= 0.95 excellent, >= 0.80 good, >= 0.60 moderate, else limited."""
+    if quality >= 0.95:
+        return "excellent"
+    if quality >= 0.80:
+        return "good"
+    if quality >= 0.60:
+        return "moderate"
+    return "limited"
+
+
+def _jsonable(value: Any, arrays: bool) -> Any:
+    if isinstance(value, Result):
+        return value.to_dict(arrays=arrays)
+    if isinstance(value, np.ndarray):
+        if arrays:
+            return value.tolist()
+        return {"shape": list(value.shape), "dtype": str(value.dtype)}
+    if isinstance(value, np.generic):
+        return _jsonable(value.item(), arrays)
+    if isinstance(value, float) and not np.isfinite(value):
+        return None  # JSON knows neither infinity nor NaN
+    if isinstance(value, (tuple, list)):
+        return [_jsonable(item, arrays) for item in value]
+    return value
+
+
+# eq=False: arrays have no truth value, so results compare by identity, like arrays' owners do
+@dataclass(frozen=True, eq=False)
+class Result(Mapping[str, Any]):
+    """A frozen dataclass that is also a read-only mapping from field name to value."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._names():
+            return getattr(self, name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    @classmethod
+    def _names(cls) -> tuple[str, ...]:
+        return tuple(field.name for field in fields(cls))
+
+    def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
+        """Return the fields as JSON-ready values.
+
+        Parameters
+        ----------
+        arrays : bool, default False
+            Write arrays out as nested lists. Without it an array is described by its shape and
+            dtype only, since images as JSON text are rarely wanted.
+
+        Returns
+        -------
+        dict
+            Infinite and undefined numbers become ``None``.
+        """
+        return {name: _jsonable(getattr(self, name), arrays) for name in self._names()}
+
+    def plot(self) -> Figure:
+        """Draw the result with matplotlib and return the figure (nothing is shown by itself)."""
+        from helicopter.plotting import plot_result
+
+        return plot_result(self)
+
+    def _repr_html_(self) -> str:
+        from helicopter.report import result_to_html
+
+        return result_to_html(self)
+
+    def __repr__(self) -> str:
+        shown = []
+        for name in self._names():
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray):
+                text = f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
+            elif isinstance(value, float):
+                text = f"{value:.4g}"
+            elif isinstance(value, tuple):
+                text = f"<{len(value)} items>"
+            else:
+                text = repr(value)
+            shown.append(f"{name}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class IterationRecord(Result):
+    """One step of the autonomous engine.
+
+    Attributes
+    ----------
+    iteration : int
+        Counted from 1.
+    patches : tuple of int
+        The patches predicted in this step, row-major indices into the patch grid, in the order
+        in which they were chosen.
+    strategy : str
+        What chose them.
+    quality : float
+        1 / (1 + 10 MSE) of this step's predictions; NaN when nothing of them could be scored.
+    cumulative_quality : float
+        The same over all predictions so far.
+    confidence : float
+        Mean confidence of this step's patches, stated before they were scored.
+    """
+
+    iteration: int
+    patches: tuple[int, ...]
+    strategy: str
+    quality: float
+    cumulative_quality: float
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AutonomousAnalysis(Result):
+    """What `AutonomousReconstructionEngine.autonomous_analyze` found.
+
+    Attributes
+    ----------
+    reconstruction_quality : float
+        1 / (1 + 10 MSE) on the [0, 1] scale, over the pixels that were hidden.
+    understanding_level : str
+        ``"excellent"`` (>= 0.95), ``"good"`` (>= 0.80), ``"moderate"`` (>= 0.60) or ``"limited"``.
+    ssim : float
+        Structural similarity (7 x 7 uniform window), mean over the pixels that were hidden.
+    psnr_db : float
+        Peak signal-to-noise ratio over the pixels that were hidden, in decibels.
+    mae : float
+        Mean absolute error over the pixels that were hidden, in the image's own units.
+    skill : float
+        1 - MSE / MSE of the predictor that knows only the mean colour of what was shown.
+        0 is no better than that, 1 is perfect.
+    average_confidence : float
+        Mean over the predicted patches of the probability, stated before scoring, that their mean
+        absolute error is at most 0.05 of the range.
+    completion : float
+        Share of the hidden patches that the loop predicted and scored before it stopped.
+    iterations : int
+    converged : bool
+        Whether `reconstruction_quality` reached the target.
+    stop_reason : str
+        ``"target_quality"``, ``"all_patches_done"``, ``"no_improvement"`` or ``"max_iterations"``.
+    reconstruction : ndarray
+        The image redrawn, in the input's shape, dtype and range; what was shown is untouched.
+    confidence_map : float32 ndarray of shape (H, W)
+        Per pixel, the confidence of its patch; 1 where the pixel was shown.
+    uncertainty_map : float32 ndarray of shape (H, W)
+        Predicted standard deviation, in the image's own units; 0 where the pixel was shown.
+    error_map : float32 ndarray of shape (H, W)
+        Absolute error, mean over the channels, in the image's own units; 0 where the pixel was
+        shown, NaN where the truth is missing (``mask=``).
+    hidden_mask : bool ndarray of shape (H, W)
+        What was hidden when the analysis began (``True`` = hidden).
+    patch_size : int
+    history : tuple of IterationRecord
+    algorithm, strategy, backend, device : str
+    seconds : float
+        Wall-clock time of the analysis.
+    """
+
+    reconstruction_quality: float
+    understanding_level: UnderstandingLevel
+    ssim: float
+    psnr_db: float
+    mae: float
+    skill: float
+    average_confidence: float
+    completion: float
+    iterations: int
+    converged: bool
+    stop_reason: str
+    reconstruction: NDArray[Any]
+    confidence_map: NDArray[np.float32]
+    uncertainty_map: NDArray[np.float32]
+    error_map: NDArray[np.float32]
+    hidden_mask: NDArray[np.bool_]
+    patch_size: int
+    history: tuple[IterationRecord, ...]
+    algorithm: str
+    strategy: str
+    backend: str
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionalReconstruction(Result):
+    """What `RegionalReconstructionEngine.reconstruct` predicted.
+
+    Attributes
+    ----------
+    reconstruction : ndarray
+        The input's shape, dtype and range; visible pixels are exactly the input's.
+    uncertainty_map : float32 ndarray of shape (H, W)
+        Predicted standard deviation of the error, in the image's own units; 0 where visible.
+    confidence_map : float32 ndarray of shape (H, W)
+        Probability that the pixel's error is at most 0.05 of the range; 1 where visible.
+    algorithm, backend, device : str
+    seconds : float
+        Wall-clock time.
+    """
+
+    reconstruction: NDArray[Any]
+    uncertainty_map: NDArray[np.float32]
+    confidence_map: NDArray[np.float32]
+    algorithm: str
+    backend: str
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UnderstandingScore(Result):
+    """How well one masking strategy at one difficulty was redrawn (hidden pixels only).
+
+    `hidden_fraction` is what the mask really hid; `mae` is in the image's own units; the other
+    measures are those of `AutonomousAnalysis`.
+    """
+
+    strategy: str
+    difficulty: float
+    hidden_fraction: float
+    reconstruction_quality: float
+    psnr_db: float
+    ssim: float
+    mae: float
+    skill: float
+    average_confidence: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UnderstandingTest(Result):
+    """Quality over masking strategies and difficulties.
+
+    Attributes
+    ----------
+    reconstruction_quality : float
+        Mean over all `scores`.
+    understanding_level : str
+        Of that mean; see `AutonomousAnalysis`.
+    skill : float
+        Mean skill over all `scores`.
+    scores : tuple of UnderstandingScore
+        Strategy by strategy, difficulties in the order given.
+    algorithm, backend, device : str
+    seconds : float
+    """
+
+    reconstruction_quality: float
+    understanding_level: UnderstandingLevel
+    skill: float
+    scores: tuple[UnderstandingScore, ...]
+    algorithm: str
+    backend: str
+    device: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Analysis(Result):
+    """What `helicopter.analyze` found: the results of the engines, side by side.
+
+    Attributes
+    ----------
+    autonomous : AutonomousAnalysis
+        How far the image could be redrawn from a fifth of its patches.
+    seconds : float
+        Wall-clock time of the whole analysis.
+    """
+
+    autonomous: AutonomousAnalysis
+    seconds: float

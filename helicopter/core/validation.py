@@ -1,0 +1,264 @@
+"""The only place that checks input. Everything behind it trusts what it gets.
+
+Every complaint names the argument, what was given and what is accepted, and is raised before any
+work is done.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from helicopter.backends.protocol import Image, Map, Mask
+from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
+
+__all__ = [
+    "PreparedImage",
+    "check_choice",
+    "check_fraction",
+    "check_integer",
+    "check_mask",
+    "check_seed",
+    "prepare_image",
+    "require_visible",
+]
+
+ACCEPTED_DTYPES = "uint8, uint16, bool, float32 or float64"
+ACCEPTED_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
+#: Modes of Pillow whose pixels are intensities. The others need a decision that is the user's.
+PIL_MODES = ("1", "L", "RGB", "RGBA", "I;16", "I;16L", "I;16B", "F")
+#: Rows converted at a time; bounds the memory for large images.
+STRIP = 512
+
+
+@dataclass(frozen=True)
+class PreparedImage:
+    """A checked image, and the way back from [0, 1] to its own dtype, range and shape.
+
+    Attributes
+    ----------
+    original : ndarray
+        What was given, as an array; never written to.
+    pixels : float32 ndarray of shape (H, W, C)
+        C-contiguous, in [0, 1], alpha left out; 0 where hidden. Owned by the caller.
+    low, high : float
+        The values that 0 and 1 stand for.
+    """
+
+    original: NDArray[Any]
+    pixels: Image
+    low: float
+    high: float
+
+    @property
+    def units(self) -> float:
+        """Size of the range in the image's own units."""
+        return self.high - self.low
+
+    def restore(self, prediction: Image, hidden: Mask) -> NDArray[Any]:
+        """Return a copy of the original with its hidden pixels replaced by `prediction`."""
+        out = np.array(self.original, order="C", copy=True)
+        colour = (out[:, :, None] if out.ndim == 2 else out)[:, :, : prediction.shape[2]]
+        for top in range(0, hidden.shape[0], STRIP):
+            rows = slice(top, top + STRIP)
+            where = hidden[rows]
+            values = prediction[rows][where].astype(np.float64) * self.units + self.low
+            if out.dtype.kind == "b":
+                colour[rows][where] = values >= 0.5
+                continue
+            if out.dtype.kind == "u":
+                values = np.rint(values)
+            colour[rows][where] = np.clip(values, self.low, self.high)
+        return out
+
+    def in_units(self, values: Map) -> Map:
+        """Scale a map of differences from [0, 1] to the image's own units."""
+        return np.multiply(values, np.float32(self.units), dtype=np.float32)
+
+
+def prepare_image(
+    image: object,
+    *,
+    hidden: object = None,
+    data_range: tuple[float, float] | None = None,
+    name: str = "image",
+) -> tuple[PreparedImage, Mask]:
+    """Check an image and its mask and bring the image into the inner form.
+
+    Parameters
+    ----------
+    image : array_like
+        See the section "Data at the border" of the documentation.
+    hidden : bool array_like of shape (H, W), optional
+        True where the image's values are not to be looked at: they may be anything, NaN included.
+    data_range : tuple of float, optional
+        Values that stand for black and white. By default 0..255, 0..65535 or 0..1 by dtype.
+
+    Returns
+    -------
+    PreparedImage, bool ndarray of shape (H, W)
+    """
+    array = _as_array(image, name, InvalidImageError, ACCEPTED_DTYPES)
+    if array.dtype.kind not in "ubf" or array.dtype.name not in ACCEPTED_DTYPES:
+        raise InvalidImageError(
+            f"{name}: dtype {array.dtype} is not supported; accepted are {ACCEPTED_DTYPES}. "
+            f"Convert it first, for example with {name}.astype(np.float32), so that the range is "
+            "your choice."
+        )
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise InvalidImageError(
+            f"{name}: shape {array.shape} is not supported; accepted are {ACCEPTED_SHAPES}, "
+            "channels last."
+        )
+    if array.size == 0:
+        raise InvalidImageError(
+            f"{name}: shape {array.shape} holds no pixels; at least 1 x 1 is needed."
+        )
+    mask = (
+        np.zeros(array.shape[:2], dtype=bool) if hidden is None else check_mask(hidden, array.shape)
+    )
+    low, high = _range_of(array.dtype, data_range)
+    channels = 1 if array.ndim == 2 else min(array.shape[2], 3)
+    colour = (array[:, :, None] if array.ndim == 2 else array)[:, :, :channels]
+    pixels = np.empty((*array.shape[:2], channels), dtype=np.float32)
+    for top in range(0, array.shape[0], STRIP):
+        rows = slice(top, top + STRIP)
+        _normalise(colour[rows], mask[rows], low, high, data_range, name, pixels[rows])
+    return PreparedImage(array, pixels, low, high), mask
+
+
+def _as_array(given: object, name: str, error: type[Exception], accepted: str) -> NDArray[Any]:
+    what = f"an array of {accepted}"
+    if given is None or isinstance(given, (str, bytes, dict, set)):
+        text = "None" if given is None else f"{type(given).__name__} {str(given)[:60]!r}"
+        hint = "; read a file with helicopter.io.read_image(path)" if isinstance(given, str) else ""
+        raise error(f"{name}: got {text}; expected {what}{hint}.")
+    mode = getattr(given, "mode", None)
+    if type(given).__module__.startswith("PIL.") and mode not in PIL_MODES:
+        raise error(
+            f"{name}: Pillow mode {mode!r} does not hold plain intensities; accepted are "
+            f"{', '.join(PIL_MODES)}. Convert it first, for example with {name}.convert('RGB')."
+        )
+    try:
+        if isinstance(given, np.ndarray) or hasattr(given, "__array__"):
+            return np.asarray(given)
+        if hasattr(given, "__dlpack__"):
+            return np.from_dlpack(given)  # type: ignore[arg-type]
+        return np.asarray(given)
+    except Exception as problem:  # whatever foreign array types choose to raise
+        raise error(
+            f"{name}: {type(given).__module__}.{type(given).__qualname__} could not be read as "
+            f"{what} ({problem}). Tensors must be on the CPU and detached."
+        ) from problem
+
+
+def _range_of(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
+    if data_range is None:
+        return 0.0, {"uint8": 255.0, "uint16": 65535.0}.get(dtype.name, 1.0)
+    accepted = "a pair of finite numbers (low, high) with low < high, or None"
+    try:
+        low, high = (float(value) for value in data_range)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.") from None
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.")
+    if dtype.kind == "b":
+        raise InvalidOptionError(
+            f"data_range: got {data_range!r} for a bool image, whose range is always False..True; "
+            "leave it out."
+        )
+    return low, high
+
+
+def _normalise(
+    values: NDArray[Any],
+    hidden: Mask,
+    low: float,
+    high: float,
+    data_range: object,
+    name: str,
+    out: Image,
+) -> None:
+    """Write a strip of values to `out` as float32 in [0, 1], hidden ones as 0."""
+    visible = values if not hidden.any() else values[~hidden]
+    if values.dtype.kind == "f" and not np.isfinite(visible).all():
+        bad = int(np.count_nonzero(~np.isfinite(visible)))
+        raise InvalidImageError(
+            f"{name}: {bad} visible values are NaN or infinite; visible pixels must be finite. "
+            "Mark such pixels as hidden in the mask."
+        )
+    if visible.size and (values.dtype.kind == "f" or data_range is not None):
+        least, most = float(visible.min()), float(visible.max())
+        if least < low or most > high:
+            raise InvalidImageError(
+                f"{name}: visible values run from {least:g} to {most:g}, outside the range "
+                f"{low:g} to {high:g}. Nothing is rescaled silently: pass data_range=(low, high)."
+            )
+    if values.dtype.kind == "b" or (low == 0.0 and high == 1.0):
+        np.copyto(out, values, casting="unsafe")
+    else:
+        np.copyto(out, (values.astype(np.float64) - low) / (high - low), casting="unsafe")
+    out[hidden] = 0
+
+
+def check_mask(mask: object, shape: tuple[int, ...], name: str = "mask") -> Mask:
+    """Return `mask` as a C-contiguous bool array of the image's height and width."""
+    array = _as_array(mask, name, InvalidMaskError, "bool")
+    if array.dtype.kind != "b":
+        raise InvalidMaskError(
+            f"{name}: dtype {array.dtype} is not accepted; expected bool, True = hidden. "
+            f"Write {name} != 0 if non-zero means hidden."
+        )
+    if array.shape != shape[:2]:
+        raise InvalidMaskError(
+            f"{name}: shape {array.shape} does not fit the image; expected {tuple(shape[:2])}."
+        )
+    return np.ascontiguousarray(array, dtype=bool)
+
+
+def require_visible(mask: Mask, name: str = "mask") -> None:
+    """Raise if nothing is visible."""
+    if mask.all():
+        raise InvalidMaskError(
+            f"{name}: all {mask.size} pixels are hidden; at least one must be visible, since "
+            "everything is predicted from what is visible."
+        )
+
+
+def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`."""
+    choices = sorted(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidOptionError(f"{name}: got {value!r}; expected one of {', '.join(choices)}.")
+    return value
+
+
+def check_integer(value: object, name: str, least: int, most: int | None = None) -> int:
+    """Return `value` as an int within [least, most]."""
+    up_to = f"of at least {least}" if most is None else f"from {least} to {most}"
+    integral = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+    if not integral or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
+        raise InvalidOptionError(f"{name}: got {value!r}; expected a whole number {up_to}.")
+    return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def check_seed(value: object) -> int:
+    """Return `value` as a seed, which both backends hold in 64 bits."""
+    return check_integer(value, "seed", 0, 2**64 - 1)
+
+
+def check_fraction(value: object, name: str, *, ends: bool) -> float:
+    """Return `value` as a float in (0, 1), or in [0, 1] if `ends` count."""
+    accepted = "a number from 0 to 1" if ends else "a number between 0 and 1, both excluded"
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
+    number = float(value)
+    if not (0.0 <= number <= 1.0 if ends else 0.0 < number < 1.0):
+        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
+    return number

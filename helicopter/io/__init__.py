@@ -1,0 +1,20 @@
+"""Files in and out: images and masks, read with care and written whole or not at all."""
+
+from __future__ import annotations
+
+from helicopter.io.atomic import atomic_open
+from helicopter.io.reading import DEFAULT_MAX_PIXELS, LoadedImage, read_image, read_mask
+from helicopter.io.sample import sample_image, sample_path
+from helicopter.io.writing import check_writable, write_image
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "LoadedImage",
+    "atomic_open",
+    "check_writable",
+    "read_image",
+    "read_mask",
+    "sample_image",
+    "sample_path",
+    "write_image",
+]

@@ -1,0 +1,55 @@
+"""Fitted constants, shipped as package data."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from helicopter.backends.protocol import UncertaintyModel
+from helicopter.errors import ModelError
+
+__all__ = ["uncertainty_model"]
+
+CLASSICAL = "classical_uncertainty.json"
+
+
+def uncertainty_model(algorithm: str) -> UncertaintyModel:
+    """Return the fitted uncertainty of an algorithm; of `harmonic` for those without one.
+
+    Raises
+    ------
+    ModelError
+        If the data file is missing or damaged.
+    """
+    models = _classical()
+    return models.get(algorithm, models["harmonic"])
+
+
+@cache
+def _classical() -> dict[str, UncertaintyModel]:
+    try:
+        data = json.loads(files(__name__).joinpath(CLASSICAL).read_text(encoding="utf-8"))
+        return {name: _model(entry) for name, entry in data["models"].items()}
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise ModelError(
+            f"the package's {CLASSICAL} is missing or damaged ({problem!r}); install helicopter "
+            "again."
+        ) from problem
+
+
+def _model(entry: dict[str, Any]) -> UncertaintyModel:
+    # fitted at a few distances, used at every whole one
+    knots = np.array(entry["distances"], dtype=np.float64)
+    weights = np.array(entry["weights"], dtype=np.float64)
+    distance = np.arange(int(knots[-1]) + 1)
+    table = np.stack([np.interp(distance, knots, column) for column in weights.T], axis=1)
+    return UncertaintyModel(
+        variance_table=np.ascontiguousarray(table),
+        log_mae_offset=float(entry["log_mae_offset"]),
+        log_mae_spread=float(entry["log_mae_spread"]),
+        log_mae_prior=float(entry["log_mae_prior"]),
+    )

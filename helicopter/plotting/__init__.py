@@ -1,0 +1,36 @@
+"""Figures of results. Nothing here touches pyplot, so nothing is shown and no state is kept."""
+
+from __future__ import annotations
+
+from helicopter.plotting.curves import draw_quality_curve, draw_understanding
+from helicopter.plotting.display import (
+    blank_hidden,
+    displayable,
+    shrink,
+    shrink_map,
+    shrink_mask,
+    unit_of,
+)
+from helicopter.plotting.figures import map_figure, plot_result, quality_figure, result_overview
+from helicopter.plotting.panels import draw_image, draw_map
+from helicopter.plotting.style import DARK, LIGHT, Style
+
+__all__ = [
+    "DARK",
+    "LIGHT",
+    "Style",
+    "blank_hidden",
+    "displayable",
+    "draw_image",
+    "draw_map",
+    "draw_quality_curve",
+    "draw_understanding",
+    "map_figure",
+    "plot_result",
+    "quality_figure",
+    "result_overview",
+    "shrink",
+    "shrink_map",
+    "shrink_mask",
+    "unit_of",
+]

@@ -1,0 +1,113 @@
+"""From the arrays of results to something a screen can show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+__all__ = ["blank_hidden", "displayable", "shrink", "shrink_map", "shrink_mask", "unit_of"]
+
+_BAND = 256
+_BLANK = 128  # grey: a dark photograph would swallow black, a bright one white
+
+
+def unit_of(image: NDArray[Any]) -> str:
+    """Name what an intensity difference of this image is counted in."""
+    if image.dtype.kind == "u":
+        return f"grey levels of {np.iinfo(image.dtype).max}"
+    return "0 to 1" if image.dtype == bool else "image units"
+
+
+def displayable(
+    image: NDArray[Any], data_range: tuple[float, float] | None = None
+) -> NDArray[np.uint8]:
+    """Convert an image of any accepted dtype to uint8 of shape (H, W), (H, W, 3) or (H, W, 4).
+
+    Floats are taken to lie in `data_range`, or in [0, 1] if they do, or else are stretched from
+    the smallest to the largest value (zero counted in).
+    """
+    pixels = image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image
+    if pixels.dtype == np.uint8:
+        return np.asarray(pixels)
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    if pixels.dtype.kind == "u":
+        # the high byte of each value, without a second 16-bit copy of all of them
+        native = np.ascontiguousarray(pixels, dtype=np.dtype(np.uint16).newbyteorder("<"))
+        return native.view(np.uint8).reshape(*pixels.shape, 2)[..., 1].copy()
+    if data_range is None:
+        finite = pixels[np.isfinite(pixels)]
+        low, high = float(finite.min(initial=0)), float(finite.max(initial=0))
+        if low >= 0 and high <= 1:
+            high = 1.0
+    else:
+        low, high = data_range
+    scale = 255 / (high - low) if high > low else 0.0
+    shown = np.empty(pixels.shape, np.uint8)
+    # band by band: several float copies of a 100 megapixel image would not fit beside it
+    for at in range(0, len(pixels), _BAND):
+        band = np.nan_to_num((pixels[at : at + _BAND] - low) * scale, nan=_BLANK)
+        shown[at : at + _BAND] = np.clip(band, 0, 255) + 0.5
+    return shown
+
+
+def blank_hidden(picture: NDArray[np.uint8], hidden: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Return a copy in which the hidden pixels are a fine grey chequer.
+
+    A pattern, since any single colour may occur in the photograph itself.
+    """
+    rows, columns = np.ogrid[: hidden.shape[0], : hidden.shape[1]]
+    cell = max(1, max(hidden.shape) // 150)
+    odd = (rows // cell + columns // cell) % 2
+    shown = picture.copy()
+    fill = (_BLANK - 14 + 28 * odd).astype(np.uint8)[hidden]
+    if picture.ndim == 2:
+        shown[hidden] = fill
+        return shown
+    shown[..., :3][hidden] = fill[:, None]
+    if picture.shape[2] == 4:
+        shown[..., 3][hidden] = 255
+    return shown
+
+
+def shrink(picture: NDArray[np.uint8], longest: int) -> NDArray[np.uint8]:
+    """Scale a uint8 picture down so that its longest side is at most `longest`."""
+    size = _fitted(picture.shape, longest)
+    if size is None:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def shrink_mask(hidden: NDArray[np.bool_], longest: int) -> NDArray[np.bool_]:
+    """Scale a mask down as `shrink` does a picture."""
+    size = _fitted(hidden.shape, longest)
+    if size is None:
+        return hidden
+    return np.asarray(Image.fromarray(hidden).resize(size, Image.Resampling.NEAREST))
+
+
+def shrink_map(values: NDArray[np.float32], longest: int) -> NDArray[np.float32]:
+    """Scale a map down by averaging what is finite; NaN where nothing is."""
+    size = _fitted(values.shape, longest)
+    if size is None:
+        return values
+    finite = np.isfinite(values)
+    total = Image.fromarray(np.where(finite, values, 0).astype(np.float32))
+    count = Image.fromarray(finite.astype(np.float32))
+    box = Image.Resampling.BOX
+    share = np.asarray(count.resize(size, box))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.asarray(total.resize(size, box)) / share
+    # a pixel that is mostly "no value" would smear the border of what was hidden
+    return np.where(share >= 0.5, mean, np.nan).astype(np.float32)
+
+
+def _fitted(shape: tuple[int, ...], longest: int) -> tuple[int, int] | None:
+    height, width = shape[:2]
+    if max(height, width) <= longest:
+        return None
+    scale = longest / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,0 +1,38 @@
+"""A result in a notebook: its figures, and a small picture where it has one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from helicopter.core.results import Analysis, Result
+from helicopter.plotting import displayable, shrink
+from helicopter.report.rendering import picture_uri, render
+
+__all__ = ["result_to_html"]
+
+_LONGEST = 360
+
+
+def result_to_html(result: Result) -> str:
+    """Return an HTML fragment that describes a result; every value is escaped."""
+    shown: Result = result.autonomous if isinstance(result, Analysis) else result
+    rows, picture = [], None
+    for name, value in shown.items():
+        if name == "reconstruction":
+            picture = picture_uri(shrink(displayable(value), _LONGEST))
+        rows.append((name, _text(value)))
+    return render("fragment.html.j2", title=type(result).__name__, rows=rows, picture=picture)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array, {' x '.join(map(str, value.shape))}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple):
+        return f"{len(value)} items"
+    return str(value)

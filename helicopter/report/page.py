@@ -1,0 +1,229 @@
+"""The report of an analysis: one page that needs nothing else, and its plots as PNG files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure as Plot
+from numpy.typing import NDArray
+
+from helicopter.core.results import Analysis, AutonomousAnalysis, IterationRecord
+from helicopter.errors import InvalidImageError, InvalidOptionError
+from helicopter.io import atomic_open, write_image
+from helicopter.plotting import (
+    DARK,
+    LIGHT,
+    blank_hidden,
+    displayable,
+    map_figure,
+    plot_result,
+    quality_figure,
+    shrink,
+    shrink_mask,
+    unit_of,
+)
+from helicopter.plotting.figures import common_top
+from helicopter.report import wording
+from helicopter.report.rendering import colour_stops, figure_uri, map_uri, picture_uri, render
+from helicopter.version import __version__
+
+__all__ = ["ReportFiles", "write_report"]
+
+_LONGEST = 1400
+_LONGEST_MAP = 900
+_MOST_ROWS = 400
+
+
+@dataclass(frozen=True)
+class ReportFiles:
+    """Where a report lies: the page, and the plots beside it."""
+
+    html: Path
+    plots: tuple[Path, ...]
+
+
+def write_report(
+    analysis: Analysis | AutonomousAnalysis,
+    image: NDArray[Any],
+    folder: str | os.PathLike[str],
+    *,
+    name: str = "image",
+    options: Mapping[str, Any] | None = None,
+    icc_profile: bytes | None = None,
+    data_range: tuple[float, float] | None = None,
+) -> ReportFiles:
+    """Write ``report.html`` and its plots into a folder.
+
+    The page is one file: no network, no scripts but a few lines of its own, the pictures inside,
+    at most 1400 pixels a side. It can be mailed. Each file is written whole or not at all.
+
+    Parameters
+    ----------
+    analysis : Analysis or AutonomousAnalysis
+        What was found.
+    image : ndarray
+        The image that was analysed.
+    folder : str or path-like
+        Made if it does not exist.
+    name : str, default "image"
+        What the page calls the image, the file name for instance. Escaped.
+    options : mapping, optional
+        Further options of the run, listed on the page (the seed, say). Escaped. A
+        ``"target_quality"`` is drawn into the curve as well.
+    icc_profile : bytes, optional
+        The image's colour profile, so that a browser shows its colours as they are.
+    data_range : (float, float), optional
+        As given to the analysis.
+
+    Returns
+    -------
+    ReportFiles
+    """
+    result = analysis.autonomous if isinstance(analysis, Analysis) else analysis
+    given: object = result  # a caller may pass anything
+    if not isinstance(given, AutonomousAnalysis):
+        raise InvalidOptionError(
+            f"analysis must be an Analysis or AutonomousAnalysis, got {type(given).__name__}"
+        )
+    if image.shape[:2] != result.hidden_mask.shape:
+        raise InvalidImageError(
+            f"image is not the one that was analysed: its shape is {image.shape}, "
+            f"the analysis is of {result.hidden_mask.shape}"
+        )
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidOptionError(
+            f"cannot make the folder {str(target)!r}: {error.strerror}; choose another"
+        ) from error
+    options = dict(options or {})
+    original = shrink(displayable(image, data_range), _LONGEST)
+    pictures = {
+        "original": original,
+        "shown": blank_hidden(original, shrink_mask(result.hidden_mask, _LONGEST)),
+        "redrawn": shrink(displayable(result.reconstruction, data_range), _LONGEST),
+    }
+    page = target / "report.html"
+    html = _page(result, analysis.seconds, pictures, name, options, icc_profile)
+    plots = _write_plots(result, pictures, target, options, icc_profile)
+    with atomic_open(page) as file:
+        file.write(html.encode("utf-8"))
+    return ReportFiles(page, plots)
+
+
+def _page(
+    result: AutonomousAnalysis,
+    seconds: float,
+    pictures: Mapping[str, NDArray[np.uint8]],
+    name: str,
+    options: Mapping[str, Any],
+    icc_profile: bytes | None,
+) -> str:
+    top = common_top(result)
+    hidden = result.hidden_mask
+    goal = options.get("target_quality")
+    return render(
+        "report.html.j2",
+        name=_printable(name),
+        version=__version__,
+        verdict=wording.verdict(result),
+        caution=wording.caution(result),
+        headline=wording.headline_figures(result),
+        figures=wording.other_figures(result, seconds, options),
+        pictures={key: picture_uri(value, icc_profile) for key, value in pictures.items()},
+        width=hidden.shape[1],
+        height=hidden.shape[0],
+        scaled=max(hidden.shape) > _LONGEST,
+        maps={
+            "uncertainty": map_uri(result.uncertainty_map, hidden, top, _LONGEST_MAP),
+            "error": map_uri(result.error_map, hidden, top, _LONGEST_MAP),
+        },
+        scale=_scale(top),
+        stops=colour_stops(),
+        unit=unit_of(result.reconstruction),
+        curve={
+            "light": figure_uri(quality_figure(result, LIGHT, target=goal)),
+            "dark": figure_uri(quality_figure(result, DARK, target=goal)),
+        },
+        rows=_rows(result.history),
+        row_count=len(result.history),
+        percent_shown=f"{100 * wording.shown_share(result):.0f}",
+    )
+
+
+def _write_plots(
+    result: AutonomousAnalysis,
+    pictures: Mapping[str, NDArray[np.uint8]],
+    folder: Path,
+    options: Mapping[str, Any],
+    icc_profile: bytes | None,
+) -> tuple[Path, ...]:
+    written = []
+    unit, top = unit_of(result.reconstruction), common_top(result)
+    for key, title in (("original", "original"), ("shown", "what-was-shown")):
+        path = folder / f"{title}.png"
+        write_image(path, pictures[key], icc_profile=icc_profile)
+        written.append(path)
+    plots: dict[str, Plot] = {
+        "uncertainty.png": map_figure(
+            result.uncertainty_map,
+            "Uncertainty (predicted standard deviation)",
+            unit,
+            where=result.hidden_mask,
+            top=top,
+        ),
+        "error.png": map_figure(
+            result.error_map,
+            "Error (absolute, mean of the channels)",
+            unit,
+            where=result.hidden_mask,
+            top=top,
+        ),
+        "quality.png": quality_figure(result, target=options.get("target_quality")),
+        "overview.png": plot_result(result),
+    }
+    for file_name, figure in plots.items():
+        with atomic_open(folder / file_name) as file:
+            figure.savefig(file, format="png")
+        written.append(folder / file_name)
+    return tuple(written)
+
+
+def _rows(history: tuple[IterationRecord, ...]) -> list[dict[str, str] | None]:
+    """Return the table's rows; ``None`` stands for those left out of a very long one."""
+    kept: list[IterationRecord | None] = list(history)
+    if len(history) > _MOST_ROWS:
+        half = _MOST_ROWS // 2
+        kept = [*history[:half], None, *history[-half:]]
+    return [
+        None
+        if record is None
+        else {
+            "iteration": str(record.iteration),
+            "patches": str(len(record.patches)),
+            "strategy": record.strategy.replace("_", " "),
+            "quality": _score(record.quality),
+            "cumulative": _score(record.cumulative_quality),
+            "confidence": f"{100 * record.confidence:.0f} %",
+        }
+        for record in kept
+    ]
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else "not scored"
+
+
+def _scale(top: float) -> list[str]:
+    return [f"{top * share:.3g}" for share in (0, 0.25, 0.5, 0.75, 1)]
+
+
+def _printable(name: str) -> str:
+    # a name that is not valid UTF-8 comes from the file system with surrogates, which no page holds
+    return name.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,16 @@
+// Without this script the three pictures stand side by side, and nothing is missing.
+(() => {
+  const at = (id) => document.getElementById(id);
+  const compare = at("compare");
+  at("under").src = at("redrawn").src;
+  const choose = (which) => {
+    at("over").src = at(which).src;
+    at("left-tag").textContent = which;
+  };
+  const move = () => compare.style.setProperty("--at", `${at("divider").value}%`);
+  at("divider").addEventListener("input", move);
+  at("choice").addEventListener("change", (event) => choose(event.target.value));
+  choose("shown");
+  move();
+  compare.hidden = at("choice").hidden = false;
+})();

@@ -1,0 +1,12 @@
+import handmade
+import pytest
+
+
+@pytest.fixture
+def image():
+    return handmade.photograph()
+
+
+@pytest.fixture
+def analysis(image):
+    return handmade.Analysis(handmade.autonomous(image), 1.5)

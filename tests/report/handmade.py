@@ -1,0 +1,91 @@
+"""Results made by hand: the report must not depend on which engine made them."""
+
+import numpy as np
+
+from helicopter.core.results import (
+    Analysis,
+    AutonomousAnalysis,
+    IterationRecord,
+    RegionalReconstruction,
+    UnderstandingScore,
+    UnderstandingTest,
+    understanding_level,
+)
+
+
+def photograph(shape=(70, 90, 3), dtype="uint8", seed=0):
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    smooth = (np.sin(rows / 17) + np.cos(columns / 23) + 2) / 4
+    noise = rng.random(shape) * 0.1
+    image = np.clip((smooth if len(shape) == 2 else smooth[..., None]) * 0.9 + noise, 0, 1)
+    if np.dtype(dtype).kind == "u":
+        return (image * np.iinfo(dtype).max).astype(dtype)
+    return image > 0.5 if dtype == "bool" else image.astype(dtype)
+
+
+def autonomous(image, *, patch=16, quality=0.93, skill=0.7, steps=9, **changes):
+    height, width = image.shape[:2]
+    rows, columns = -(-height // patch), -(-width // patch)
+    known = np.zeros(rows * columns, bool)
+    known[::5] = True
+    hidden = ~known.reshape(rows, columns).repeat(patch, 0).repeat(patch, 1)[:height, :width]
+    rng = np.random.default_rng(1)
+    span = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
+    error = (rng.random((height, width)) * 0.08 * span * hidden).astype(np.float32)
+    order = [int(i) for i in np.flatnonzero(~known)]
+    batch = -(-len(order) // steps)
+    history = tuple(
+        IterationRecord(
+            k + 1, tuple(order[k * batch : (k + 1) * batch]), "adaptive", quality, quality, 0.6
+        )
+        for k in range(-(-len(order) // batch))
+    )
+    fields = {
+        "reconstruction_quality": quality,
+        "understanding_level": understanding_level(quality),
+        "ssim": 0.61,
+        "psnr_db": 21.3,
+        "mae": float(error[hidden].mean()),
+        "skill": skill,
+        "average_confidence": 0.58,
+        "completion": 1.0,
+        "iterations": len(history),
+        "converged": True,
+        "stop_reason": "all_patches_done",
+        "reconstruction": image.copy(),
+        "confidence_map": np.where(hidden, 0.6, 1).astype(np.float32),
+        "uncertainty_map": (hidden * 0.05 * span).astype(np.float32),
+        "error_map": error,
+        "hidden_mask": hidden,
+        "patch_size": patch,
+        "history": history,
+        "algorithm": "harmonic",
+        "strategy": "adaptive",
+        "backend": "python",
+        "device": "cpu",
+        "seconds": 1.23,
+    }
+    return AutonomousAnalysis(**{**fields, **changes})
+
+
+def every_kind():
+    """One result of each type, by the name of its type."""
+    image = photograph()
+    alone = autonomous(image)
+    scores = tuple(
+        UnderstandingScore(name, d, d, 1 - d / 3, 20.0, 0.5, 9.0, 0.8 - d, 0.5)
+        for name in ("checkerboard", "center_out")
+        for d in (0.2, 0.9)
+    )
+    found = [
+        alone,
+        Analysis(alone, 1.5),
+        alone.history[0],
+        RegionalReconstruction(
+            image, alone.uncertainty_map, alone.confidence_map, "harmonic", "python", "cpu", 0.1
+        ),
+        UnderstandingTest(0.8, "good", 0.4, scores, "harmonic", "python", "cpu", 2.0),
+        scores[0],
+    ]
+    return {type(result).__name__: result for result in found}

@@ -1,0 +1,206 @@
+"""Fit the uncertainty of the classical algorithms and write it as package data.
+
+    python training/fit_classical_uncertainty.py --images DIR
+
+DIR holds development photographs: they tune, so no figure may be reported on them. The script
+prints how well the fit does on photographs that were left out of it (four-fold, by photograph).
+Model and notation: `helicopter/backends/reference/uncertainty.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import minimize
+
+from helicopter.backends.reference import pde, uncertainty
+from helicopter.backends.reference.autonomous_engine import LEAST_MAE
+from helicopter.backends.reference.patches import PatchGrid
+from helicopter.backends.protocol import UncertaintyModel
+from helicopter.core.registry import BUILT_IN
+from helicopter.core.validation import prepare_image
+from helicopter.io import atomic_open, read_image
+
+OUTPUT = Path(__file__).parent.parent / "helicopter/models/classical_uncertainty.json"
+KNOTS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], dtype=np.float64)
+#: Even the surest prediction is compared with grey levels that were rounded to 8 bits.
+ROUNDING = (1 / 255) ** 2 / 12
+CROP = 384
+MASKS_PER_IMAGE = 6
+SAMPLES_PER_MASK = 20_000
+SEED = 20261123
+
+
+def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Single pixels, blocks of many sizes, holes, or lines; 5 % to 90 % hidden."""
+    kind = rng.integers(5)
+    mask = np.zeros((height, width), dtype=bool)
+    if kind == 0:
+        return rng.random((height, width)) < rng.uniform(0.1, 0.9)
+    if kind in (1, 2):
+        side = int(rng.choice([4, 8, 12, 16, 24, 32, 48, 64]))
+        cells = rng.random((height // side + 2, width // side + 2)) < rng.uniform(0.1, 0.9)
+        y, x = rng.integers(0, side, 2)
+        return np.kron(cells, np.ones((side, side), bool))[y : y + height, x : x + width]
+    if kind == 3:
+        for _ in range(rng.integers(1, 6)):
+            h, w = rng.integers(20, 160, 2)
+            y, x = rng.integers(0, height - h), rng.integers(0, width - w)
+            mask[y : y + h, x : x + w] = True
+        return mask
+    y, x = np.mgrid[:height, :width]
+    for _ in range(rng.integers(5, 25)):  # straight scratches
+        angle, offset = rng.uniform(0, np.pi), rng.uniform(-0.5, 0.5) * (height + width) / 2
+        across = (y - height / 2) * np.cos(angle) + (x - width / 2) * np.sin(angle) - offset
+        mask |= np.abs(across) < rng.uniform(1, 5)
+    return mask
+
+
+def collect_pixels(images: list[np.ndarray], algorithm: str) -> dict[str, np.ndarray]:
+    """Distances, variograms and squared errors at hidden pixels, under random masks."""
+    columns: dict[str, list[np.ndarray]] = {k: [] for k in ("photo", "distance", "v", "squared")}
+    for number, photo in enumerate(images):
+        rng = np.random.default_rng([SEED, number])
+        for _ in range(MASKS_PER_IMAGE):
+            y = rng.integers(0, max(photo.shape[0] - CROP, 0) + 1)
+            x = rng.integers(0, max(photo.shape[1] - CROP, 0) + 1)
+            truth = photo[y : y + CROP, x : x + CROP]
+            if rng.random() < 0.25:
+                truth = truth.mean(axis=2, keepdims=True).astype(np.float32)
+            mask = random_mask(rng, *truth.shape[:2])
+            cells = uncertainty.local_variogram(truth, mask)
+            rows, cols = np.nonzero(mask)
+            pick = rng.permutation(rows.size)[:SAMPLES_PER_MASK]
+            rows, cols = rows[pick], cols[pick]
+            filled = truth.copy()
+            pde.solve(filled, mask, algorithm)
+            columns["photo"].append(np.full(rows.size, number))
+            columns["distance"].append(np.sqrt(uncertainty.squared_distance(mask)[rows, cols]))
+            columns["v"].append(
+                np.stack([uncertainty.interpolate_cells(lag, rows, cols) for lag in cells], axis=1)
+            )
+            columns["squared"].append(np.square(filled - truth)[rows, cols].mean(axis=1))
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def fit_weights(data: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
+    """Weights at the knots that maximise a normal quasi-likelihood; shape (knots, lags)."""
+    low, share = _between(data["distance"][chosen])
+    v, squared = data["v"][chosen] + 1e-9, data["squared"][chosen]
+    shape = (KNOTS.size, v.shape[1])
+    smooth = 0.02 / KNOTS.size
+
+    def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        log_weights = flat.reshape(shape)
+        weights = np.exp(log_weights)
+        entry = weights[low] * (1 - share)[:, None] + weights[low + 1] * share[:, None]
+        variance = (entry * v).sum(axis=1) + ROUNDING
+        value = float((np.log(variance) + squared / variance).mean())
+        slope = ((1 / variance - squared / variance**2) / squared.size)[:, None] * v
+        gradient = np.empty(shape)
+        for lag in range(shape[1]):
+            gradient[:, lag] = np.bincount(low, slope[:, lag] * (1 - share), KNOTS.size)
+            gradient[:, lag] += np.bincount(low + 1, slope[:, lag] * share, KNOTS.size)
+        gradient *= weights
+        steps = np.diff(log_weights, axis=0)
+        value += smooth * float(np.square(steps).sum())
+        gradient[1:] += 2 * smooth * steps
+        gradient[:-1] -= 2 * smooth * steps
+        return value, gradient.ravel()
+
+    bounds = [(-12.0, 4.0)] * (shape[0] * shape[1])
+    start = np.full(shape, -2.0).ravel()
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 3000})
+    return np.exp(found.x.reshape(shape))
+
+
+def predicted_variance(data: dict[str, np.ndarray], chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    low, share = _between(data["distance"][chosen])
+    entry = weights[low] * (1 - share)[:, None] + weights[low + 1] * share[:, None]
+    return (entry * data["v"][chosen]).sum(axis=1) + ROUNDING
+
+
+def _between(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    # the engine looks whole distances up
+    position = np.interp(np.floor(distance), KNOTS, np.arange(KNOTS.size))
+    low = np.minimum(position.astype(int), KNOTS.size - 2)
+    return low, position - low
+
+
+def fit_patches(images: list[np.ndarray], algorithm: str, model: UncertaintyModel) -> tuple[float, float, float]:
+    """Offset, spread within and between photographs of ln(patch MAE / root mean variance)."""
+    by_photo = []
+    for number, photo in enumerate(images):
+        rng = np.random.default_rng([SEED, 1, number])
+        ratios = []
+        for side in (16, 24, 32, 48):
+            grid = PatchGrid(*photo.shape[:2], side)
+            for known in (0.1, 0.2, 0.4):
+                hidden = rng.random(grid.count) >= known
+                mask = grid.pixels(hidden)
+                if mask.all() or not mask.any():
+                    continue
+                filled = photo.copy()
+                pde.solve(filled, mask, algorithm)
+                variance = uncertainty.hidden_variance(photo, mask, model)
+                area = grid.sums(np.ones(mask.shape))[hidden]
+                mae = grid.sums(np.abs(filled - photo).mean(axis=2))[hidden] / area
+                mean = grid.sums(variance.astype(np.float64))[hidden] / area
+                ratios.append(np.log(np.maximum(mae, LEAST_MAE)) - 0.5 * np.log(mean))
+        by_photo.append(np.concatenate(ratios))
+    means = np.array([ratios.mean() for ratios in by_photo])
+    spread = float(np.sqrt(np.mean([ratios.var() for ratios in by_photo])))
+    return float(means.mean()), spread, float(means.std(ddof=1))
+
+
+def report(data: dict[str, np.ndarray]) -> None:
+    """Print the coverage of central Laplace intervals on photographs left out of the fit."""
+    standardised = []
+    for fold in range(4):
+        left_out = data["photo"] % 4 == fold
+        weights = fit_weights(data, ~left_out)
+        sigma = np.sqrt(predicted_variance(data, left_out, weights))
+        standardised.append(np.sqrt(data["squared"][left_out]) / sigma)
+    z = np.concatenate(standardised)
+    print(f"  root mean square of error / sigma: {np.sqrt(np.mean(z**2)):.3f}")
+    for level in (0.50, 0.80, 0.90, 0.95):
+        bound = -np.log(1 - level) / np.sqrt(2)
+        print(f"  {level:.0%} interval covers {np.mean(z < bound):.1%}")
+
+
+def main() -> None:
+    """Fit every built-in algorithm."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, required=True)
+    paths = sorted(p for p in parser.parse_args().images.iterdir() if p.suffix in (".png", ".jpg"))
+    images = [prepare_image(read_image(path).pixels)[0].pixels for path in paths]
+    models = {}
+    for algorithm in BUILT_IN:
+        print(algorithm, flush=True)
+        data = collect_pixels(images, algorithm)
+        report(data)
+        weights = fit_weights(data, np.ones(data["photo"].size, dtype=bool))
+        table = np.concatenate([np.full((KNOTS.size, 1), ROUNDING), weights], axis=1)
+        distance = np.arange(int(KNOTS[-1]) + 1)
+        full = np.stack([np.interp(distance, KNOTS, column) for column in table.T], axis=1)
+        offset, spread, prior = fit_patches(images, algorithm, UncertaintyModel(full, 0, 1, 1))
+        print(f"  patches: offset {offset:.3f}, spread {spread:.3f}, between photographs {prior:.3f}")
+        models[algorithm] = {
+            "distances": KNOTS.tolist(),
+            "weights": [[float(f"{value:.4g}") for value in row] for row in table],
+            "log_mae_offset": round(offset, 4),
+            "log_mae_spread": round(spread, 4),
+            "log_mae_prior": round(prior, 4),
+        }
+    note = "Written by training/fit_classical_uncertainty.py; see there."
+    photos = [path.name for path in paths]
+    text = json.dumps({"note": note, "fitted_on": photos, "models": models}, indent=1)
+    with atomic_open(OUTPUT) as file:
+        file.write((text + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
