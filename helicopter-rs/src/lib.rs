@@ -6,6 +6,7 @@
 //! * [`par`]: the one door to rayon: thread pools that belong to one process and survive a fork;
 //! * [`host`]: what the core may ask of its caller: stop? how far? what does your kernel predict?
 //! * [`pde`]: harmonic and biharmonic reconstruction, solved exactly;
+//! * [`reconstruction`]: the engines that predict, and what they stand on;
 //! * [`python`]: the only folder that knows Python (feature `python`): module, crossing, conversion.
 //!
 //! Everything outside [`python`] is plain Rust on array views and returns [`error::Result`].
@@ -16,6 +17,7 @@ pub mod par;
 pub mod pde;
 #[cfg(feature = "python")]
 pub mod python;
+pub mod reconstruction;
 
 /// The version of this crate, which is the version of the Python package that it belongs to.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -120,8 +120,10 @@ class Backend(Protocol):
 
     name: Literal["python", "rust"]
 
-    def fill(self, context: Image, mask: Mask, kind: PdeKind) -> None:
-        """Replace the hidden pixels of `context` in place by the solution of the equation."""
+    def reconstruct(
+        self, context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel
+    ) -> Map:
+        """Fill the hidden pixels of `context` in place; return the variance of their errors."""
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         """Predict the error variance at hidden pixels; 0 at visible ones."""

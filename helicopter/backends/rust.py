@@ -35,16 +35,17 @@ class RustBackend:
         if self._rust is None:
             raise RustAccelerationError("the accelerator helicopter_rs cannot be used any more.")
 
-    def fill(self, context: Image, mask: Mask, kind: PdeKind) -> None:
-        self._rust.solve_pde(context, mask, kind, threads=chosen_threads())
+    def reconstruct(
+        self, context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel
+    ) -> Map:
+        engine = self._rust.RegionalReconstructionEngine(kind, self._model(model))
+        return cast("Map", engine.reconstruct(context, mask, threads=chosen_threads()))
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
-        return cast(
-            "Map",
-            self._rust.hidden_variance(
-                context, mask, model.variance_table, threads=chosen_threads()
-            ),
+        variance = self._rust.hidden_variance(
+            context, mask, self._model(model), threads=chosen_threads()
         )
+        return cast("Map", variance)
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
         return Scores(
@@ -60,25 +61,29 @@ class RustBackend:
         model: UncertaintyModel,
         progress: Progress | None,
     ) -> AutonomousRun:
-        raw = self._rust.autonomous_analyze(
-            image,
-            missing,
+        engine = self._rust.AutonomousReconstructionEngine(
             algorithm,
+            self._model(model),
             patch_size=options.patch_size,
             context_size=options.context_size,
             strategy=options.strategy,
             seed=options.seed,
+        )
+        run = engine.autonomous_analyze(
+            image,
+            missing,
             max_iterations=options.max_iterations,
             target_quality=options.target_quality,
             initial_known=options.initial_known,
             open_book=options.open_book,
-            variance_table=model.variance_table,
-            log_mae_offset=model.log_mae_offset,
-            log_mae_spread=model.log_mae_spread,
-            log_mae_prior=model.log_mae_prior,
             threads=chosen_threads(),
             progress=progress,
         )
-        raw["history"] = tuple(Iteration(*step) for step in raw["history"])
-        raw["scores"] = Scores(*raw["scores"])
-        return AutonomousRun(**raw)
+        run["history"] = tuple(Iteration(*step) for step in run["history"])
+        run["scores"] = Scores(*run["scores"])
+        return AutonomousRun(**run)
+
+    def _model(self, model: UncertaintyModel) -> Any:
+        return self._rust.UncertaintyModel(
+            model.variance_table, model.log_mae_offset, model.log_mae_spread, model.log_mae_prior
+        )

@@ -123,15 +123,14 @@ class RegionalReconstructionEngine(Engine):
         """Fill `context` in place and return the variance of the error."""
         if not hidden.any():
             return np.zeros(hidden.shape, dtype=np.float32)
-        # the uncertainty looks at visible pixels only, so it may come before the fill or after it
+        model = uncertainty_model(self.algorithm)
         if not callable(self._algorithm):
-            self._backend.fill(context, hidden, self._algorithm)
-        else:
-            prediction, sigma = self._algorithm(context, hidden)
-            np.copyto(context, prediction, where=hidden[:, :, None])
-            if sigma is not None:
-                return np.square(sigma)
-        return self._backend.hidden_variance(context, hidden, uncertainty_model(self.algorithm))
+            return self._backend.reconstruct(context, hidden, self._algorithm, model)
+        prediction, sigma = self._algorithm(context, hidden)
+        np.copyto(context, prediction, where=hidden[:, :, None])
+        if sigma is not None:
+            return np.square(sigma)
+        return self._backend.hidden_variance(context, hidden, model)
 
     def test_understanding(
         self,

@@ -52,11 +52,11 @@ def draw_map(
     top : float, optional
         Where the colour scale ends; by default where 99.5 % of the values lie below.
     """
-    drawn = values if where is None else np.where(where, values, np.float32(np.nan))
+    drawn = shrink_map(values, LONGEST, where)
     limit = nice_top(drawn) if top is None else top
     beyond = bool(np.nanmax(drawn, initial=0) > limit)
     image = axes.imshow(
-        shrink_map(drawn, LONGEST),
+        drawn,
         cmap=style.map_colours(),
         vmin=0,
         vmax=limit,

@@ -53,7 +53,7 @@ def picture_uri(picture: NDArray[np.uint8], icc_profile: bytes | None = None) ->
 
 def map_uri(values: NDArray[np.float32], where: NDArray[np.bool_], top: float, longest: int) -> str:
     """Return a map in colours as a data URI; transparent where it has nothing to say."""
-    reduced = shrink_map(np.where(where, values, np.float32(np.nan)), longest)
+    reduced = shrink_map(values, longest, where)
     colours = colormaps[MAP_COLOURS].with_extremes(bad=(0, 0, 0, 0))
     coloured = colours(np.ma.masked_invalid(reduced / top), bytes=True)
     buffer = io.BytesIO()

@@ -1,16 +1,22 @@
 //! Direct solution of a batch of components.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use super::bitmap::{for_each_bit, Bitmap};
 use super::cholesky::Factors;
 use super::components::Component;
 use super::ordering::{Cost, Graph, Placed};
 use super::stencil::Operator;
-use super::{Control, Field, PdeError};
+use super::{Control, Field, PdeError, DIRECT_AREA};
 
 /// Scratch memory that outlives a call is bounded by this many doubles per thread.
 const KEPT_DOUBLES: usize = 4 << 20;
+
+/// Components are factorised together until their factors reach this size: about what the cache holds.
+const GROUP_DOUBLES: usize = 1 << 20;
+/// Positions within a component are 16-bit numbers.
+const LONGEST_SIDE: usize = 65_000;
 
 struct Scratch {
     graph: Graph,
@@ -24,15 +30,11 @@ thread_local! {
 
 /// Solves the components of `batch` that are affordable. Returns for each its pixels' channels in the
 /// order of its runs, or `None` where the cost would exceed `limit`.
-pub(super) fn solve_batch(
-    field: &Field,
-    batch: &[Component],
-    limit: Cost,
-    control: &dyn Control,
-) -> Result<Vec<Option<Vec<f32>>>, PdeError> {
-    let mut scratch = SCRATCH.with(|slot| slot.borrow_mut().take()).unwrap_or_else(|| {
-        Box::new(Scratch { graph: Graph::default(), factors: Factors::new(), x: Vec::new() })
-    });
+pub(super) fn solve_batch(field: &Field, batch: &[Component], limit: Cost, control: &dyn Control) -> Result<Vec<Option<Vec<f64>>>, PdeError> {
+    // Taken out of its slot while in use: rayon may start another task on this thread in the middle of this.
+    let mut scratch = SCRATCH
+        .with(|slot| slot.borrow_mut().take())
+        .unwrap_or_else(|| Box::new(Scratch { graph: Graph::default(), factors: Factors::new(), x: Vec::new() }));
     let result = if field.channels == 3 {
         solve_with::<3>(&mut scratch, field, batch, limit, control)
     } else {
@@ -50,72 +52,75 @@ fn solve_with<const C: usize>(
     batch: &[Component],
     limit: Cost,
     control: &dyn Control,
-) -> Result<Vec<Option<Vec<f32>>>, PdeError> {
-    let Scratch { graph, factors, x } = scratch;
-    let t0 = std::time::Instant::now();
-    graph.clear();
-    let mut roots: Vec<Placed> = Vec::new();
-    // Bits and range of roots per component; `None` if too costly.
-    let mut plans = Vec::with_capacity(batch.len());
-    for component in batch {
+) -> Result<Vec<Option<Vec<f64>>>, PdeError> {
+    let mut results = vec![None; batch.len()];
+    let mut group = Vec::new();
+    let mut roots = Vec::new();
+    scratch.graph.clear();
+    for (number, component) in batch.iter().enumerate() {
         if control.cancelled() {
             return Err(PdeError::Cancelled);
+        }
+        if component.height() * component.width() > DIRECT_AREA || component.height().max(component.width()) > LONGEST_SIDE {
+            continue;
         }
         let bitmap = component.bitmap();
         let from = roots.len();
         let corner = (component.top as i32, component.left as i32);
-        let affordable = graph.add(field.operator, &bitmap, corner, limit, &mut roots);
-        plans.push(affordable.then_some((bitmap, from..roots.len())));
+        let affordable = scratch.graph.add(field.operator, &bitmap, corner, limit, &mut roots);
+        if affordable {
+            group.push(Plan { number, bitmap, roots: from..roots.len() });
+        } else {
+            roots.truncate(from);
+        }
+        if !affordable || scratch.graph.cost.factor_len > GROUP_DOUBLES {
+            solve_group::<C>(scratch, field, batch, &group, &roots, control, &mut results)?;
+            scratch.graph.clear();
+            group.clear();
+            roots.clear();
+        }
     }
-    let t1 = std::time::Instant::now();
+    solve_group::<C>(scratch, field, batch, &group, &roots, control, &mut results)?;
+    Ok(results)
+}
+
+/// A component whose fronts are in the graph.
+struct Plan {
+    number: usize,
+    bitmap: Bitmap,
+    roots: Range<usize>,
+}
+
+fn solve_group<const C: usize>(
+    scratch: &mut Scratch,
+    field: &Field,
+    batch: &[Component],
+    group: &[Plan],
+    roots: &[Placed],
+    control: &dyn Control,
+    results: &mut [Option<Vec<f64>>],
+) -> Result<(), PdeError> {
+    let Scratch { graph, factors, x } = scratch;
     factors.factorise(graph, field.operator.kind, control)?;
-    let t2 = std::time::Instant::now();
-    let mut results = Vec::with_capacity(batch.len());
-    for (component, plan) in batch.iter().zip(plans) {
-        let Some((bitmap, roots_of)) = plan else {
-            results.push(None);
-            continue;
-        };
+    for plan in group {
         if control.cancelled() {
             return Err(PdeError::Cancelled);
         }
+        let component = &batch[plan.number];
         let width = component.width();
         if x.len() < C * width * component.height() {
             x.resize(C * width * component.height(), 0.0);
         }
-        right_hand_side::<C>(field, component, &bitmap, x);
-        factors.solve::<C>(graph, &roots[roots_of], width, x);
+        right_hand_side::<C>(field, component, &plan.bitmap, x);
+        factors.solve::<C>(graph, &roots[plan.roots.clone()], width, x);
         let mut values = Vec::with_capacity(C * component.pixels);
         for run in &component.runs {
-            let from =
-                (run.y - component.top) as usize * width + (run.from - component.left) as usize;
-            let to = from + (run.to - run.from) as usize;
-            values.extend(x[C * from..C * to].iter().map(|&value| value.clamp(0.0, 1.0) as f32));
+            let from = (run.y - component.top) as usize * width + (run.from - component.left) as usize;
+            values.extend_from_slice(&x[C * from..C * (from + (run.to - run.from) as usize)]);
         }
-        results.push(Some(values));
+        results[plan.number] = Some(values);
     }
-    if std::env::var("PT").is_ok() {
-        let t3 = std::time::Instant::now();
-        eprintln!(
-            "sym {:?} fac {:?} sol {:?} nodes {} factor {} work {:.1}M ext {:.2}M",
-            t1 - t0,
-            t2 - t1,
-            t3 - t2,
-            graph.nodes.len(),
-            graph.cost.factor_len,
-            graph.cost.work / 1e6,
-            graph
-                .children
-                .iter()
-                .map(|c| {
-                    let b = graph.nodes[c.node as usize].boundary as f64;
-                    b * b / 2.
-                })
-                .sum::<f64>()
-                / 1e6
-        );
-    }
-    Ok(results)
+    Ok(())
 }
 
 /// Moves the visible neighbours to the right-hand side.

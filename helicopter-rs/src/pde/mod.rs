@@ -1,16 +1,36 @@
 //! Filling hidden pixels by solving a partial differential equation exactly.
+//!
+//! The unknowns are the hidden pixels, the visible ones are boundary values. The hidden pixels fall into
+//! connected components with independent systems, and each is solved by what suits its size:
+//!
+//! * a sparse Cholesky factorisation along a nested dissection, equal parts factorised once (`ordering`,
+//!   `cholesky`): almost always, and exact but for rounding;
+//! * conjugate gradients with a multigrid preconditioner (`multigrid`): holes of millions of pixels;
+//! * overlapping tiles solved in turn (`tiles`): what does not even fit in memory.
+//!
+//! All arithmetic is in float64. No result depends on the number of threads: components are independent,
+//! and sums within one are taken in a fixed order.
+
+use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut3};
+use rayon::prelude::*;
 use thiserror::Error;
 
 mod bitmap;
 mod cholesky;
+mod coarse;
 mod components;
 mod direct;
+mod grid;
 mod kernels;
 mod lanes;
+mod multigrid;
 mod ordering;
 mod stencil;
+#[cfg(test)]
+mod tests;
+mod tiles;
 
 pub use stencil::Kind;
 
@@ -21,7 +41,7 @@ use stencil::Operator;
 
 /// The caller's way to stop a computation.
 pub trait Control: Sync {
-    /// Whether the caller no longer wants the result.
+    /// Whether the caller no longer wants the result. Asked every few milliseconds, from any thread.
     fn cancelled(&self) -> bool;
 }
 
@@ -34,12 +54,26 @@ pub enum PdeError {
     /// Image and mask do not fit together.
     #[error("the image must have the size of the mask, and 1 or 3 channels")]
     Shape,
-    /// Cannot happen while there is a visible pixel whose values are finite.
+    /// Cannot happen while there is a visible pixel.
     #[error("the equations have no unique solution")]
     NotPositiveDefinite,
 }
 
+/// Hidden pixels collected before they are solved: enough to keep all threads busy, little memory.
+const BATCH_PIXELS: usize = 1 << 20;
+/// Pixels one task solves at least.
+const TASK_PIXELS: usize = 1 << 14;
+/// Beyond one of these a component is not factorised: 384 MB of factors, some seconds of work.
+const DIRECT_LIMIT: Cost = Cost { factor_len: 48 << 20, front_len: 24 << 20, work: 2e10 };
+/// Pixels of the rectangle of a component that is factorised at most.
+const DIRECT_AREA: usize = 4 << 20;
+/// Pixels of the rectangle of a component that multigrid solves at most: it needs some 50 bytes for each.
+const MULTIGRID_AREA: usize = 27 << 20;
+/// The same where equal rows of the coarse matrices are rare.
+const MULTIGRID_POROUS_AREA: usize = 1 << 20;
+
 /// What all components of one call share.
+#[derive(Clone, Copy)]
 struct Field<'a> {
     operator: Operator,
     channels: usize,
@@ -47,55 +81,151 @@ struct Field<'a> {
     image: &'a [f32],
 }
 
-/// Fills the pixels that `mask` marks with the solution of the equation `kind`.
-pub fn solve(
-    mut image: ArrayViewMut3<f32>,
-    mask: ArrayView2<bool>,
-    kind: Kind,
-    control: &dyn Control,
-) -> Result<(), PdeError> {
+/// The image while it is being filled.
+struct Picture<'a> {
+    operator: Operator,
+    channels: usize,
+    hidden: &'a Bitmap,
+    image: &'a mut [f32],
+}
+
+/// Fills the pixels that `mask` marks with the solution of the equation `kind`, clipped to 0..1.
+///
+/// Visible pixels are not touched, and what hidden ones hold does not matter. The work is done in the
+/// current rayon pool; the result does not depend on its size. At least one pixel must be visible.
+///
+/// # Errors
+/// [`PdeError::Cancelled`] soon after `control` asks for it, [`PdeError::Shape`] for a mask that does not
+/// fit or a number of channels other than 1 and 3.
+pub fn solve(mut image: ArrayViewMut3<f32>, mask: ArrayView2<bool>, kind: Kind, control: &dyn Control) -> Result<(), PdeError> {
     let (height, width, channels) = image.dim();
     if mask.dim() != (height, width) || !(channels == 1 || channels == 3) {
         return Err(PdeError::Shape);
     }
+    let hidden = Bitmap::from_mask(mask);
+    let operator = Operator { kind, height: height as i32, width: width as i32 };
     if let Some(pixels) = image.as_slice_mut() {
-        return solve_pixels(pixels, channels, mask, kind, control);
+        let mut picture = Picture { operator, channels, hidden: &hidden, image: pixels };
+        return fill(&mut picture, &hidden, 0..height, true, control).map(|_| ());
     }
     let mut copy: Vec<f32> = image.iter().copied().collect();
-    solve_pixels(&mut copy, channels, mask, kind, control)?;
+    let mut picture = Picture { operator, channels, hidden: &hidden, image: &mut copy };
+    fill(&mut picture, &hidden, 0..height, true, control)?;
     image.iter_mut().zip(copy).for_each(|(pixel, value)| *pixel = value);
     Ok(())
 }
 
-fn solve_pixels(
-    image: &mut [f32],
-    channels: usize,
-    mask: ArrayView2<bool>,
-    kind: Kind,
-    control: &dyn Control,
-) -> Result<(), PdeError> {
-    let (height, width) = mask.dim();
-    let hidden = Bitmap::from_mask(mask);
-    let operator = Operator { kind, height: height as i32, width: width as i32 };
-    let mut finder = Finder::new(kind);
+/// Solves for the pixels of `unknown`, all of them in `rows`; every other pixel counts as known. Returns the
+/// largest change of a pixel.
+fn fill(picture: &mut Picture, unknown: &Bitmap, rows: Range<usize>, clip: bool, control: &dyn Control) -> Result<f32, PdeError> {
+    let mut finder = Finder::new(picture.operator.kind);
     let mut batch = Vec::new();
-    let mut done = |component: Component| batch.push(component);
-    for y in 0..height {
-        finder.push_row(y as u32, hidden.row(y), &mut done);
-    }
-    finder.finish(height as u32, &mut done);
-    let field = Field { operator, channels, hidden: &hidden, image };
-    let limit = Cost { factor_len: usize::MAX, work: f64::INFINITY };
-    let results = direct::solve_batch(&field, &batch, limit, control)?;
-    for (component, values) in batch.iter().zip(results) {
-        let Some(values) = values else { continue };
-        let mut rest = values.as_slice();
-        for run in &component.runs {
-            let from = channels * (run.y as usize * width + run.from as usize);
-            let (now, later) = rest.split_at(channels * (run.to - run.from) as usize);
-            image[from..from + now.len()].copy_from_slice(now);
-            rest = later;
+    let mut pixels = 0;
+    let mut change = 0.0_f32;
+    let height = rows.end;
+    for y in rows {
+        finder.push_row(y as u32, unknown.row(y), &mut |component| {
+            pixels += component.pixels;
+            batch.push(component);
+        });
+        if pixels >= BATCH_PIXELS {
+            change = change.max(fill_batch(picture, unknown, &batch, clip, control)?);
+            batch.clear();
+            pixels = 0;
         }
     }
-    Ok(())
+    finder.finish(height as u32, &mut |component| batch.push(component));
+    Ok(change.max(fill_batch(picture, unknown, &batch, clip, control)?))
+}
+
+fn fill_batch(picture: &mut Picture, unknown: &Bitmap, batch: &[Component], clip: bool, control: &dyn Control) -> Result<f32, PdeError> {
+    let mut change = 0.0_f32;
+    let field = Field { operator: picture.operator, channels: picture.channels, hidden: unknown, image: &*picture.image };
+    let tasks = cut_in_tasks(batch);
+    let solve = |task: &Range<usize>| direct::solve_batch(&field, &batch[task.clone()], DIRECT_LIMIT, control);
+    let solved: Vec<_> = if let [task] = tasks.as_slice() {
+        vec![solve(task)?]
+    } else {
+        tasks.par_iter().map(solve).collect::<Result<_, _>>()?
+    };
+    let mut left = Vec::new();
+    for (component, values) in batch.iter().zip(solved.into_iter().flatten()) {
+        match values {
+            Some(values) => change = change.max(picture.write(component, &values, clip)),
+            None => left.push(component),
+        }
+    }
+    for component in left {
+        let area = component.height() * component.width();
+        let porous = area > MULTIGRID_POROUS_AREA && tiles::is_porous(component, unknown);
+        if area > MULTIGRID_AREA || porous {
+            tiles::solve_component(picture, component, porous, control)?;
+            if clip {
+                picture.clip(component);
+            }
+        } else {
+            let field = Field { operator: picture.operator, channels: picture.channels, hidden: unknown, image: &*picture.image };
+            let values = multigrid::solve_component(&field, component, control)?;
+            change = change.max(picture.write(component, &values, clip));
+        }
+    }
+    Ok(change)
+}
+
+/// Cuts a batch in pieces of similar size, several per thread so that none idles at the end.
+fn cut_in_tasks(batch: &[Component]) -> Vec<Range<usize>> {
+    let total: usize = batch.iter().map(|component| component.pixels).sum();
+    let threads = rayon::current_num_threads();
+    // A single thread profits from seeing everything at once: more shapes are equal.
+    let share = if threads == 1 { usize::MAX } else { (total / (4 * threads)).max(TASK_PIXELS) };
+    let mut tasks = Vec::new();
+    let (mut from, mut pixels) = (0, 0);
+    for (number, component) in batch.iter().enumerate() {
+        pixels += component.pixels;
+        if pixels >= share {
+            tasks.push(from..number + 1);
+            (from, pixels) = (number + 1, 0);
+        }
+    }
+    if from < batch.len() {
+        tasks.push(from..batch.len());
+    }
+    tasks
+}
+
+impl Picture<'_> {
+    /// Writes a component's values, given in the order of its runs. Returns the largest change.
+    fn write(&mut self, component: &Component, values: &[f64], clip: bool) -> f32 {
+        let width = self.operator.width as usize;
+        let mut rest = values;
+        let mut change = 0.0_f32;
+        for run in &component.runs {
+            let from = self.channels * (run.y as usize * width + run.from as usize);
+            let (now, later) = rest.split_at(self.channels * (run.to - run.from) as usize);
+            rest = later;
+            let pixels = &mut self.image[from..from + now.len()];
+            if clip {
+                for (pixel, &value) in pixels.iter_mut().zip(now) {
+                    *pixel = value.clamp(0.0, 1.0) as f32;
+                }
+            } else {
+                for (pixel, &value) in pixels.iter_mut().zip(now) {
+                    let value = value as f32;
+                    change = change.max((*pixel - value).abs());
+                    *pixel = value;
+                }
+            }
+        }
+        change
+    }
+
+    fn clip(&mut self, component: &Component) {
+        let width = self.operator.width as usize;
+        for run in &component.runs {
+            let from = self.channels * (run.y as usize * width + run.from as usize);
+            for pixel in &mut self.image[from..from + self.channels * (run.to - run.from) as usize] {
+                *pixel = pixel.clamp(0.0, 1.0);
+            }
+        }
+    }
 }

@@ -52,7 +52,10 @@ pub(super) struct Node {
 /// What a factorisation would cost.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
+    /// Doubles of all factors.
     pub factor_len: usize,
+    /// Doubles of the largest Schur complement together with those it is assembled from.
+    pub front_len: usize,
     /// Multiplications.
     pub work: f64,
 }
@@ -142,6 +145,8 @@ struct Cutter<'a> {
     left: i32,
     /// Give up beyond this cost.
     limit: Cost,
+    /// Cost of what was there before.
+    base: Cost,
 }
 
 /// Sets up to this size are not cut: a dense front is faster than many tiny ones.
@@ -165,7 +170,8 @@ impl Graph {
     }
 
     /// Adds a component and appends its topmost nodes to `roots`, placed relative to the component's
-    /// rectangle. False (and `roots` unusable) if the cost would exceed `limit`.
+    /// rectangle. False if its cost would exceed `limit`; then nothing may be added before `clear`, since
+    /// the table still knows the shapes of the abandoned attempt.
     pub fn add(
         &mut self,
         operator: Operator,
@@ -174,7 +180,8 @@ impl Graph {
         limit: Cost,
         roots: &mut Vec<Placed>,
     ) -> bool {
-        let cutter = Cutter { operator, pixels, top, left, limit };
+        let cutter = Cutter { operator, pixels, top, left, limit, base: self.cost };
+        let before = (self.nodes.len(), self.spots.len(), self.children.len());
         let from = self.pending.len();
         let mut all = self.spare.pop().unwrap_or_default();
         let margin = MARGIN as isize;
@@ -187,7 +194,15 @@ impl Graph {
         );
         let done = self.cut(&cutter, &all, -(MARGIN as i32), -(MARGIN as i32));
         self.spare.push(all);
-        roots.extend(self.pending.drain(from..));
+        if done {
+            roots.extend(self.pending.drain(from..));
+        } else {
+            self.pending.truncate(from);
+            self.nodes.truncate(before.0);
+            self.spots.truncate(before.1);
+            self.children.truncate(before.2);
+            self.cost = cutter.base;
+        }
         done
     }
 
@@ -284,7 +299,9 @@ impl Graph {
     }
 
     fn affordable(&self, cutter: &Cutter) -> bool {
-        self.cost.factor_len <= cutter.limit.factor_len && self.cost.work <= cutter.limit.work
+        self.cost.factor_len - cutter.base.factor_len <= cutter.limit.factor_len
+            && self.cost.front_len <= cutter.limit.front_len.max(cutter.base.front_len)
+            && self.cost.work - cutter.base.work <= cutter.limit.work
     }
 
     /// Makes a node of the pending ones from `from` on, which become its children.
@@ -331,6 +348,9 @@ impl Graph {
             factor_from: self.cost.factor_len,
         });
         self.cost.factor_len += shape.factor_len();
+        let parts: usize =
+            self.children[children_from..].iter().map(|child| self.nodes[child.node as usize].shape.schur_len()).sum();
+        self.cost.front_len = self.cost.front_len.max(shape.schur_len() + parts);
         self.cost.work += shape.work();
         if share {
             self.table.insert(hash, &self.key, node);

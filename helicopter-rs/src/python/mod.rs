@@ -9,6 +9,7 @@
 
 pub mod convert;
 pub mod crossing;
+pub mod engines;
 pub mod errors;
 pub mod functions;
 pub mod testing;
@@ -16,6 +17,11 @@ pub mod testing;
 /// The module, as Python imports it.
 #[pyo3::pymodule]
 pub mod helicopter_rs {
+    #[pymodule_export]
+    use super::engines::{
+        hidden_variance, score, AutonomousReconstructionEngine, RegionalReconstructionEngine,
+        UncertaintyModel,
+    };
     #[pymodule_export]
     use super::functions::{build_info, num_threads, solve_pde};
     #[pymodule_export]

@@ -212,7 +212,7 @@ impl<'a> Loop<'a> {
             if self.options.algorithm == Algorithm::Kernel {
                 self.predict_everything()?;
             } else {
-                self.base_variance()?;
+                self.ensure_base_variance()?;
             }
         }
         let of_kernel = self.options.algorithm == Algorithm::Kernel;
@@ -231,14 +231,14 @@ impl<'a> Loop<'a> {
         Ok(patches)
     }
 
-    /// Variance of everything that has not truly been seen, once per state of what has.
-    fn base_variance(&mut self) -> Result<&Array2<f32>> {
+    /// Predicts the variance of everything that has not truly been seen, once per state of that.
+    fn ensure_base_variance(&mut self) -> Result<()> {
         if self.base_variance.is_none() {
             let variance =
                 hidden_variance(self.context.view(), self.unseen.view(), self.model, self.host)?;
             self.base_variance = Some(variance);
         }
-        Ok(self.base_variance.get_or_insert_with(Array2::default))
+        Ok(())
     }
 
     /// Predicts all that is hidden from all that is visible, once per state of the context.
@@ -247,9 +247,11 @@ impl<'a> Loop<'a> {
             return Ok(());
         }
         let (mean, sigma) = self.mean_of(self.context.view(), self.hidden.view())?;
-        let variance = match sigma {
-            Some(variance) => variance,
-            None => self.base_variance()?.clone(),
+        let variance = if let Some(variance) = sigma {
+            variance
+        } else {
+            self.ensure_base_variance()?;
+            self.base_variance.clone().unwrap_or_default()
         };
         self.standing = Some((mean, variance));
         Ok(())
@@ -310,27 +312,19 @@ impl<'a> Loop<'a> {
             }
             return Ok(());
         };
-        // windows of one batch look at the same context, so they may be worked on side by side
-        let windows = patches.par_iter().map(|&patch| {
+        let one = |&patch: &usize| {
             self.host.check()?;
             let window = self.grid.window(patch, side);
             let (rows, cols) = self.grid.rectangle(patch);
             let inside = (rows.start - window.0.start, cols.start - window.1.start);
             Ok((self.predict_window(window)?, inside))
-        });
-        let windows = if self.options.algorithm == Algorithm::Kernel {
-            // the user's code runs in one thread, patch after patch, as in the reference
-            patches
-                .iter()
-                .map(|&patch| {
-                    let window = self.grid.window(patch, side);
-                    let (rows, cols) = self.grid.rectangle(patch);
-                    let inside = (rows.start - window.0.start, cols.start - window.1.start);
-                    Ok((self.predict_window(window)?, inside))
-                })
-                .collect::<Result<Vec<_>>>()?
+        };
+        let windows: Vec<_> = if self.options.algorithm == Algorithm::Kernel {
+            // the user's code runs patch after patch, as in the reference
+            patches.iter().map(one).collect::<Result<_>>()?
         } else {
-            windows.collect::<Result<Vec<_>>>()?
+            // windows of one batch look at the same context, so they may be solved side by side
+            patches.par_iter().map(one).collect::<Result<_>>()?
         };
         for (&patch, (predicted, inside)) in patches.iter().zip(&windows) {
             self.store(patch, predicted, *inside);

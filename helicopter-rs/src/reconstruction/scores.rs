@@ -104,7 +104,7 @@ fn similarity(
     };
     // the window's rows summed in each column, moved down row by row
     let mut columns: Vec<Moments> = vec![[0.0; 5]; width];
-    let mut change = |y: isize, sign: f64, columns: &mut [Moments]| {
+    let change = |y: isize, sign: f64, columns: &mut [Moments]| {
         for (x, column) in columns.iter_mut().enumerate() {
             let new = moments(y, x);
             column.iter_mut().zip(new).for_each(|(sum, value)| *sum += sign * value);
@@ -129,7 +129,7 @@ fn similarity(
 fn row_similarity(columns: &[Moments], scored: impl Iterator<Item = bool>) -> f64 {
     let width = columns.len();
     let mut window = [0.0; 5];
-    let mut change = |x: isize, sign: f64, window: &mut Moments| {
+    let change = |x: isize, sign: f64, window: &mut Moments| {
         let column = &columns[reflect(x, width)];
         window.iter_mut().zip(column).for_each(|(sum, value)| *sum += sign * value);
     };

@@ -40,7 +40,7 @@ pub fn hidden_variance(
     let cells = local_variogram(context, mask, host)?;
     let mut variance = Array2::<f32>::zeros((height, width));
     let mut strips: Vec<_> = variance.axis_chunks_iter_mut(Axis(0), STRIP).collect();
-    strips.par_iter_mut().enumerate().try_for_each(|(index, strip)| {
+    strips.par_iter_mut().enumerate().try_for_each(|(index, strip)| -> Result<()> {
         host.check()?;
         let top = index * STRIP;
         let hidden = mask.slice(s![top..top + strip.nrows(), ..]);

@@ -122,7 +122,7 @@ class _Loop:
         self.variance = np.zeros((height, width), dtype=np.float32)
         self.confidence = np.where(self.waiting, 0.0, 1.0)
         self.standing: tuple[Image, Map] | None = None
-        self.base_variance: Map | None = None
+        self.stated_variance: Map | None = None
         self.patch_errors: list[tuple[float, int]] = []
 
     def _hide(self) -> NDArray[np.bool_]:
@@ -139,36 +139,56 @@ class _Loop:
     # -- choosing ----------------------------------------------------------------------------
 
     def choose(self, strategy: str, batch: int) -> NDArray[np.intp]:
-        variogram = local_variogram(self.context, self.unseen)
-        if self.base_variance is None:
-            self.base_variance = hidden_variance(self.context, self.unseen, self.model)
-        variance = self.base_variance
-        if callable(self.algorithm) and strategy == "uncertainty_guided":
+        if strategy == "uncertainty_guided" and callable(self.algorithm):
             variance = self.predict_everything()[1]
-        priority = priorities(strategy, self.grid, self.waiting, variance, variogram)
+        else:
+            variance = self.base_variance
+        priority = priorities(
+            strategy, self.grid, self.waiting, variance, lambda: self.variogram
+        )
         (patches,) = np.nonzero(self.waiting)
         order = np.lexsort((patches, self.tie_break[patches], -priority[patches]))
         return patches[order[:batch]]
+
+    @property
+    def variogram(self) -> NDArray[np.float64]:
+        return local_variogram(self.context, self.unseen)
+
+    @property
+    def base_variance(self) -> Map:
+        """Variance of everything that has not truly been seen, once per state of that."""
+        if self.stated_variance is None:
+            self.stated_variance = hidden_variance(self.context, self.unseen, self.model)
+        return self.stated_variance
 
     # -- predicting --------------------------------------------------------------------------
 
     def predict_everything(self) -> tuple[Image, Map]:
         """Predict all that is hidden from all that is visible, once per state of the context."""
         if self.standing is None:
-            self.standing = self._predict(self.context, self.hidden, self.unseen)
+            mean, variance = self._mean_of(self.context, self.hidden)
+            self.standing = mean, self.base_variance if variance is None else variance
         return self.standing
 
-    def _predict(self, context: Image, hidden: Mask, unseen: Mask) -> tuple[Image, Map]:
+    def predict_window(self, window: tuple[slice, slice]) -> tuple[Image, Map]:
+        """Predict what is hidden in a part of the image from the visible rest of that part."""
+        context = np.ascontiguousarray(self.context[window])
+        hidden = np.ascontiguousarray(self.hidden[window])
         if hidden.all():
             return np.full_like(context, BLANK), np.full(hidden.shape, BLANK_VARIANCE, np.float32)
+        mean, variance = self._mean_of(context, hidden)
+        if variance is None:
+            variance = hidden_variance(context, self.unseen[window], self.model)
+        return mean, variance
+
+    def _mean_of(self, context: Image, hidden: Mask) -> tuple[Image, Map | None]:
+        """The prediction, and its variance where the algorithm states one itself."""
         if callable(self.algorithm):
-            prediction, sigma = self.algorithm(context, hidden)
-            if sigma is not None:
-                return prediction, np.square(sigma)
-        else:
-            prediction = context.copy()
-            pde.solve(prediction, hidden, self.algorithm)
-        return prediction, hidden_variance(context, unseen, self.model)
+            mean, sigma = self.algorithm(context, hidden)
+            return mean, None if sigma is None else np.square(sigma)
+        mean = context.copy()
+        pde.solve(mean, hidden, self.algorithm)
+        return mean, None
 
     def predict_patch(self, patch: int) -> None:
         """Store the prediction of the still hidden pixels of `patch`, with its uncertainty."""
@@ -180,11 +200,7 @@ class _Loop:
             inside = tuple(
                 slice(b.start - w.start, b.stop - w.start) for b, w in zip(box, window, strict=True)
             )
-            predicted = self._predict(
-                np.ascontiguousarray(self.context[window]),
-                np.ascontiguousarray(self.hidden[window]),
-                np.ascontiguousarray(self.unseen[window]),
-            )
+            predicted = self.predict_window(window)
             prediction, variance = (values[inside] for values in predicted)
         open_pixels = self.hidden[box]
         # a certain prediction would have no logarithm
@@ -223,7 +239,7 @@ class _Loop:
                 self.hidden[box] = False
         self.waiting[patches] = False
         if self.options.open_book:
-            self.base_variance = None
+            self.stated_variance = None
         # what a differential equation says of the rest stays true once its own words are taken
         # for granted, so a closed book is predicted once
         if self.options.open_book or callable(self.algorithm):

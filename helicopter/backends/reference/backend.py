@@ -17,7 +17,7 @@ from helicopter.backends.protocol import (
     UncertaintyModel,
 )
 
-from . import autonomous_engine, pde, scores, uncertainty
+from . import autonomous_engine, regional_engine, scores, uncertainty
 
 __all__ = ["ReferenceBackend"]
 
@@ -27,8 +27,10 @@ class ReferenceBackend:
 
     name: Literal["python"] = "python"
 
-    def fill(self, context: Image, mask: Mask, kind: PdeKind) -> None:
-        pde.solve(context, mask, kind)
+    def reconstruct(
+        self, context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel
+    ) -> Map:
+        return regional_engine.reconstruct(context, mask, kind, model)
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         return uncertainty.hidden_variance(context, mask, model)

@@ -6,6 +6,8 @@ a choice. Equal priorities are ordered by the seeded ranks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,7 @@ def priorities(
     grid: PatchGrid,
     waiting: NDArray[np.bool_],
     variance: NDArray[np.float32],
-    variogram: NDArray[np.float64],
+    variogram: Callable[[], NDArray[np.float64]],
 ) -> NDArray[np.int64]:
     """Return the priority of every patch under a concrete strategy.
 
@@ -50,8 +52,8 @@ def priorities(
         Patches that are not predicted yet.
     variance : float32 ndarray of shape (H, W)
         Predicted error variance, before rescaling.
-    variogram : float64 ndarray
-        Of `local_variogram`, from what has truly been seen.
+    variogram : callable
+        Returns the `local_variogram` of what has truly been seen; called where it is needed.
     """
     if strategy == "random":
         return np.zeros(grid.count, dtype=np.int64)
@@ -66,7 +68,7 @@ def priorities(
         return np.asarray(around).ravel()
     if strategy == "content_aware":
         rows, cols = grid.centres()
-        detail = interpolate_cells(variogram[0], rows, cols)
+        detail = interpolate_cells(variogram()[0], rows, cols)
         return np.floor(detail * VARIANCE_STEPS).astype(np.int64)
     if strategy == "uncertainty_guided":
         steps = np.floor(variance.astype(np.float64) * VARIANCE_STEPS).astype(np.int64)
