@@ -1,7 +1,7 @@
 """Helicopter tells how well an image can be explained from its own context.
 
-It hides parts of an image, predicts them from what is left, with an uncertainty for every pixel, and
-reports what could be predicted and what could not.
+It hides parts of an image, predicts them from what is left, with an uncertainty for every pixel,
+and reports what could be predicted and what could not.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+from helicopter.backends.protocol import UncertaintyModel
 from helicopter.backends.reference import pde, uncertainty
 from helicopter.backends.reference.autonomous_engine import LEAST_MAE
 from helicopter.backends.reference.patches import PatchGrid
-from helicopter.backends.protocol import UncertaintyModel
 from helicopter.core.registry import BUILT_IN
 from helicopter.core.validation import prepare_image
 from helicopter.io import atomic_open, read_image
@@ -113,11 +113,15 @@ def fit_weights(data: dict[str, np.ndarray], chosen: np.ndarray) -> np.ndarray:
 
     bounds = [(-12.0, 4.0)] * (shape[0] * shape[1])
     start = np.full(shape, -2.0).ravel()
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 3000})
+    found = minimize(
+        loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 3000}
+    )
     return np.exp(found.x.reshape(shape))
 
 
-def predicted_variance(data: dict[str, np.ndarray], chosen: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def predicted_variance(
+    data: dict[str, np.ndarray], chosen: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     low, share = _between(data["distance"][chosen])
     entry = weights[low] * (1 - share)[:, None] + weights[low + 1] * share[:, None]
     return (entry * data["v"][chosen]).sum(axis=1) + ROUNDING
@@ -130,7 +134,9 @@ def _between(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, position - low
 
 
-def fit_patches(images: list[np.ndarray], algorithm: str, model: UncertaintyModel) -> tuple[float, float, float]:
+def fit_patches(
+    images: list[np.ndarray], algorithm: str, model: UncertaintyModel
+) -> tuple[float, float, float]:
     """Offset, spread within and between photographs of ln(patch MAE / root mean variance)."""
     by_photo = []
     for number, photo in enumerate(images):
@@ -187,7 +193,9 @@ def main() -> None:
         distance = np.arange(int(KNOTS[-1]) + 1)
         full = np.stack([np.interp(distance, KNOTS, column) for column in table.T], axis=1)
         offset, spread, prior = fit_patches(images, algorithm, UncertaintyModel(full, 0, 1, 1))
-        print(f"  patches: offset {offset:.3f}, spread {spread:.3f}, between photographs {prior:.3f}")
+        print(
+            f"  patches: offset {offset:.3f}, spread {spread:.3f}, between photographs {prior:.3f}"
+        )
         models[algorithm] = {
             "distances": KNOTS.tolist(),
             "weights": [[float(f"{value:.4g}") for value in row] for row in table],

@@ -118,7 +118,9 @@ class AutonomousRun:
 class Backend(Protocol):
     """The contract; `reference` is the law, `rust` the fast one."""
 
-    name: Literal["python", "rust"]
+    @property
+    def name(self) -> Literal["python", "rust"]:
+        """What users call it."""
 
     def reconstruct(
         self, context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel

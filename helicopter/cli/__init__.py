@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -29,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         forgiving_streams()
         app(args=None if arguments is None else list(arguments), prog_name="helicopter")
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        _leave_interrupted()
+    except SystemExit as leaving:
+        if leaving.code == INTERRUPTED:  # Typer has caught the KeyboardInterrupt
+            _leave_interrupted()
+        raise
     except Exception as error:
         from helicopter.cli.output import complain, debugging, explain
 
@@ -39,3 +45,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         complain(message)
         sys.exit(code)
     sys.exit(0)
+
+
+def _leave_interrupted() -> NoReturn:
+    """Leave with the promised exit code, whatever was running.
+
+    By now all files are closed or removed. An ordinary exit would not do: when Ctrl-C strikes
+    within ``exec`` of a string (which ``import`` of a dataclass is), CPython remembers that, and
+    ends the process by a signal instead of the exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(INTERRUPTED)

@@ -173,7 +173,7 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
             found["understanding_level"],
             _number(found["skill"], ".2f"),
             _number(found["psnr_db"], ".1f", " dB"),
-            _number(found["mae"], ".3g"),
+            _number(found["mae"], ",.0f" if (found["mae"] or 0) >= 100 else ".3g"),
             _number(found["average_confidence"], ".0%"),
             found["backend"],
             _number(entry["analysis"]["seconds"], ".2f", " s"),

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from helicopter.backends.protocol import AutonomousOptions, AutonomousRun, Map
+from helicopter.backends.protocol import AutonomousOptions, AutonomousRun, Map, Mask
 from helicopter.errors import InvalidOptionError
 from helicopter.models import uncertainty_model
 from helicopter.progress import ProgressCallback, as_callback
@@ -150,7 +150,9 @@ class AutonomousReconstructionEngine(Engine):
             strategy=self.strategy,
             seed=self.seed,
             max_iterations=(
-                None if max_iterations is None else check_integer(max_iterations, "max_iterations", 1)
+                None
+                if max_iterations is None
+                else check_integer(max_iterations, "max_iterations", 1)
             ),
             target_quality=check_fraction(target_quality, "target_quality", ends=True),
             initial_known=check_fraction(initial_known, "initial_known", ends=False),
@@ -170,15 +172,17 @@ class AutonomousReconstructionEngine(Engine):
             )
         return self._result(prepared, run, options, started)
 
-    def _require_two_patches(self, missing: np.ndarray[tuple[int, int], np.dtype[np.bool_]]) -> None:
+    def _require_two_patches(
+        self, missing: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
+    ) -> None:
         rows, cols = np.nonzero(~missing)
         patches = rows // self.patch_size * missing.shape[1] + cols // self.patch_size
         if patches.min() == patches.max():
             height, width = missing.shape
             raise InvalidOptionError(
-                f"patch_size: got {self.patch_size}, which leaves a single patch with known pixels "
-                f"in an image of {height} x {width}; expected a patch_size that gives at least two, "
-                "so that one can be predicted from another."
+                f"patch_size: got {self.patch_size}, which leaves a single patch with known "
+                f"pixels in an image of {height} x {width}; expected a patch_size that gives at least "
+                "two, so that one can be predicted from another."
             )
 
     def _result(

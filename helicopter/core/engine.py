@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from helicopter.backends import resolve
 from helicopter.backends.protocol import Backend
 
@@ -35,4 +33,4 @@ class Engine:
         else:
             from helicopter.backends.reference.backend import ReferenceBackend
 
-            self._backend = cast("Backend", ReferenceBackend())
+            self._backend = ReferenceBackend()

@@ -1,8 +1,8 @@
 """Masking strategies: what `test_understanding` hides.
 
 Every strategy puts patches (or regions) in an order and hides the last share of it, so that the
-difficulty is the share of the image that is hidden. Random choices come from the generator that both
-backends share. Masks never cross to a backend's own code: there is one truth for them.
+difficulty is the share of the image that is hidden. Random choices come from the generator that
+both backends share. Masks are made here for both of them: there is one truth.
 """
 
 from __future__ import annotations
@@ -75,18 +75,20 @@ def _random_patches(grid: PatchGrid, image: Image, seed: int) -> NDArray[np.floa
 def _center_out(grid: PatchGrid, image: Image, seed: int) -> NDArray[np.float64]:
     """Reveal the middle first: what lies farthest out is hidden."""
     y, x = _coordinates(grid)
-    return np.maximum(np.abs(y), np.abs(x))
+    return np.asarray(np.maximum(np.abs(y), np.abs(x)), dtype=np.float64)
 
 
 def _edge_in(grid: PatchGrid, image: Image, seed: int) -> NDArray[np.float64]:
     """Reveal the border first: the middle is hidden."""
-    return -_center_out(grid, image, seed)
+    return np.negative(_center_out(grid, image, seed))
 
 
 def _progressive_reveal(grid: PatchGrid, image: Image, seed: int) -> NDArray[np.float64]:
     """Reveal a coarse lattice first, then finer and finer ones."""
     row, col = np.divmod(np.arange(grid.count), grid.cols)
-    spacing = row | col  # its lowest set bit is the finest lattice that the patch belongs to
+    spacing = np.asarray(
+        row | col, dtype=np.int64
+    )  # its lowest set bit is the finest lattice that the patch belongs to
     lowest = np.where(spacing == 0, 1 << 40, spacing & -spacing)
     return np.asarray(-lowest, dtype=np.float64)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from helicopter.backends.protocol import Image, Map, Mask
-from helicopter.errors import InvalidOptionError
+from helicopter.errors import InvalidMaskError, InvalidOptionError
 from helicopter.models import uncertainty_model
 from helicopter.progress import ProgressCallback, as_callback
 
@@ -98,6 +98,10 @@ class RegionalReconstructionEngine(Engine):
         InvalidImageError, InvalidMaskError, InvalidOptionError
         """
         started = time.perf_counter()
+        if mask is None:
+            raise InvalidMaskError(
+                "mask: got None; expected an array of bool, True = hidden, to be predicted."
+            )
         with as_callback(progress, "Reconstructing") as callback:
             prepared, hidden = prepare_image(image, hidden=mask, data_range=data_range)
             require_visible(hidden)
@@ -166,20 +170,16 @@ class RegionalReconstructionEngine(Engine):
         InvalidImageError, InvalidOptionError
         """
         started = time.perf_counter()
-        if isinstance(strategies, str) or isinstance(difficulties, str):
-            raise InvalidOptionError(
-                "strategies, difficulties: got a string; expected sequences, for example "
-                "strategies=['checkerboard'], difficulties=[0.5]."
-            )
+        if strategies is None:
+            strategies = MASKING_STRATEGIES
         chosen = [
             check_choice(name, "strategies", MASKING_STRATEGIES)
-            for name in (MASKING_STRATEGIES if strategies is None else strategies)
+            for name in _several(strategies, "strategies", "['checkerboard']")
         ]
-        shares = [check_fraction(value, "difficulties", ends=False) for value in difficulties]
-        if not chosen or not shares:
-            raise InvalidOptionError(
-                "strategies, difficulties: got an empty sequence; expected at least one of each."
-            )
+        shares = [
+            check_fraction(value, "difficulties", ends=False)
+            for value in _several(difficulties, "difficulties", "[0.5]")
+        ]
         side = check_integer(patch_size, "patch_size", 1)
         with as_callback(progress, "Testing understanding") as callback:
             prepared, _ = prepare_image(image, data_range=data_range)
@@ -227,3 +227,13 @@ class RegionalReconstructionEngine(Engine):
             skill=skill_of(measured),
             average_confidence=float(confidence.mean(dtype=np.float64)),
         )
+
+
+def _several(values: object, name: str, example: str) -> list[object]:
+    """Return the items of a sequence that must hold at least one."""
+    items = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    if not items:
+        raise InvalidOptionError(
+            f"{name}: got {values!r}; expected a sequence of at least one, such as {example}."
+        )
+    return items

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import numpy as np
 
 from helicopter.backends.protocol import Image, Kernel, Map, Mask, PdeKind
 from helicopter.errors import InvalidOptionError, KernelError
+
+from .validation import check_name
 
 __all__ = [
     "BUILT_IN",
@@ -41,8 +43,8 @@ def register_algorithm(name: str, kernel: Callable[[Image, Mask], Any]) -> None:
           it what you like.
         - `mask`: bool (H, W), True = hidden.
         - `prediction`: (H, W, C); only its hidden pixels are used, clipped to [0, 1].
-        - `sigma`: predicted standard deviation on the same scale, (H, W) or (H, W, C). Without it
-          the uncertainty of `harmonic` is stated.
+        - `sigma`: predicted standard deviation on the same scale, (H, W) or (H, W, C); more than 1
+          counts as 1. Without it the uncertainty of `harmonic` is stated.
 
         Its exceptions reach the caller of the engine unchanged.
 
@@ -51,8 +53,7 @@ def register_algorithm(name: str, kernel: Callable[[Image, Mask], Any]) -> None:
     InvalidOptionError
         If the name is empty or built in, or the kernel cannot be called.
     """
-    if not isinstance(name, str) or not name.strip():
-        raise InvalidOptionError(f"name: got {name!r}; expected a non-empty string.")
+    check_name(name, "name")
     if name in BUILT_IN:
         raise InvalidOptionError(
             f"name: {name!r} is built in and cannot be replaced; choose another name."
@@ -82,7 +83,7 @@ def algorithms() -> tuple[str, ...]:
 def find_algorithm(name: object) -> PdeKind | Kernel:
     """Return the built-in algorithm's name, or the registered kernel."""
     if name in BUILT_IN:
-        return cast("PdeKind", name)
+        return name
     kernel = _registered.get(name) if isinstance(name, str) else None
     if kernel is None:
         raise InvalidOptionError(
@@ -114,6 +115,7 @@ def _checked(name: str, kernel: Callable[[Image, Mask], Any]) -> Kernel:
             raise KernelError(
                 f"algorithm {name!r} returned a negative sigma; standard deviations are at least 0."
             )
+        sigma = np.minimum(sigma, np.float32(1))  # no error on [0, 1] is larger
         if sigma.ndim == 3:
             sigma = np.sqrt(np.square(sigma).mean(axis=2))
         return prediction, sigma
@@ -121,9 +123,7 @@ def _checked(name: str, kernel: Callable[[Image, Mask], Any]) -> Kernel:
     return run
 
 
-def _field(
-    name: str, what: str, value: Any, mask: Mask, shapes: set[tuple[int, ...]]
-) -> Image:
+def _field(name: str, what: str, value: Any, mask: Mask, shapes: set[tuple[int, ...]]) -> Image:
     try:
         array = np.array(value, dtype=np.float32, order="C")
     except (TypeError, ValueError) as problem:
@@ -164,9 +164,7 @@ class CustomReconstructionKernel:
     """
 
     def __init__(self, algorithm: str) -> None:
-        if not isinstance(algorithm, str) or not algorithm.strip():
-            raise InvalidOptionError(f"algorithm: got {algorithm!r}; expected a non-empty string.")
-        self.algorithm = algorithm
+        self.algorithm = check_name(algorithm, "algorithm")
 
     def register_algorithm(self, name: str, kernel: Callable[[Image, Mask], Any]) -> None:
         """Register `kernel` under `name`; see `helicopter.register_algorithm`."""

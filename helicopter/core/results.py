@@ -27,7 +27,7 @@ UnderstandingLevel = Literal["excellent", "good", "moderate", "limited"]
 
 
 def understanding_level(quality: float) -> UnderstandingLevel:
-    """Name a reconstruction quality: >= 0.95 excellent, >= 0.80 good, >= 0.60 moderate, else limited."""
+    """Name a quality: >= 0.95 excellent, >= 0.80 good, >= 0.60 moderate, else limited."""
     if quality >= 0.95:
         return "excellent"
     if quality >= 0.80:
@@ -42,7 +42,8 @@ def _jsonable(value: Any, arrays: bool) -> Any:
         return value.to_dict(arrays=arrays)
     if isinstance(value, np.ndarray):
         if arrays:
-            return value.tolist()
+            finite = value.dtype.kind != "f" or bool(np.isfinite(value).all())
+            return value.tolist() if finite else _jsonable(value.tolist(), arrays)
         return {"shape": list(value.shape), "dtype": str(value.dtype)}
     if isinstance(value, np.generic):
         return _jsonable(value.item(), arrays)
@@ -53,10 +54,14 @@ def _jsonable(value: Any, arrays: bool) -> Any:
     return value
 
 
-# eq=False: arrays have no truth value, so results compare by identity, like arrays' owners do
+# eq=False: results compare by identity, like the owners of arrays do
 @dataclass(frozen=True, eq=False)
 class Result(Mapping[str, Any]):
     """A frozen dataclass that is also a read-only mapping from field name to value."""
+
+    # Mapping would compare by value, and arrays have no truth value
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __getitem__(self, name: str) -> Any:
         if name in self._names():

@@ -24,6 +24,7 @@ __all__ = [
     "check_fraction",
     "check_integer",
     "check_mask",
+    "check_name",
     "check_seed",
     "prepare_image",
     "require_visible",
@@ -33,6 +34,8 @@ ACCEPTED_DTYPES = "uint8, uint16, bool, float32 or float64"
 ACCEPTED_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
 #: Modes of Pillow whose pixels are intensities. The others need a decision that is the user's.
 PIL_MODES = ("1", "L", "RGB", "RGBA", "I;16", "I;16L", "I;16B", "F")
+#: Larger sizes and counts are refused: a backend could not compute with them.
+LARGEST = 2**31 - 1
 #: Rows converted at a time; bounds the memory for large images.
 STRIP = 512
 
@@ -72,9 +75,12 @@ class PreparedImage:
             if out.dtype.kind == "b":
                 colour[rows][where] = values >= 0.5
                 continue
+            low, high = self.low, self.high
             if out.dtype.kind == "u":
                 values = np.rint(values)
-            colour[rows][where] = np.clip(values, self.low, self.high)
+                # `data_range` may be wider than what the dtype can hold
+                low, high = max(low, 0.0), min(high, float(np.iinfo(out.dtype).max))
+            colour[rows][where] = np.clip(values, low, high)
         return out
 
     def in_units(self, values: Map) -> Map:
@@ -149,7 +155,7 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
         if isinstance(given, np.ndarray) or hasattr(given, "__array__"):
             return np.asarray(given)
         if hasattr(given, "__dlpack__"):
-            return np.from_dlpack(given)  # type: ignore[arg-type]
+            return np.from_dlpack(given)
         return np.asarray(given)
     except Exception as problem:  # whatever foreign array types choose to raise
         raise error(
@@ -164,9 +170,10 @@ def _range_of(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
     accepted = "a pair of finite numbers (low, high) with low < high, or None"
     try:
         low, high = (float(value) for value in data_range)  # type: ignore[attr-defined]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.") from None
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    # a difference that is finite has finite ends
+    if not (math.isfinite(high - low) and low < high):
         raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.")
     if dtype.kind == "b":
         raise InvalidOptionError(
@@ -195,15 +202,23 @@ def _normalise(
         )
     if visible.size and (values.dtype.kind == "f" or data_range is not None):
         least, most = float(visible.min()), float(visible.max())
-        if least < low or most > high:
+        lowest, highest = low, high
+        if values.dtype.kind == "f":
+            # 0.1 as float32 is more than 0.1, and is white all the same if white is 0.1
+            with np.errstate(over="ignore"):
+                lowest = min(low, float(values.dtype.type(low)))
+                highest = max(high, float(values.dtype.type(high)))
+        if least < lowest or most > highest:
             raise InvalidImageError(
                 f"{name}: visible values run from {least:g} to {most:g}, outside the range "
                 f"{low:g} to {high:g}. Nothing is rescaled silently: pass data_range=(low, high)."
             )
-    if values.dtype.kind == "b" or (low == 0.0 and high == 1.0):
-        np.copyto(out, values, casting="unsafe")
-    else:
-        np.copyto(out, (values.astype(np.float64) - low) / (high - low), casting="unsafe")
+    # hidden values may be anything, such as too large for float32
+    with np.errstate(over="ignore", invalid="ignore"):
+        if values.dtype.kind == "b" or (low == 0.0 and high == 1.0):
+            np.copyto(out, values, casting="unsafe")
+        else:
+            np.copyto(out, (values.astype(np.float64) - low) / (high - low), casting="unsafe")
     out[hidden] = 0
 
 
@@ -239,12 +254,20 @@ def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
     return value
 
 
-def check_integer(value: object, name: str, least: int, most: int | None = None) -> int:
+def check_name(value: object, name: str) -> str:
+    """Return `value` if it is a string with something in it."""
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidOptionError(f"{name}: got {value!r}; expected a non-empty string.")
+    return value
+
+
+def check_integer(value: object, name: str, least: int, most: int = LARGEST) -> int:
     """Return `value` as an int within [least, most]."""
-    up_to = f"of at least {least}" if most is None else f"from {least} to {most}"
     integral = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
-    if not integral or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
-        raise InvalidOptionError(f"{name}: got {value!r}; expected a whole number {up_to}.")
+    if not integral or not least <= int(value) <= most:  # type: ignore[call-overload]
+        raise InvalidOptionError(
+            f"{name}: got {value!r}; expected a whole number from {least} to {most}."
+        )
     return int(value)  # type: ignore[call-overload, no-any-return]
 
 

@@ -23,8 +23,9 @@ CheckSize = Callable[[int, int], None]
 
 _ORIENTATION = 0x0112
 
-# tifffile logs oddities of a file; without any handler Python would print them on stderr
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
+# these log a file's oddities; without any handler Python would print them on stderr
+for _name in ("tifffile", "imagecodecs"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 class Refusal(Exception):
@@ -117,22 +118,10 @@ def _png(file: BinaryIO, check_size: CheckSize) -> Decoded:
         icc_profile = image.info.get("icc_profile")
         file.seek(0)
         # Pillow reads 16-bit colour as 8-bit colour
-        pixels = imagecodecs.png_decode(_essential_chunks(file.read()))
+        pixels = imagecodecs.png_decode(file.read())
         if pixels.ndim == 3 and pixels.shape[2] == 2:
             pixels = pixels[..., [0, 0, 0, 1]]
         return Decoded(pixels, orientation, icc_profile)
-
-
-def _essential_chunks(data: bytes) -> bytes:
-    """Drop a PNG's metadata, about which libpng would print remarks on stderr."""
-    kept, at = [data[:8]], 8
-    while at + 8 <= len(data):
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        # an upper-case first letter marks what is needed to decode; tRNS is transparency
-        if data[at + 4 : at + 5].isupper() or data[at + 4 : at + 8] == b"tRNS":
-            kept.append(data[at:end])
-        at = end
-    return b"".join(kept)
 
 
 def _jpeg(file: BinaryIO, check_size: CheckSize) -> Decoded:

@@ -221,7 +221,8 @@ def _score(value: float) -> str:
 
 
 def _scale(top: float) -> list[str]:
-    return [f"{top * share:.3g}" for share in (0, 0.25, 0.5, 0.75, 1)]
+    values = [top * share for share in (0, 0.25, 0.5, 0.75, 1)]
+    return [f"{value:,.0f}" if top >= 100 else f"{value:.3g}" for value in values]
 
 
 def _printable(name: str) -> str:

@@ -92,7 +92,7 @@ def headline_figures(analysis: AutonomousAnalysis) -> tuple[Figure, ...]:
         ),
         Figure(
             "Mean error",
-            _number(analysis.mae, ",.1f" if analysis.mae >= 1 else ".3g"),
+            _number(analysis.mae, ",.0f" if analysis.mae >= 100 else ".3g"),
             f"{unit_of(analysis.reconstruction)}, mean absolute, over what was hidden",
         ),
         Figure(

@@ -1,85 +1,19 @@
-"""The command as a user types it."""
+"""The command as a user types it: what each command does, and what it refuses."""
 
 import json
-import os
-import pty
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from command import BACKENDS, RUST, SMALL, done, environment, helicopter, refused
 
-import helicopter as package
-from helicopter import backends
+from helicopter.cli.options import Machine
+from helicopter.cli.reconstruct import reconstruct_image
+from helicopter.core import RegionalReconstructionEngine
+from helicopter.errors import InvalidOptionError
 from helicopter.io import read_image, sample_image, write_image
 from helicopter.version import __version__
-
-RUST = any(status.name == "rust" and status.available for status in backends.report())
-BACKENDS = [
-    "python",
-    pytest.param("rust", marks=pytest.mark.skipif(not RUST, reason="helicopter-rs is not here")),
-]
-SMALL = ["--patch-size", "16", "--no-report"]
-
-
-def environment(**changes):
-    # HELICOPTER_DISABLE_RUST stays, so that all of this can be run without Rust
-    kept = {k: v for k, v in os.environ.items() if k != "HELICOPTER_DEBUG"}
-    kept["PYTHONPATH"] = str(Path(package.__file__).parents[1])  # what the tests import
-    return {**kept, **changes}
-
-
-def helicopter(*arguments, cwd=None, **changes):
-    return subprocess.run(
-        [sys.executable, "-m", "helicopter", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment(**changes),
-        timeout=240,
-        check=False,
-    )
-
-
-def done(*arguments, **changes):
-    """Run a command that must succeed, with nothing on stderr and nothing for terminals only."""
-    result = helicopter(*arguments, **changes)
-    assert result.returncode == 0, result.stderr
-    assert result.stderr == ""
-    assert "\x1b" not in result.stdout
-    return result.stdout
-
-
-def refused(code, *arguments, **changes):
-    """Run a command that must fail with this code, one plain line, and no traceback."""
-    result = helicopter(*arguments, **changes)
-    assert result.returncode == code, result.stderr
-    assert "Traceback" not in result.stderr
-    assert result.stdout == ""
-    lines = result.stderr.splitlines()
-    assert len(lines) == 1
-    assert lines[0].startswith("helicopter: ")
-    return lines[0]
-
-
-@pytest.fixture
-def photo(tmp_path):
-    path = tmp_path / "photo.png"
-    write_image(path, sample_image()[100:196, 200:328])
-    return path
-
-
-@pytest.fixture
-def mask(tmp_path):
-    path = tmp_path / "mask.png"
-    hidden = np.zeros((96, 128), np.uint8)
-    hidden[30:50, 40:90] = 255
-    write_image(path, hidden)
-    return path
-
 
 # ---- analyze
 
@@ -347,10 +281,23 @@ def test_what_cannot_be_written_is_said_before_anything_is(tmp_path, photo, mask
         (photo, ["-o", mask], "one of the inputs"),
         (photo, ["-o", tmp_path / "no" / "o.png"], "does not exist"),
         (photo, ["-o", tmp_path / "o.png", "--uncertainty", tmp_path / "s.jpg"], "--uncertainty"),
+        (photo, ["-o", tmp_path / "o.png", "--uncertainty", tmp_path / "no" / "s.tif"], "exist"),
         (photo, ["-o", tmp_path / "o.png", "--uncertainty", tmp_path / "o.png"], "same file"),
     ):
         assert text in refused(2, "reconstruct", image, "--mask", mask, *options)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_an_unwritable_result_is_not_computed(tmp_path, photo, mask, monkeypatch):
+    def computed(*_args, **_options):
+        raise AssertionError("computed for nothing")
+
+    monkeypatch.setattr(RegionalReconstructionEngine, "reconstruct", computed)
+    with pytest.raises(InvalidOptionError, match="suffix"):
+        reconstruct_image(
+            photo, mask, tmp_path / "o.gif", Machine(False, "auto", 0), algorithm="harmonic",
+            uncertainty=None, max_pixels=None, as_json=False,
+        )  # fmt: skip
 
 
 # ---- info, bench, help
@@ -422,89 +369,3 @@ def test_version_and_help_are_quick_and_good():
         assert f"helicopter {command}" in text  # an example
         for option in ("--json", "--backend", "--device", "--threads", "--seed"):
             assert option in text
-
-
-# ---- terminals, pipes, Ctrl-C
-
-
-def test_progress_goes_to_a_terminal_and_only_there(tmp_path, photo):
-    master, slave = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "helicopter", "analyze", str(photo), "-o", str(tmp_path / "o"),
-         "--json", *SMALL],
-        stdout=subprocess.PIPE, stderr=slave, env=environment(TERM="xterm-256color"),
-    )  # fmt: skip
-    os.close(slave)
-    seen = b""
-    while True:
-        try:
-            part = os.read(master, 65536)
-        except OSError:  # how Linux says that the other end is closed
-            break
-        if not part:
-            break
-        seen += part
-    os.close(master)
-    out = process.communicate()[0]
-    assert process.returncode == 0
-    assert b"photo.png" in seen
-    assert b"\x1b[" in seen
-    json.loads(out)
-    assert b"\x1b" not in out
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_control_c_leaves_quietly_and_nothing_half_done(tmp_path, backend):
-    image = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)
-    write_image(tmp_path / "big.png", image)
-    out = tmp_path / "o"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "helicopter", "analyze", str(tmp_path / "big.png"), "-o", str(out),
-         "--patch-size", "8", "--target-quality", "1", "--backend", backend],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
-    while not out.exists() and process.poll() is None:
-        time.sleep(0.02)
-    time.sleep(0.7)  # well into the analysis, which takes many times as long
-    process.send_signal(signal.SIGINT)
-    started = time.monotonic()
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert time.monotonic() - started < 5
-    assert "Traceback" not in stderr
-    assert stdout == ""
-    assert list(out.rglob("*")) == []
-
-
-def test_a_closed_pipe_is_no_crash():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "helicopter", "info"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-    )  # fmt: skip
-    process.stdout.close()
-    stderr = process.stderr.read()
-    process.stderr.close()
-    process.wait(timeout=60)
-    assert "Traceback" not in stderr
-
-
-def test_a_full_disk_leaves_the_old_results(tmp_path, photo):
-    out = tmp_path / "o"
-    done("analyze", photo, "-o", out, *SMALL)
-    before = {path: path.read_bytes() for path in (out / "photo").iterdir()}
-    code = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
-        "sys.argv[0] = 'helicopter';"
-        "from helicopter.cli import main; main()"
-    )
-    arguments = ["analyze", str(photo), "-o", str(out), "--seed", "9", *SMALL]
-    result = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True, text=True, env=environment(), check=False,
-    )  # fmt: skip
-    assert result.returncode == 1
-    assert "File too large" in result.stderr
-    assert "reconstruction.png" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert {path: path.read_bytes() for path in (out / "photo").iterdir()} == before

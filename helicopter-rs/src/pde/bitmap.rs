@@ -49,15 +49,6 @@ impl Bitmap {
         self.bits[y * self.words + x / 64] >> (x % 64) & 1 != 0
     }
 
-    /// Bit at a signed position; outside the rectangle there is nothing.
-    pub fn get_or_empty(&self, y: i32, x: i32) -> bool {
-        y >= 0
-            && x >= 0
-            && (y as usize) < self.height
-            && (x as usize) < self.width
-            && self.get(y as usize, x as usize)
-    }
-
     /// Sets `from..to` of one row.
     pub fn set_run(&mut self, y: usize, from: usize, to: usize) {
         let row = &mut self.bits[y * self.words..(y + 1) * self.words];
@@ -168,15 +159,6 @@ impl Bitmap {
                         }
                     }
                 }
-            }
-        }
-    }
-
-    /// Calls `visit(y, x)` for every bit in row-major order.
-    pub fn for_each(&self, mut visit: impl FnMut(usize, usize)) {
-        for y in 0..self.height {
-            for (word, &bits) in self.row(y).iter().enumerate() {
-                for_each_bit(bits, |bit| visit(y, 64 * word + bit));
             }
         }
     }

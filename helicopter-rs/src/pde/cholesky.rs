@@ -8,6 +8,8 @@ use super::{Control, PdeError};
 const NOWHERE: u32 = u32::MAX;
 /// Multiplications between two looks at the cancel flag: some ten milliseconds.
 const POLL_WORK: f64 = 1e8;
+/// Doubles of factors applied between two looks.
+const POLL_DOUBLES: usize = 8 << 20;
 
 /// The factors of a graph's fronts, and scratch memory worth keeping between calls.
 pub(super) struct Factors {
@@ -203,13 +205,16 @@ impl Factors {
         roots: &[Placed],
         width: usize,
         x: &mut [f64],
-    ) {
+        control: &dyn Control,
+    ) -> Result<(), PdeError> {
+        let poll = &mut Poll { control, work: 0 };
         for &root in roots {
-            self.forward_from::<C>(graph, root, width, x);
+            self.forward_from::<C>(graph, root, width, x, poll)?;
         }
         for &root in roots {
-            self.backward_from::<C>(graph, root, width, x);
+            self.backward_from::<C>(graph, root, width, x, poll)?;
         }
+        Ok(())
     }
 
     fn forward_from<const C: usize>(
@@ -218,12 +223,14 @@ impl Factors {
         placed: Placed,
         width: usize,
         x: &mut [f64],
-    ) {
+        poll: &mut Poll,
+    ) -> Result<(), PdeError> {
         let node = &graph.nodes[placed.node as usize];
+        poll.add(node.shape.factor_len())?;
         for child in &graph.children[node.children_from..node.children_from + node.children] {
             let child =
                 Placed { node: child.node, dy: child.dy + placed.dy, dx: child.dx + placed.dx };
-            self.forward_from::<C>(graph, child, width, x);
+            self.forward_from::<C>(graph, child, width, x, poll)?;
         }
         let rows = node.shape.rows();
         self.gather::<C>(graph, node, placed, width, x, false);
@@ -253,6 +260,7 @@ impl Factors {
             |row, c| self.vector[c * rows + from + row],
             |old, new| *old += new,
         );
+        Ok(())
     }
 
     fn backward_from<const C: usize>(
@@ -261,8 +269,10 @@ impl Factors {
         placed: Placed,
         width: usize,
         x: &mut [f64],
-    ) {
+        poll: &mut Poll,
+    ) -> Result<(), PdeError> {
         let node = &graph.nodes[placed.node as usize];
+        poll.add(node.shape.factor_len())?;
         let rows = node.shape.rows();
         self.gather::<C>(graph, node, placed, width, x, true);
         backward::<C>(
@@ -283,8 +293,9 @@ impl Factors {
         for child in &graph.children[node.children_from..node.children_from + node.children] {
             let child =
                 Placed { node: child.node, dy: child.dy + placed.dy, dx: child.dx + placed.dx };
-            self.backward_from::<C>(graph, child, width, x);
+            self.backward_from::<C>(graph, child, width, x, poll)?;
         }
+        Ok(())
     }
 
     /// Copies the front's part of `x` to the dense vector; without the boundary there are zeros instead.
@@ -324,6 +335,25 @@ impl Factors {
             let filled = if with_boundary { node.boundary } else { 0 };
             vector[c * rows + from + filled..(c + 1) * rows].fill(0.0);
         }
+    }
+}
+
+/// Looks at the cancel flag now and then.
+struct Poll<'a> {
+    control: &'a dyn Control,
+    work: usize,
+}
+
+impl Poll<'_> {
+    fn add(&mut self, work: usize) -> Result<(), PdeError> {
+        self.work += work;
+        if self.work > POLL_DOUBLES {
+            self.work = 0;
+            if self.control.cancelled() {
+                return Err(PdeError::Cancelled);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -391,8 +421,8 @@ struct Embedding {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    child: usize,
-    target: usize,
+    child: u32,
+    target: u32,
 }
 
 impl Embedding {
@@ -405,7 +435,9 @@ impl Embedding {
         front: &mut [f64],
         schur: &mut [f64],
     ) {
-        let place = |row: u32, stride: usize| row as usize / PANEL * stride + row as usize % PANEL;
+        // Fits: the limit on the size of fronts is far below 2^32 doubles.
+        let place =
+            |row: u32, stride: usize| (row as usize / PANEL * stride + row as usize % PANEL) as u32;
         let boundary_row = shape.boundary_row() as u32;
         let (pivots, others) = self.rows.split_at(self.pivots);
         // Columns that are pivots: rows below in the same list, and all the other rows. The child keeps its
@@ -420,27 +452,37 @@ impl Embedding {
             while above < others.len() && others[above].0 < j {
                 above += 1;
             }
-            let (child_column, column) = (PANEL * j as usize, PANEL * column as usize);
-            for entry in &self.entries[number..self.pivots] {
-                front[entry.target + column] += child[entry.child + child_column];
-            }
-            let child_row = self.entries[number].child;
+            let target = &mut front[PANEL * column as usize..];
+            let source = &child[PANEL * j as usize..];
+            add_entries(&self.entries[number..self.pivots], source, target);
+            add_entries(&self.entries[self.pivots + above..], source, target);
+            let child_row = self.entries[number].child as usize;
             for (entry, &(i, _)) in self.entries[self.pivots..].iter().zip(&others[..above]) {
-                front[entry.target + column] += child[child_row + PANEL * i as usize];
-            }
-            for entry in &self.entries[self.pivots + above..] {
-                front[entry.target + column] += child[entry.child + child_column];
+                target[entry.target as usize] += child[child_row + PANEL * i as usize];
             }
         }
         for (entry, &(_, row)) in self.entries[self.pivots..].iter_mut().zip(others) {
             entry.target = place(row - boundary_row, shape.schur_stride());
         }
         for (number, &(j, column)) in others.iter().enumerate() {
-            let (child_column, column) =
-                (PANEL * j as usize, PANEL * (column - boundary_row) as usize);
-            for entry in &self.entries[self.pivots + number..] {
-                schur[entry.target + column] += child[entry.child + child_column];
-            }
+            let target = &mut schur[PANEL * (column - boundary_row) as usize..];
+            let source = &child[PANEL * j as usize..];
+            add_entries(&self.entries[self.pivots + number..], source, target);
+        }
+    }
+}
+
+/// Adds one column. Both offsets grow along the entries, so the last ones bound them all.
+fn add_entries(entries: &[Entry], source: &[f64], target: &mut [f64]) {
+    let Some(&last) = entries.last() else { return };
+    assert!((last.child as usize) < source.len() && (last.target as usize) < target.len());
+    for entry in entries {
+        debug_assert!(entry.child <= last.child && entry.target <= last.target);
+        // SAFETY: rows ascend within either part of an embedding, in the child as in the front, and with
+        // them the offsets; the largest were checked above.
+        unsafe {
+            *target.get_unchecked_mut(entry.target as usize) +=
+                *source.get_unchecked(entry.child as usize);
         }
     }
 }

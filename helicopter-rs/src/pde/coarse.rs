@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::grid::{Grid, PAD};
 use super::stencil::Kind;
+use super::{Control, PdeError};
 
 /// Weights of the interpolation; coarse cell `J` covers the fine cells `2 J - 3 ..= 2 J`.
 const WEIGHTS: [f64; 4] = [0.25, 0.75, 0.75, 0.25];
@@ -43,14 +44,21 @@ impl Stencils {
     }
 
     /// The finest matrix, only needed to derive the next from it.
-    pub fn finest(grid: &Grid) -> Stencils {
+    pub fn finest(grid: &Grid, control: &dyn Control) -> Result<Stencils, PdeError> {
         let stride = grid.stride();
-        let mut stencils =
-            Stencils { height: grid.height, width: grid.width, number: vec![0; grid.len()], rows: vec![Row { entries: [0.0; 25], scale: 0.0 }] };
+        let mut stencils = Stencils {
+            height: grid.height,
+            width: grid.width,
+            number: vec![0; grid.len()],
+            rows: vec![Row { entries: [0.0; 25], scale: 0.0 }],
+        };
         let operator = grid.operator;
         let mut known: HashMap<u32, u32> = HashMap::new();
         let mut last = (u32::MAX, 0);
         for row in PAD..PAD + grid.height {
+            if control.cancelled() {
+                return Err(PdeError::Cancelled);
+            }
             for column in PAD..PAD + grid.width {
                 let cell = row * stride + column;
                 if grid.active[cell] == 0 {
@@ -58,9 +66,14 @@ impl Stencils {
                 }
                 let (y, x) = grid.place(row, column);
                 let near = |distance: i32| distance.min(PAD as i32) as u32;
-                let mut key = near(y) | near(x) << 2 | near(operator.height - 1 - y) << 4 | near(operator.width - 1 - x) << 6;
+                let mut key = near(y)
+                    | near(x) << 2
+                    | near(operator.height - 1 - y) << 4
+                    | near(operator.width - 1 - x) << 6;
                 for step in operator.kind.steps() {
-                    let there = (cell as isize + step.dy as isize * stride as isize + step.dx as isize) as usize;
+                    let there = (cell as isize
+                        + step.dy as isize * stride as isize
+                        + step.dx as isize) as usize;
                     key = key << 1 | u32::from(grid.active[there]);
                 }
                 if last.0 != key {
@@ -69,9 +82,13 @@ impl Stencils {
                         let mut entries = [0.0; 25];
                         entries[12] = operator.diagonal(y, x);
                         for &step in operator.kind.steps() {
-                            let there = (cell as isize + step.dy as isize * stride as isize + step.dx as isize) as usize;
+                            let there = (cell as isize
+                                + step.dy as isize * stride as isize
+                                + step.dx as isize)
+                                as usize;
                             if grid.active[there] != 0 {
-                                entries[(12 + 5 * step.dy + step.dx) as usize] = operator.weight(y, x, step);
+                                entries[(12 + 5 * step.dy + step.dx) as usize] =
+                                    operator.weight(y, x, step);
                             }
                         }
                         rows.push(Row::new(entries));
@@ -82,21 +99,29 @@ impl Stencils {
                 stencils.number[cell] = last.1;
             }
         }
-        stencils
+        Ok(stencils)
     }
 
     /// The Galerkin product on the next coarser grid.
-    pub fn coarser(&self) -> Stencils {
+    pub fn coarser(&self, control: &dyn Control) -> Result<Stencils, PdeError> {
         let size = |fine: usize| fine.midpoint(2) + 1;
         let (height, width) = (size(self.height), size(self.width));
         let stride = width + 2 * PAD;
-        let mut coarse =
-            Stencils { height, width, number: vec![0; stride * (height + 2 * PAD)], rows: vec![Row { entries: [0.0; 25], scale: 0.0 }] };
+        let mut coarse = Stencils {
+            height,
+            width,
+            number: vec![0; stride * (height + 2 * PAD)],
+            rows: vec![Row { entries: [0.0; 25], scale: 0.0 }],
+        };
         let mut known: HashMap<[u32; 16], u32> = HashMap::new();
         let mut last = ([0; 16], 0);
         for y in 0..height {
+            if control.cancelled() {
+                return Err(PdeError::Cancelled);
+            }
             for x in 0..width {
-                let key: [u32; 16] = std::array::from_fn(|i| self.number_at(2 * y + i / 4, 2 * x + i % 4));
+                let key: [u32; 16] =
+                    std::array::from_fn(|i| self.number_at(2 * y + i / 4, 2 * x + i % 4));
                 if key != last.0 {
                     let rows = &mut coarse.rows;
                     let number = *known.entry(key).or_insert_with(|| {
@@ -108,13 +133,15 @@ impl Stencils {
                 coarse.number[(y + PAD) * stride + x + PAD] = last.1;
             }
         }
-        coarse
+        Ok(coarse)
     }
 
     /// Row number of the fine cell three before the given one, 0 outside.
     fn number_at(&self, y: usize, x: usize) -> u32 {
         match (y.checked_sub(3), x.checked_sub(3)) {
-            (Some(y), Some(x)) if y < self.height && x < self.width => self.number[(y + PAD) * self.stride() + x + PAD],
+            (Some(y), Some(x)) if y < self.height && x < self.width => {
+                self.number[(y + PAD) * self.stride() + x + PAD]
+            }
             _ => 0,
         }
     }
@@ -130,7 +157,10 @@ impl Stencils {
                 while column < PAD + self.width {
                     let cell = first + column;
                     let kind = self.number[cell];
-                    let same = self.number[cell..first + PAD + self.width].iter().take_while(|&&other| other == kind).count();
+                    let same = self.number[cell..first + PAD + self.width]
+                        .iter()
+                        .take_while(|&&other| other == kind)
+                        .count();
                     if kind == 0 {
                         out[column..column + same].fill(0.0);
                     } else {
@@ -177,7 +207,10 @@ impl Row {
             *out = (0..5)
                 .map(|dy| {
                     let line = &z[at + i + dy * stride..at + i + dy * stride + 5];
-                    line.iter().zip(&self.entries[5 * dy..]).map(|(z, entry)| z * entry).sum::<f64>()
+                    line.iter()
+                        .zip(&self.entries[5 * dy..])
+                        .map(|(z, entry)| z * entry)
+                        .sum::<f64>()
                 })
                 .sum();
         }
@@ -220,14 +253,21 @@ fn parents(t: usize, d: usize) -> [(usize, f64); 2] {
 }
 
 /// `coarse = P^T fine`; sizes are those without padding.
-pub(super) fn restrict(fine: &[f64], (height, width): (usize, usize), coarse: &mut [f64], coarse_width: usize) {
+pub(super) fn restrict(
+    fine: &[f64],
+    (height, width): (usize, usize),
+    coarse: &mut [f64],
+    coarse_width: usize,
+) {
     let (stride, coarse_stride) = (width + 2 * PAD, coarse_width + 2 * PAD);
     coarse.par_chunks_mut(coarse_stride).enumerate().with_min_len(BAND).for_each(|(row, out)| {
         out.fill(0.0);
         let Some(y) = row.checked_sub(PAD) else { return };
         let mut line = vec![0.0; stride];
         for (t, weight) in WEIGHTS.into_iter().enumerate() {
-            let Some(fine_y) = (2 * y + t).checked_sub(3).filter(|&fine_y| fine_y < height) else { continue };
+            let Some(fine_y) = (2 * y + t).checked_sub(3).filter(|&fine_y| fine_y < height) else {
+                continue;
+            };
             for (line, value) in line.iter_mut().zip(&fine[(fine_y + PAD) * stride..]) {
                 *line += weight * value;
             }
@@ -236,7 +276,9 @@ pub(super) fn restrict(fine: &[f64], (height, width): (usize, usize), coarse: &m
             out[x + PAD] = WEIGHTS
                 .into_iter()
                 .enumerate()
-                .filter_map(|(t, weight)| line.get((2 * x + t + PAD).checked_sub(3)?).map(|value| weight * value))
+                .filter_map(|(t, weight)| {
+                    line.get((2 * x + t + PAD).checked_sub(3)?).map(|value| weight * value)
+                })
                 .sum();
         }
     });
@@ -253,12 +295,22 @@ pub(super) fn interpolate(
     let (stride, coarse_stride) = (width + 2 * PAD, coarse_width + 2 * PAD);
     let inside = &mut fine[PAD * stride..(PAD + height) * stride];
     // A cell lies between two coarse cells: the one at the given place and the next.
-    let between = |i: usize| if i.is_multiple_of(2) { (i / 2, 0.25, 0.75) } else { (i.div_ceil(2), 0.75, 0.25) };
+    let between = |i: usize| {
+        if i.is_multiple_of(2) {
+            (i / 2, 0.25, 0.75)
+        } else {
+            (i.div_ceil(2), 0.75, 0.25)
+        }
+    };
     inside.par_chunks_mut(stride).enumerate().with_min_len(BAND).for_each(|(y, out)| {
         let (low, low_weight, high_weight) = between(y);
         let lower = &coarse[(low + PAD) * coarse_stride..][..coarse_stride];
         let upper = &coarse[(low + 1 + PAD) * coarse_stride..][..coarse_stride];
-        let line: Vec<f64> = lower.iter().zip(upper).map(|(lower, upper)| low_weight * lower + high_weight * upper).collect();
+        let line: Vec<f64> = lower
+            .iter()
+            .zip(upper)
+            .map(|(lower, upper)| low_weight * lower + high_weight * upper)
+            .collect();
         for x in 0..width {
             if active((y + PAD) * stride + x + PAD) {
                 let (low, low_weight, high_weight) = between(x);

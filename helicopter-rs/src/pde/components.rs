@@ -160,16 +160,12 @@ impl Finder {
 
     fn new_set(&mut self, y: u32) -> u32 {
         let fresh = Set { parent: NONE, head: NONE, tail: NONE, pixels: 0, runs: 0, last_row: y };
-        match self.free_sets.pop() {
-            Some(set) => {
-                self.sets[set as usize] = fresh;
-                set
-            }
-            None => {
-                self.sets.push(fresh);
-                self.sets.len() as u32 - 1
-            }
+        if let Some(set) = self.free_sets.pop() {
+            self.sets[set as usize] = fresh;
+            return set;
         }
+        self.sets.push(fresh);
+        self.sets.len() as u32 - 1
     }
 
     fn append(&mut self, set: u32, run: Run) -> u32 {

@@ -30,11 +30,16 @@ thread_local! {
 
 /// Solves the components of `batch` that are affordable. Returns for each its pixels' channels in the
 /// order of its runs, or `None` where the cost would exceed `limit`.
-pub(super) fn solve_batch(field: &Field, batch: &[Component], limit: Cost, control: &dyn Control) -> Result<Vec<Option<Vec<f64>>>, PdeError> {
+pub(super) fn solve_batch(
+    field: &Field,
+    batch: &[Component],
+    limit: Cost,
+    control: &dyn Control,
+) -> Result<Vec<Option<Vec<f32>>>, PdeError> {
     // Taken out of its slot while in use: rayon may start another task on this thread in the middle of this.
-    let mut scratch = SCRATCH
-        .with(|slot| slot.borrow_mut().take())
-        .unwrap_or_else(|| Box::new(Scratch { graph: Graph::default(), factors: Factors::new(), x: Vec::new() }));
+    let mut scratch = SCRATCH.with(|slot| slot.borrow_mut().take()).unwrap_or_else(|| {
+        Box::new(Scratch { graph: Graph::default(), factors: Factors::new(), x: Vec::new() })
+    });
     let result = if field.channels == 3 {
         solve_with::<3>(&mut scratch, field, batch, limit, control)
     } else {
@@ -52,7 +57,7 @@ fn solve_with<const C: usize>(
     batch: &[Component],
     limit: Cost,
     control: &dyn Control,
-) -> Result<Vec<Option<Vec<f64>>>, PdeError> {
+) -> Result<Vec<Option<Vec<f32>>>, PdeError> {
     let mut results = vec![None; batch.len()];
     let mut group = Vec::new();
     let mut roots = Vec::new();
@@ -61,17 +66,20 @@ fn solve_with<const C: usize>(
         if control.cancelled() {
             return Err(PdeError::Cancelled);
         }
-        if component.height() * component.width() > DIRECT_AREA || component.height().max(component.width()) > LONGEST_SIDE {
+        if component.height() * component.width() > DIRECT_AREA
+            || component.height().max(component.width()) > LONGEST_SIDE
+        {
             continue;
         }
         let bitmap = component.bitmap();
         let from = roots.len();
         let corner = (component.top as i32, component.left as i32);
-        let affordable = scratch.graph.add(field.operator, &bitmap, corner, limit, &mut roots);
+        let affordable =
+            scratch.graph.add(field.operator, &bitmap, corner, limit, &mut roots, control);
         if affordable {
             group.push(Plan { number, bitmap, roots: from..roots.len() });
-        } else {
-            roots.truncate(from);
+        } else if control.cancelled() {
+            return Err(PdeError::Cancelled);
         }
         if !affordable || scratch.graph.cost.factor_len > GROUP_DOUBLES {
             solve_group::<C>(scratch, field, batch, &group, &roots, control, &mut results)?;
@@ -98,7 +106,7 @@ fn solve_group<const C: usize>(
     group: &[Plan],
     roots: &[Placed],
     control: &dyn Control,
-    results: &mut [Option<Vec<f64>>],
+    results: &mut [Option<Vec<f32>>],
 ) -> Result<(), PdeError> {
     let Scratch { graph, factors, x } = scratch;
     factors.factorise(graph, field.operator.kind, control)?;
@@ -112,11 +120,13 @@ fn solve_group<const C: usize>(
             x.resize(C * width * component.height(), 0.0);
         }
         right_hand_side::<C>(field, component, &plan.bitmap, x);
-        factors.solve::<C>(graph, &roots[plan.roots.clone()], width, x);
+        factors.solve::<C>(graph, &roots[plan.roots.clone()], width, x, control)?;
         let mut values = Vec::with_capacity(C * component.pixels);
         for run in &component.runs {
-            let from = (run.y - component.top) as usize * width + (run.from - component.left) as usize;
-            values.extend_from_slice(&x[C * from..C * (from + (run.to - run.from) as usize)]);
+            let from =
+                (run.y - component.top) as usize * width + (run.from - component.left) as usize;
+            let to = from + (run.to - run.from) as usize;
+            values.extend(x[C * from..C * to].iter().map(|&value| value as f32));
         }
         results[plan.number] = Some(values);
     }

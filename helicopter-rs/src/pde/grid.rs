@@ -34,11 +34,20 @@ impl Grid {
         let stride = width + 2 * PAD;
         let mut active = vec![0; stride * (height + 2 * PAD)];
         for run in &component.runs {
-            let from = ((run.y - component.top) as usize + PAD) * stride + (run.from - component.left) as usize + PAD;
+            let from = ((run.y - component.top) as usize + PAD) * stride
+                + (run.from - component.left) as usize
+                + PAD;
             active[from..from + (run.to - run.from) as usize].fill(1);
         }
         let pad = PAD as i32;
-        Grid { operator, height, width, top: component.top as i32 - pad, left: component.left as i32 - pad, active }
+        Grid {
+            operator,
+            height,
+            width,
+            top: component.top as i32 - pad,
+            left: component.left as i32 - pad,
+            active,
+        }
     }
 
     pub fn stride(&self) -> usize {
@@ -47,6 +56,11 @@ impl Grid {
 
     pub fn len(&self) -> usize {
         self.stride() * (self.height + 2 * PAD)
+    }
+
+    /// Place of an image pixel in the arrays.
+    pub fn cell(&self, component: &Component, y: u32, x: u32) -> usize {
+        ((y - component.top) as usize + PAD) * self.stride() + (x - component.left) as usize + PAD
     }
 
     /// Image position of a padded cell.
@@ -86,7 +100,9 @@ impl Grid {
                     }
                 }
                 let active = &self.active[row * stride..(row + 1) * stride];
-                for (column, (out, (&value, &active))) in out.iter_mut().zip(result.iter().zip(active)).enumerate() {
+                for (column, (out, (&value, &active))) in
+                    out.iter_mut().zip(result.iter().zip(active)).enumerate()
+                {
                     let value = write(row * stride + column, value);
                     *out = if active == 0 { 0.0 } else { value };
                 }
@@ -101,7 +117,14 @@ impl Grid {
     }
 
     /// One row of the Laplacian of the image, given the rows above, here and below; 0 outside the image.
-    fn laplacian_of(&self, above: &[f64], here: &[f64], below: &[f64], row: usize, out: &mut [f64]) {
+    fn laplacian_of(
+        &self,
+        above: &[f64],
+        here: &[f64],
+        below: &[f64],
+        row: usize,
+        out: &mut [f64],
+    ) {
         let y = self.top + row as i32;
         if y < 0 || y >= self.operator.height {
             out.fill(0.0);
@@ -112,12 +135,18 @@ impl Grid {
         let n = here.len();
         let (above, below, out) = (&above[..n], &below[..n], &mut out[..n]);
         for column in 1..n - 1 {
-            out[column] = degree * here[column] - above[column] - below[column] - here[column - 1] - here[column + 1];
+            out[column] = degree * here[column]
+                - above[column]
+                - below[column]
+                - here[column - 1]
+                - here[column + 1];
         }
         out[0] = 0.0;
         out[n - 1] = 0.0;
         for edge in [0, self.operator.width - 1] {
-            if let Some(column) = usize::try_from(edge - self.left).ok().filter(|&column| column < n) {
+            if let Some(column) =
+                usize::try_from(edge - self.left).ok().filter(|&column| column < n)
+            {
                 out[column] -= here[column];
             }
         }
@@ -135,19 +164,39 @@ impl Grid {
 }
 
 /// A number for every row of an array, in parallel, in the rows' order.
-pub(super) fn by_rows(stride: usize, rows: usize, value: impl Fn(std::ops::Range<usize>) -> f64 + Sync) -> Vec<f64> {
-    (0..rows).into_par_iter().with_min_len(BAND).map(|row| value(row * stride..(row + 1) * stride)).collect()
+pub(super) fn by_rows(
+    stride: usize,
+    rows: usize,
+    value: impl Fn(std::ops::Range<usize>) -> f64 + Sync,
+) -> Vec<f64> {
+    (0..rows)
+        .into_par_iter()
+        .with_min_len(BAND)
+        .map(|row| value(row * stride..(row + 1) * stride))
+        .collect()
 }
 
 /// Scalar product; the rows' sums are added in their order, so the result does not depend on threads.
 pub(super) fn dot(a: &[f64], b: &[f64], stride: usize) -> f64 {
-    by_rows(stride, a.len() / stride, |row| a[row.clone()].iter().zip(&b[row]).map(|(a, b)| a * b).sum()).iter().sum()
+    by_rows(stride, a.len() / stride, |row| {
+        a[row.clone()].iter().zip(&b[row]).map(|(a, b)| a * b).sum()
+    })
+    .iter()
+    .sum()
 }
 
 /// Largest absolute value; infinite if any is not a number.
 pub(super) fn largest(a: &[f64], stride: usize) -> f64 {
-    let larger = |largest: f64, value: f64| if value.is_nan() { f64::INFINITY } else { largest.max(value.abs()) };
-    by_rows(stride, a.len() / stride, |row| a[row].iter().copied().fold(0.0, larger)).into_iter().fold(0.0, larger)
+    let larger = |largest: f64, value: f64| {
+        if value.is_nan() {
+            f64::INFINITY
+        } else {
+            largest.max(value.abs())
+        }
+    };
+    by_rows(stride, a.len() / stride, |row| a[row].iter().copied().fold(0.0, larger))
+        .into_iter()
+        .fold(0.0, larger)
 }
 
 /// `a[i] = write(i, a[i])` in parallel.

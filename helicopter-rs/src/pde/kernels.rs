@@ -444,9 +444,14 @@ unsafe fn backward_any<V: Lanes, const NV: usize, const COLS: usize, const C: us
                     }
                 }
             }
-            for (k, sum) in sum.iter().enumerate() {
-                for c in 0..C {
-                    *v[c].add(PANEL * j + column + k) -= sum[c].total();
+            for c in 0..C {
+                let mut totals = [0.0; COLS];
+                V::store_totals(
+                    std::array::from_fn::<V, COLS, _>(|k| sum[k][c]),
+                    totals.as_mut_ptr(),
+                );
+                for (k, total) in totals.iter().enumerate() {
+                    *v[c].add(PANEL * j + column + k) -= total;
                 }
             }
             column += COLS;

@@ -10,14 +10,11 @@ pub(super) trait Lanes: Copy {
     unsafe fn load(from: *const f64) -> Self;
     unsafe fn store(self, to: *mut f64);
     unsafe fn splat(value: f64) -> Self;
-    unsafe fn mul(self, other: Self) -> Self;
     unsafe fn add(self, other: Self) -> Self;
     /// `self + a * b`
     unsafe fn plus(self, a: Self, b: Self) -> Self;
-    /// `self - a * b`
-    unsafe fn minus(self, a: Self, b: Self) -> Self;
-    /// Sum of all lanes, always in the same order.
-    unsafe fn total(self) -> f64;
+    /// Stores the sums over the lanes of `WIDTH` vectors, always added in the same order.
+    unsafe fn store_totals<const N: usize>(sums: [Self; N], to: *mut f64);
 }
 
 /// What every processor can do; the compiler makes SSE2 or NEON of it.
@@ -39,10 +36,6 @@ impl Lanes for Plain {
         Plain([value; 4])
     }
     #[inline(always)]
-    unsafe fn mul(self, other: Self) -> Self {
-        Plain(std::array::from_fn(|i| self.0[i] * other.0[i]))
-    }
-    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         Plain(std::array::from_fn(|i| self.0[i] + other.0[i]))
     }
@@ -51,19 +44,22 @@ impl Lanes for Plain {
         Plain(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
     }
     #[inline(always)]
-    unsafe fn minus(self, a: Self, b: Self) -> Self {
-        Plain(std::array::from_fn(|i| self.0[i] - a.0[i] * b.0[i]))
-    }
-    #[inline(always)]
-    unsafe fn total(self) -> f64 {
-        (self.0[0] + self.0[2]) + (self.0[1] + self.0[3])
+    unsafe fn store_totals<const N: usize>(sums: [Self; N], to: *mut f64) {
+        for (i, Plain(sum)) in sums.into_iter().enumerate() {
+            *to.add(i) = (sum[0] + sum[2]) + (sum[1] + sum[3]);
+        }
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Lanes;
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256d, __m512d, _mm256_add_pd, _mm256_fmadd_pd, _mm256_hadd_pd, _mm256_loadu_pd,
+        _mm256_permute2f128_pd, _mm256_set1_pd, _mm256_storeu_pd, _mm512_add_pd, _mm512_fmadd_pd,
+        _mm512_loadu_pd, _mm512_set1_pd, _mm512_shuffle_f64x2, _mm512_storeu_pd,
+        _mm512_unpackhi_pd, _mm512_unpacklo_pd,
+    };
 
     #[derive(Clone, Copy)]
     pub(in crate::pde) struct Avx2(__m256d);
@@ -83,10 +79,6 @@ mod x86 {
             Avx2(_mm256_set1_pd(value))
         }
         #[inline(always)]
-        unsafe fn mul(self, other: Self) -> Self {
-            Avx2(_mm256_mul_pd(self.0, other.0))
-        }
-        #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             Avx2(_mm256_add_pd(self.0, other.0))
         }
@@ -95,14 +87,13 @@ mod x86 {
             Avx2(_mm256_fmadd_pd(a.0, b.0, self.0))
         }
         #[inline(always)]
-        unsafe fn minus(self, a: Self, b: Self) -> Self {
-            Avx2(_mm256_fnmadd_pd(a.0, b.0, self.0))
-        }
-        #[inline(always)]
-        unsafe fn total(self) -> f64 {
-            let half =
-                _mm_add_pd(_mm256_castpd256_pd128(self.0), _mm256_extractf128_pd::<1>(self.0));
-            _mm_cvtsd_f64(_mm_add_sd(half, _mm_unpackhi_pd(half, half)))
+        unsafe fn store_totals<const N: usize>(sums: [Self; N], to: *mut f64) {
+            debug_assert!(N == Self::WIDTH);
+            let ab = _mm256_hadd_pd(sums[0].0, sums[1].0);
+            let cd = _mm256_hadd_pd(sums[2].0, sums[3].0);
+            let low = _mm256_permute2f128_pd::<0x20>(ab, cd);
+            let high = _mm256_permute2f128_pd::<0x31>(ab, cd);
+            _mm256_storeu_pd(to, _mm256_add_pd(low, high));
         }
     }
 
@@ -124,10 +115,6 @@ mod x86 {
             Avx512(_mm512_set1_pd(value))
         }
         #[inline(always)]
-        unsafe fn mul(self, other: Self) -> Self {
-            Avx512(_mm512_mul_pd(self.0, other.0))
-        }
-        #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             Avx512(_mm512_add_pd(self.0, other.0))
         }
@@ -136,12 +123,19 @@ mod x86 {
             Avx512(_mm512_fmadd_pd(a.0, b.0, self.0))
         }
         #[inline(always)]
-        unsafe fn minus(self, a: Self, b: Self) -> Self {
-            Avx512(_mm512_fnmadd_pd(a.0, b.0, self.0))
-        }
-        #[inline(always)]
-        unsafe fn total(self) -> f64 {
-            _mm512_reduce_add_pd(self.0)
+        unsafe fn store_totals<const N: usize>(sums: [Self; N], to: *mut f64) {
+            debug_assert!(N == Self::WIDTH);
+            // Sums of neighbouring lanes, then of neighbouring pairs, then of halves.
+            let pairs = |a: Self, b: Self| {
+                _mm512_add_pd(_mm512_unpacklo_pd(a.0, b.0), _mm512_unpackhi_pd(a.0, b.0))
+            };
+            let fold = |a, b| {
+                let even = _mm512_shuffle_f64x2::<0x88>(a, b);
+                _mm512_add_pd(even, _mm512_shuffle_f64x2::<0xdd>(a, b))
+            };
+            let low = fold(pairs(sums[0], sums[1]), pairs(sums[2], sums[3]));
+            let high = fold(pairs(sums[4], sums[5]), pairs(sums[6], sums[7]));
+            _mm512_storeu_pd(to, fold(low, high));
         }
     }
 }

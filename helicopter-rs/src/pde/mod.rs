@@ -61,6 +61,8 @@ pub enum PdeError {
 
 /// Hidden pixels collected before they are solved: enough to keep all threads busy, little memory.
 const BATCH_PIXELS: usize = 1 << 20;
+/// Rows searched for components between two looks at the cancel flag.
+const ROWS_PER_POLL: usize = 64;
 /// Pixels one task solves at least.
 const TASK_PIXELS: usize = 1 << 14;
 /// Beyond one of these a component is not factorised: 384 MB of factors, some seconds of work.
@@ -97,7 +99,12 @@ struct Picture<'a> {
 /// # Errors
 /// [`PdeError::Cancelled`] soon after `control` asks for it, [`PdeError::Shape`] for a mask that does not
 /// fit or a number of channels other than 1 and 3.
-pub fn solve(mut image: ArrayViewMut3<f32>, mask: ArrayView2<bool>, kind: Kind, control: &dyn Control) -> Result<(), PdeError> {
+pub fn solve(
+    mut image: ArrayViewMut3<f32>,
+    mask: ArrayView2<bool>,
+    kind: Kind,
+    control: &dyn Control,
+) -> Result<(), PdeError> {
     let (height, width, channels) = image.dim();
     if mask.dim() != (height, width) || !(channels == 1 || channels == 3) {
         return Err(PdeError::Shape);
@@ -117,7 +124,13 @@ pub fn solve(mut image: ArrayViewMut3<f32>, mask: ArrayView2<bool>, kind: Kind, 
 
 /// Solves for the pixels of `unknown`, all of them in `rows`; every other pixel counts as known. Returns the
 /// largest change of a pixel.
-fn fill(picture: &mut Picture, unknown: &Bitmap, rows: Range<usize>, clip: bool, control: &dyn Control) -> Result<f32, PdeError> {
+fn fill(
+    picture: &mut Picture,
+    unknown: &Bitmap,
+    rows: Range<usize>,
+    clip: bool,
+    control: &dyn Control,
+) -> Result<f32, PdeError> {
     let mut finder = Finder::new(picture.operator.kind);
     let mut batch = Vec::new();
     let mut pixels = 0;
@@ -128,6 +141,9 @@ fn fill(picture: &mut Picture, unknown: &Bitmap, rows: Range<usize>, clip: bool,
             pixels += component.pixels;
             batch.push(component);
         });
+        if y % ROWS_PER_POLL == 0 && control.cancelled() {
+            return Err(PdeError::Cancelled);
+        }
         if pixels >= BATCH_PIXELS {
             change = change.max(fill_batch(picture, unknown, &batch, clip, control)?);
             batch.clear();
@@ -138,11 +154,19 @@ fn fill(picture: &mut Picture, unknown: &Bitmap, rows: Range<usize>, clip: bool,
     Ok(change.max(fill_batch(picture, unknown, &batch, clip, control)?))
 }
 
-fn fill_batch(picture: &mut Picture, unknown: &Bitmap, batch: &[Component], clip: bool, control: &dyn Control) -> Result<f32, PdeError> {
+fn fill_batch(
+    picture: &mut Picture,
+    unknown: &Bitmap,
+    batch: &[Component],
+    clip: bool,
+    control: &dyn Control,
+) -> Result<f32, PdeError> {
     let mut change = 0.0_f32;
-    let field = Field { operator: picture.operator, channels: picture.channels, hidden: unknown, image: &*picture.image };
+    let field = picture.field(unknown);
     let tasks = cut_in_tasks(batch);
-    let solve = |task: &Range<usize>| direct::solve_batch(&field, &batch[task.clone()], DIRECT_LIMIT, control);
+    let solve = |task: &Range<usize>| {
+        direct::solve_batch(&field, &batch[task.clone()], DIRECT_LIMIT, control)
+    };
     let solved: Vec<_> = if let [task] = tasks.as_slice() {
         vec![solve(task)?]
     } else {
@@ -164,9 +188,8 @@ fn fill_batch(picture: &mut Picture, unknown: &Bitmap, batch: &[Component], clip
                 picture.clip(component);
             }
         } else {
-            let field = Field { operator: picture.operator, channels: picture.channels, hidden: unknown, image: &*picture.image };
-            let values = multigrid::solve_component(&field, component, control)?;
-            change = change.max(picture.write(component, &values, clip));
+            change =
+                change.max(multigrid::solve_component(picture, unknown, component, clip, control)?);
         }
     }
     Ok(change)
@@ -194,8 +217,18 @@ fn cut_in_tasks(batch: &[Component]) -> Vec<Range<usize>> {
 }
 
 impl Picture<'_> {
+    /// The picture as it is, with the pixels of `unknown` to be found.
+    fn field<'b>(&'b self, unknown: &'b Bitmap) -> Field<'b> {
+        Field {
+            operator: self.operator,
+            channels: self.channels,
+            hidden: unknown,
+            image: &*self.image,
+        }
+    }
+
     /// Writes a component's values, given in the order of its runs. Returns the largest change.
-    fn write(&mut self, component: &Component, values: &[f64], clip: bool) -> f32 {
+    fn write(&mut self, component: &Component, values: &[f32], clip: bool) -> f32 {
         let width = self.operator.width as usize;
         let mut rest = values;
         let mut change = 0.0_f32;
@@ -206,11 +239,10 @@ impl Picture<'_> {
             let pixels = &mut self.image[from..from + now.len()];
             if clip {
                 for (pixel, &value) in pixels.iter_mut().zip(now) {
-                    *pixel = value.clamp(0.0, 1.0) as f32;
+                    *pixel = value.clamp(0.0, 1.0);
                 }
             } else {
                 for (pixel, &value) in pixels.iter_mut().zip(now) {
-                    let value = value as f32;
                     change = change.max((*pixel - value).abs());
                     *pixel = value;
                 }
@@ -223,7 +255,8 @@ impl Picture<'_> {
         let width = self.operator.width as usize;
         for run in &component.runs {
             let from = self.channels * (run.y as usize * width + run.from as usize);
-            for pixel in &mut self.image[from..from + self.channels * (run.to - run.from) as usize] {
+            for pixel in &mut self.image[from..from + self.channels * (run.to - run.from) as usize]
+            {
                 *pixel = pixel.clamp(0.0, 1.0);
             }
         }

@@ -1,11 +1,12 @@
-//! Conjugate gradients preconditioned by a multigrid V-cycle (Briggs, Henson & McCormick 2000), for
+//! Conjugate gradients preconditioned by a multigrid V-cycle (Briggs, Henson & `McCormick` 2000), for
 //! components too large to factorise.
 
+use super::bitmap::Bitmap;
 use super::coarse::{interpolate, restrict, smoothing_range, Stencils};
 use super::components::Component;
 use super::grid::{dot, largest, update, Grid, PAD};
 use super::stencil::Kind;
-use super::{Control, Field, PdeError};
+use super::{Control, Field, PdeError, Picture};
 
 /// Coarsest levels up to this many unknowns are solved by a dense factorisation.
 const DENSE: usize = 400;
@@ -35,24 +36,33 @@ struct Multigrid<'a> {
     steps: Vec<f64>,
 }
 
-/// Solves for one component. Returns its pixels' channels in the order of its runs.
-pub(super) fn solve_component(field: &Field, component: &Component, control: &dyn Control) -> Result<Vec<f64>, PdeError> {
-    let grid = Grid::new(field.operator, component);
+/// Fills one component, channel by channel because memory counts here. Returns the largest change.
+pub(super) fn solve_component(
+    picture: &mut Picture,
+    unknown: &Bitmap,
+    component: &Component,
+    clip: bool,
+    control: &dyn Control,
+) -> Result<f32, PdeError> {
+    let grid = Grid::new(picture.operator, component);
     let mut multigrid = Multigrid::new(&grid, control)?;
-    let mut values = vec![0.0; component.pixels * field.channels];
-    for channel in 0..field.channels {
-        let b = right_hand_side(field, component, &grid, channel);
+    let (channels, width) = (picture.channels, picture.operator.width as usize);
+    let mut change = 0.0_f32;
+    for channel in 0..channels {
+        let b = right_hand_side(&picture.field(unknown), component, &grid, channel);
         let x = conjugate_gradients(&grid, &mut multigrid, b, control)?;
-        let mut at = channel;
         for run in &component.runs {
-            let from = ((run.y - component.top) as usize + PAD) * grid.stride() + (run.from - component.left) as usize + PAD;
-            for &value in &x[from..from + (run.to - run.from) as usize] {
-                values[at] = value;
-                at += field.channels;
+            let from = grid.cell(component, run.y, run.from);
+            let target = channels * (run.y as usize * width + run.from as usize) + channel;
+            let pixels = picture.image[target..].iter_mut().step_by(channels);
+            for (pixel, &value) in pixels.zip(&x[from..from + (run.to - run.from) as usize]) {
+                let value = if clip { value.clamp(0.0, 1.0) } else { value } as f32;
+                change = change.max((*pixel - value).abs());
+                *pixel = value;
             }
         }
     }
-    Ok(values)
+    Ok(change)
 }
 
 fn right_hand_side(field: &Field, component: &Component, grid: &Grid, channel: usize) -> Vec<f64> {
@@ -64,18 +74,26 @@ fn right_hand_side(field: &Field, component: &Component, grid: &Grid, channel: u
             let mut sum = 0.0;
             for &step in operator.kind.steps() {
                 let (y_there, x_there) = (y + step.dy, x + step.dx);
-                if operator.contains(y_there, x_there) && !field.hidden.get(y_there as usize, x_there as usize) {
+                if operator.contains(y_there, x_there)
+                    && !field.hidden.get(y_there as usize, x_there as usize)
+                {
                     let at = y_there as usize * operator.width as usize + x_there as usize;
-                    sum -= operator.weight(y, x, step) * f64::from(field.image[at * field.channels + channel]);
+                    sum -= operator.weight(y, x, step)
+                        * f64::from(field.image[at * field.channels + channel]);
                 }
             }
-            b[((run.y - component.top) as usize + PAD) * grid.stride() + (x as u32 - component.left) as usize + PAD] = sum;
+            b[grid.cell(component, run.y, x as u32)] = sum;
         }
     }
     b
 }
 
-fn conjugate_gradients(grid: &Grid, multigrid: &mut Multigrid, mut r: Vec<f64>, control: &dyn Control) -> Result<Vec<f64>, PdeError> {
+fn conjugate_gradients(
+    grid: &Grid,
+    multigrid: &mut Multigrid,
+    mut r: Vec<f64>,
+    control: &dyn Control,
+) -> Result<Vec<f64>, PdeError> {
     let stride = grid.stride();
     let len = grid.len();
     let mut x = vec![0.0; len];
@@ -111,15 +129,17 @@ fn conjugate_gradients(grid: &Grid, multigrid: &mut Multigrid, mut r: Vec<f64>, 
 impl<'a> Multigrid<'a> {
     fn new(grid: &'a Grid, control: &dyn Control) -> Result<Self, PdeError> {
         let mut levels: Vec<Level> = Vec::new();
-        let mut next = Stencils::finest(grid).coarser();
+        let mut next = Stencils::finest(grid, control)?.coarser(control)?;
         loop {
-            if control.cancelled() {
-                return Err(PdeError::Cancelled);
-            }
             let len = next.number.len();
             let unknowns = next.unknowns();
-            let coarser = (unknowns > DENSE).then(|| next.coarser());
-            levels.push(Level { stencils: next, z: vec![0.0; len], spare: vec![0.0; len], r: vec![0.0; len] });
+            let coarser = if unknowns > DENSE { Some(next.coarser(control)?) } else { None };
+            levels.push(Level {
+                stencils: next,
+                z: vec![0.0; len],
+                spare: vec![0.0; len],
+                r: vec![0.0; len],
+            });
             match coarser {
                 Some(coarser) => next = coarser,
                 None => break,
@@ -129,13 +149,22 @@ impl<'a> Multigrid<'a> {
         let (range, degree) = smoothing_range(grid.operator.kind);
         let (middle, half) = (0.5 * (1.0 + 1.0 / range), 0.5 * (1.0 - 1.0 / range));
         let steps = (0..degree)
-            .map(|k| 1.0 / (middle + half * (std::f64::consts::PI * (k as f64 + 0.5) / degree as f64).cos()))
+            .map(|k| {
+                1.0 / (middle
+                    + half * (std::f64::consts::PI * (k as f64 + 0.5) / degree as f64).cos())
+            })
             .collect();
         Ok(Multigrid { grid, levels, bottom, steps })
     }
 
     /// `z` becomes an approximation of `A^-1 r`, symmetric in `r`.
-    fn cycle(&mut self, r: &[f64], z: &mut Vec<f64>, spare: &mut Vec<f64>, control: &dyn Control) -> Result<(), PdeError> {
+    fn cycle(
+        &mut self,
+        r: &[f64],
+        z: &mut Vec<f64>,
+        spare: &mut Vec<f64>,
+        control: &dyn Control,
+    ) -> Result<(), PdeError> {
         if control.cancelled() {
             return Err(PdeError::Cancelled);
         }
@@ -145,6 +174,9 @@ impl<'a> Multigrid<'a> {
         let first = self.steps[0] * norm;
         update(z, stride, |i, _| first * r[i]);
         for &step in &self.steps[1..] {
+            if control.cancelled() {
+                return Err(PdeError::Cancelled);
+            }
             grid.apply(z, spare, |i, value| z[i] + step * norm * (r[i] - value));
             std::mem::swap(z, spare);
         }
@@ -156,9 +188,14 @@ impl<'a> Multigrid<'a> {
             restrict(spare, (grid.height, grid.width), &mut coarse.r, coarse.stencils.width);
             cycle_coarse(&mut self.levels, &self.bottom, &self.steps);
             let coarse = &self.levels[0];
-            interpolate(&coarse.z, coarse.stencils.width, z, (grid.height, grid.width), |cell| grid.active[cell] != 0);
+            interpolate(&coarse.z, coarse.stencils.width, z, (grid.height, grid.width), |cell| {
+                grid.active[cell] != 0
+            });
         }
         for &step in self.steps.iter().rev() {
+            if control.cancelled() {
+                return Err(PdeError::Cancelled);
+            }
             grid.apply(z, spare, |i, value| z[i] + step * norm * (r[i] - value));
             std::mem::swap(z, spare);
         }
@@ -182,7 +219,9 @@ fn cycle_coarse(levels: &mut [Level], bottom: &Dense, steps: &[f64]) {
     restrict(spare, (stencils.height, stencils.width), &mut coarse.r, coarse.stencils.width);
     cycle_coarse(below, bottom, steps);
     let coarse = &below[0];
-    interpolate(&coarse.z, coarse.stencils.width, z, (stencils.height, stencils.width), |cell| stencils.number[cell] != 0);
+    interpolate(&coarse.z, coarse.stencils.width, z, (stencils.height, stencils.width), |cell| {
+        stencils.number[cell] != 0
+    });
     for &step in steps.iter().rev() {
         stencils.apply(z, spare, |i, value, scale| z[i] + step * scale * (r[i] - value));
         std::mem::swap(z, spare);
@@ -199,7 +238,8 @@ struct Dense {
 impl Dense {
     fn new(stencils: &Stencils) -> Dense {
         let stride = stencils.stride();
-        let cells: Vec<usize> = (0..stencils.number.len()).filter(|&cell| stencils.number[cell] != 0).collect();
+        let cells: Vec<usize> =
+            (0..stencils.number.len()).filter(|&cell| stencils.number[cell] != 0).collect();
         let n = cells.len();
         let mut place = vec![usize::MAX; stencils.number.len()];
         for (i, &cell) in cells.iter().enumerate() {
@@ -207,7 +247,9 @@ impl Dense {
         }
         let mut factor = vec![0.0; n * n];
         for (i, &cell) in cells.iter().enumerate() {
-            for (k, &entry) in stencils.rows[stencils.number[cell] as usize].entries.iter().enumerate() {
+            for (k, &entry) in
+                stencils.rows[stencils.number[cell] as usize].entries.iter().enumerate()
+            {
                 let j = place[cell + k / 5 * stride + k % 5 - PAD * stride - PAD];
                 if j <= i {
                     factor[i * n + j] = entry;

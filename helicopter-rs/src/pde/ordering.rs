@@ -11,6 +11,7 @@
 use super::bitmap::{for_each_bit, ones_between, Bitmap};
 use super::kernels::Shape;
 use super::stencil::{Kind, Operator};
+use super::Control;
 
 /// Free rows and columns around a set's rectangle, so that its boundary fits in the same window.
 pub(super) const MARGIN: usize = 2;
@@ -147,7 +148,11 @@ struct Cutter<'a> {
     limit: Cost,
     /// Cost of what was there before.
     base: Cost,
+    control: &'a dyn Control,
 }
+
+/// Nodes made between two looks at the cancel flag.
+const NODES_PER_POLL: usize = 512;
 
 /// Sets up to this size are not cut: a dense front is faster than many tiny ones.
 const fn leaf_size(kind: Kind) -> usize {
@@ -170,7 +175,8 @@ impl Graph {
     }
 
     /// Adds a component and appends its topmost nodes to `roots`, placed relative to the component's
-    /// rectangle. False if its cost would exceed `limit`; then nothing may be added before `clear`, since
+    /// rectangle. False if its cost would exceed `limit` or the
+    /// caller has cancelled; then nothing may be added before `clear`, since
     /// the table still knows the shapes of the abandoned attempt.
     pub fn add(
         &mut self,
@@ -179,8 +185,9 @@ impl Graph {
         (top, left): (i32, i32),
         limit: Cost,
         roots: &mut Vec<Placed>,
+        control: &dyn Control,
     ) -> bool {
-        let cutter = Cutter { operator, pixels, top, left, limit, base: self.cost };
+        let cutter = Cutter { operator, pixels, top, left, limit, base: self.cost, control };
         let before = (self.nodes.len(), self.spots.len(), self.children.len());
         let from = self.pending.len();
         let mut all = self.spare.pop().unwrap_or_default();
@@ -235,11 +242,7 @@ impl Graph {
 
     fn cut_tight(&mut self, cutter: &Cutter, set: &Bitmap, ring: &Bitmap, y: i32, x: i32) -> bool {
         let border = cutter.border(set, y, x);
-        self.key.clear();
-        self.key.push((set.height as u64) << 32 | set.width as u64);
-        self.key.push(u64::from(u32::from_le_bytes(border)) << 8 | cutter.operator.kind as u64);
-        self.key.extend_from_slice(&set.bits);
-        self.key.extend_from_slice(&ring.bits);
+        self.write_key(set, ring, border, cutter.operator.kind);
         let hash = Table::hash(&self.key);
         if let Some(node) = self.table.find(hash, &self.key) {
             self.pending.push(Placed { node, dy: y, dx: x });
@@ -248,7 +251,7 @@ impl Graph {
         let kind = cutter.operator.kind;
         let from = self.pending.len();
         if set.count() <= leaf_size(kind) {
-            self.push_node(set, ring, border, from, y, x, hash, true);
+            self.push_node(set, ring, border, from, (y, x), hash);
             return self.affordable(cutter);
         }
         let mut separator = self.spare.pop().unwrap_or_default();
@@ -283,13 +286,9 @@ impl Graph {
         self.spare.push(reached);
         let mut done = self.cut(cutter, &low, y, x) && self.cut(cutter, &high, y, x);
         if done && cut_pixels != 0 {
-            // The key was overwritten by the parts; the hash is all that is kept of it, so rebuild it.
-            self.key.clear();
-            self.key.push((set.height as u64) << 32 | set.width as u64);
-            self.key.push(u64::from(u32::from_le_bytes(border)) << 8 | kind as u64);
-            self.key.extend_from_slice(&set.bits);
-            self.key.extend_from_slice(&ring.bits);
-            self.push_node(&separator, ring, border, from, y, x, hash, true);
+            // The parts have overwritten the key.
+            self.write_key(set, ring, border, kind);
+            self.push_node(&separator, ring, border, from, (y, x), hash);
             done = self.affordable(cutter);
         }
         self.spare.push(separator);
@@ -298,24 +297,31 @@ impl Graph {
         done
     }
 
+    /// Everything that the matrices of the fronts under a node depend on.
+    fn write_key(&mut self, set: &Bitmap, ring: &Bitmap, border: [u8; 4], kind: Kind) {
+        self.key.clear();
+        self.key.push((set.height as u64) << 32 | set.width as u64);
+        self.key.push(u64::from(u32::from_le_bytes(border)) << 8 | kind as u64);
+        self.key.extend_from_slice(&set.bits);
+        self.key.extend_from_slice(&ring.bits);
+    }
+
     fn affordable(&self, cutter: &Cutter) -> bool {
         self.cost.factor_len - cutter.base.factor_len <= cutter.limit.factor_len
             && self.cost.front_len <= cutter.limit.front_len.max(cutter.base.front_len)
             && self.cost.work - cutter.base.work <= cutter.limit.work
+            && !(self.nodes.len().is_multiple_of(NODES_PER_POLL) && cutter.control.cancelled())
     }
 
     /// Makes a node of the pending ones from `from` on, which become its children.
-    #[allow(clippy::too_many_arguments)]
     fn push_node(
         &mut self,
         pivots: &Bitmap,
         ring: &Bitmap,
         border: [u8; 4],
         from: usize,
-        y: i32,
-        x: i32,
+        (y, x): (i32, i32),
         hash: u64,
-        share: bool,
     ) {
         let node = self.nodes.len() as u32;
         let spots_from = self.spots.len();
@@ -323,7 +329,7 @@ impl Graph {
             for dy in 0..set.height {
                 for (word, &bits) in set.row(dy).iter().enumerate() {
                     for_each_bit(bits, |bit| {
-                        self.spots.push(Spot { dy: dy as u16, dx: (64 * word + bit) as u16 })
+                        self.spots.push(Spot { dy: dy as u16, dx: (64 * word + bit) as u16 });
                     });
                 }
             }
@@ -348,13 +354,13 @@ impl Graph {
             factor_from: self.cost.factor_len,
         });
         self.cost.factor_len += shape.factor_len();
-        let parts: usize =
-            self.children[children_from..].iter().map(|child| self.nodes[child.node as usize].shape.schur_len()).sum();
+        let parts: usize = self.children[children_from..]
+            .iter()
+            .map(|child| self.nodes[child.node as usize].shape.schur_len())
+            .sum();
         self.cost.front_len = self.cost.front_len.max(shape.schur_len() + parts);
         self.cost.work += shape.work();
-        if share {
-            self.table.insert(hash, &self.key, node);
-        }
+        self.table.insert(hash, &self.key, node);
         self.pending.push(Placed { node, dy: y, dx: x });
     }
 }

@@ -60,14 +60,6 @@ impl Kind {
             Kind::Biharmonic => &BIHARMONIC,
         }
     }
-
-    /// The diagonal entry of a pixel with the full four neighbours.
-    pub(super) const fn inner_diagonal(self) -> f64 {
-        match self {
-            Kind::Harmonic => 4.0,
-            Kind::Biharmonic => 20.0,
-        }
-    }
 }
 
 /// The matrix entries of an image of the given size, exact up to the border.

@@ -27,7 +27,8 @@ pub(super) fn is_porous(component: &Component, hidden: &Bitmap) -> bool {
     for y in (component.top as usize..component.bottom as usize).step_by(2 * CELL) {
         for x in (component.left as usize..component.right as usize).step_by(2 * CELL) {
             let ones = (1_u64 << (2 * CELL)) - 1;
-            let row = |y: usize| if y < hidden.height { hidden.word_at(y, x as isize) & ones } else { 0 };
+            let row =
+                |y: usize| if y < hidden.height { hidden.word_at(y, x as isize) & ones } else { 0 };
             let any = (y..y + 2 * CELL).any(|y| row(y) != 0);
             cells += usize::from(any);
             full += usize::from(any && (y..y + 2 * CELL).all(|y| row(y) == ones));
@@ -37,8 +38,17 @@ pub(super) fn is_porous(component: &Component, hidden: &Bitmap) -> bool {
 }
 
 /// Fills one component, without clipping.
-pub(super) fn solve_component(picture: &mut Picture, component: &Component, porous: bool, control: &dyn Control) -> Result<(), PdeError> {
-    let tiling = if porous { Tiling { core: 448, overlap: 32 } } else { Tiling { core: 2048, overlap: 256 } };
+pub(super) fn solve_component(
+    picture: &mut Picture,
+    component: &Component,
+    porous: bool,
+    control: &dyn Control,
+) -> Result<(), PdeError> {
+    let tiling = if porous {
+        Tiling { core: 448, overlap: 32 }
+    } else {
+        Tiling { core: 2048, overlap: 256 }
+    };
     let mut own = Bitmap::new(picture.operator.height as usize, picture.operator.width as usize);
     for run in &component.runs {
         own.set_run(run.y as usize, run.from as usize, run.to as usize);
@@ -58,8 +68,10 @@ pub(super) fn solve_component(picture: &mut Picture, component: &Component, poro
             corners.reverse();
         }
         for (y, x) in corners {
-            let rows = y.saturating_sub(tiling.overlap).max(top)..(y + tiling.core + tiling.overlap).min(bottom);
-            let columns = x.saturating_sub(tiling.overlap).max(left)..(x + tiling.core + tiling.overlap).min(right);
+            let rows = y.saturating_sub(tiling.overlap).max(top)
+                ..(y + tiling.core + tiling.overlap).min(bottom);
+            let columns = x.saturating_sub(tiling.overlap).max(left)
+                ..(x + tiling.core + tiling.overlap).min(right);
             for row in rows.clone() {
                 for word in columns.start / 64..columns.end.div_ceil(64) {
                     let ones = super::bitmap::ones_between(word, columns.start, columns.end);
@@ -79,7 +91,11 @@ pub(super) fn solve_component(picture: &mut Picture, component: &Component, poro
 }
 
 /// Means of the visible pixels of cells; empty cells take the mean of larger and larger cells.
-fn first_guess(picture: &mut Picture, component: &Component, control: &dyn Control) -> Result<(), PdeError> {
+fn first_guess(
+    picture: &mut Picture,
+    component: &Component,
+    control: &dyn Control,
+) -> Result<(), PdeError> {
     let channels = picture.channels;
     let (top, left) = (component.top as usize, component.left as usize);
     let (height, width) = (component.height(), component.width());
@@ -88,13 +104,19 @@ fn first_guess(picture: &mut Picture, component: &Component, control: &dyn Contr
     let mut size = (height.div_ceil(CELL) + 2, width.div_ceil(CELL) + 2);
     let mut sums = vec![0.0_f64; size.0 * size.1 * (channels + 1)];
     for row in 0..height + 2 {
-        let Some(y) = (top + row).checked_sub(1).filter(|&y| y < picture.operator.height as usize) else { continue };
+        let Some(y) = (top + row).checked_sub(1).filter(|&y| y < picture.operator.height as usize)
+        else {
+            continue;
+        };
         for column in 0..width + 2 {
-            let Some(x) = (left + column).checked_sub(1).filter(|&x| x < image_width) else { continue };
+            let Some(x) = (left + column).checked_sub(1).filter(|&x| x < image_width) else {
+                continue;
+            };
             if !picture.hidden.get(y, x) {
-                let cell = (channels + 1) * ((row + CELL - 1) / CELL * size.1 + (column + CELL - 1) / CELL);
+                let cell = (channels + 1) * (row.div_ceil(CELL) * size.1 + column.div_ceil(CELL));
                 for c in 0..channels {
-                    sums[cell + c] += f64::from(picture.image[channels * (y * image_width + x) + c]);
+                    sums[cell + c] +=
+                        f64::from(picture.image[channels * (y * image_width + x) + c]);
                 }
                 sums[cell + channels] += 1.0;
             }
@@ -111,7 +133,8 @@ fn first_guess(picture: &mut Picture, component: &Component, control: &dyn Contr
         for y in 0..size.0 {
             for x in 0..size.1 {
                 for c in 0..=channels {
-                    coarse[(channels + 1) * (y / 2 * next.1 + x / 2) + c] += fine[(channels + 1) * (y * size.1 + x) + c];
+                    coarse[(channels + 1) * (y / 2 * next.1 + x / 2) + c] +=
+                        fine[(channels + 1) * (y * size.1 + x) + c];
                 }
             }
         }
@@ -120,13 +143,15 @@ fn first_guess(picture: &mut Picture, component: &Component, control: &dyn Contr
     }
     for run in &component.runs {
         for x in run.from as usize..run.to as usize {
-            let (mut y_cell, mut x_cell) = ((run.y as usize - top + CELL) / CELL, (x - left + CELL) / CELL);
+            let (mut y_cell, mut x_cell) =
+                ((run.y as usize - top + CELL) / CELL, (x - left + CELL) / CELL);
             for ((_, columns), sums) in &pyramid {
                 let cell = (channels + 1) * (y_cell * columns + x_cell);
                 let count = sums[cell + channels];
                 if count > 0.0 {
                     for c in 0..channels {
-                        picture.image[channels * (run.y as usize * image_width + x) + c] = (sums[cell + c] / count) as f32;
+                        picture.image[channels * (run.y as usize * image_width + x) + c] =
+                            (sums[cell + c] / count) as f32;
                     }
                     break;
                 }

@@ -143,9 +143,7 @@ class _Loop:
             variance = self.predict_everything()[1]
         else:
             variance = self.base_variance
-        priority = priorities(
-            strategy, self.grid, self.waiting, variance, lambda: self.variogram
-        )
+        priority = priorities(strategy, self.grid, self.waiting, variance, lambda: self.variogram)
         (patches,) = np.nonzero(self.waiting)
         order = np.lexsort((patches, self.tie_break[patches], -priority[patches]))
         return patches[order[:batch]]
@@ -328,9 +326,9 @@ def run(
         reconstruction=reconstruction,
         prediction=loop.prediction,
         variance=loop.variance,
-        confidence=np.where(
-            loop.initially_hidden, loop.grid.pixels(loop.confidence), 1.0
-        ).astype(np.float32),
+        confidence=np.where(loop.initially_hidden, loop.grid.pixels(loop.confidence), 1.0).astype(
+            np.float32
+        ),
         hidden=loop.initially_hidden,
         scored=measured,
         history=tuple(history),

@@ -1,9 +1,9 @@
 """Conjugate gradients with a geometric multigrid preconditioner, for equations on masked grids.
 
-Coarse unknowns are the hidden pixels with even coordinates; interpolation is bilinear and restricted
-to hidden pixels (the error is zero at visible ones); coarse operators are Galerkin products, so each
-coarse step can only shrink the energy of the error, whatever the shape of the mask
-(Trottenberg, Oosterlee & Schuller, *Multigrid*, 2001, sections 2 and 7).
+Coarse unknowns are the hidden pixels with even coordinates; interpolation is bilinear and
+restricted to hidden pixels (the error is zero at visible ones); coarse operators are Galerkin
+products, so each coarse step can only shrink the energy of the error, whatever the shape of the
+mask (Trottenberg, Oosterlee & Schuller, *Multigrid*, 2001, sections 2 and 7).
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ class MultigridHierarchy:
                 break
             interpolation = _interpolation(mask, coarse_mask)
             self.interpolations.append(interpolation)
-            self.matrices.append(
-                (interpolation.T @ (self.matrices[-1] @ interpolation)).tocsr()
-            )
+            self.matrices.append((interpolation.T @ (self.matrices[-1] @ interpolation)).tocsr())
             mask = coarse_mask
         self.inverse_diagonals = [1.0 / m.diagonal()[:, None] for m in self.matrices]
         # rows summed in absolute value bound the largest eigenvalue (Gershgorin)

@@ -18,10 +18,14 @@ inpainting by biharmonic functions", Int. J. Math. Math. Sci. (2018).
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
-from scipy.sparse.linalg import splu
+from scipy.sparse.linalg import SuperLU, splu
 
 from helicopter.backends.protocol import PdeKind
 
@@ -33,15 +37,13 @@ __all__ = ["PdeKind", "solve"]
 DIRECT_LIMIT = {"harmonic": 1_000_000, "biharmonic": 300_000}
 #: Largest change that the preconditioned residual may still promise, on the [0, 1] scale.
 TOLERANCE = 1e-9
-#: Larger systems are solved tile by tile, so that memory does not grow with the image.
-TILE_UNKNOWNS = 4_000_000
+#: Larger regions are solved tile by tile, so that memory does not grow with the image.
+TILE_FROM_PIXELS = 4_200_000
 TILE_SIDE, TILE_OVERLAP = 1024, 128
 TILE_SWEEPS, TILE_TOLERANCE = 60, 1e-6
 
 
-def solve(
-    image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind
-) -> None:
+def solve(image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind) -> None:
     """Fill the hidden pixels of `image` in place.
 
     Parameters
@@ -57,7 +59,7 @@ def solve(
     image[mask] = 0
     rows, cols = _bounding_box(mask, margin=2)
     image, mask = image[rows, cols], mask[rows, cols]
-    if np.count_nonzero(mask) <= TILE_UNKNOWNS:
+    if mask.size <= TILE_FROM_PIXELS:
         _solve_region(image, mask, kind)
     else:
         _solve_by_tiles(image, mask, kind)
@@ -73,28 +75,45 @@ def _bounding_box(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
     return box[0], box[1]
 
 
-def _solve_region(
-    image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind
-) -> None:
+def _solve_region(image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind) -> None:
     """Solve one system for all hidden pixels of the region."""
     matrix, load = assemble(image, mask, kind)
     if matrix.shape[0] <= DIRECT_LIMIT[kind]:
-        # minimum degree on the pattern of a symmetric matrix, and its diagonal as pivots
-        factor = splu(
-            matrix.tocsc(),
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
-        image[mask] = factor.solve(load)
+        image[mask] = _interruptible(lambda: _factorise(matrix).solve(load))
     else:
         hierarchy = MultigridHierarchy(matrix, mask)
         image[mask] = conjugate_gradients(matrix, load, hierarchy, TOLERANCE)
 
 
-def _solve_by_tiles(
-    image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind
-) -> None:
+def _factorise(matrix: sparse.csr_array) -> SuperLU:
+    # minimum degree on the pattern of a symmetric matrix, and its diagonal as pivots
+    return splu(
+        matrix.tocsc(),
+        permc_spec="MMD_AT_PLUS_A",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
+
+
+def _interruptible(work: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Run `work` so that Ctrl-C need not wait for it.
+
+    SuperLU releases the interpreter but looks at no signals. So it works in a thread of its own,
+    which is left behind when the waiting is interrupted.
+    """
+    outcome: Future[NDArray[np.float64]] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as problem:  # raised again by result() in the thread that waits
+            outcome.set_exception(problem)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome.result()
+
+
+def _solve_by_tiles(image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind) -> None:
     """Alternating Schwarz: solve overlapping tiles in turn until nothing changes any more.
 
     The first guess comes from the same problem at half the resolution, so that a hole that spans
@@ -132,7 +151,7 @@ def _guess_from_half_resolution(
 ) -> None:
     height, width = (side // 2 for side in mask.shape)
     blocks = mask[: 2 * height, : 2 * width].reshape(height, 2, width, 2)
-    hidden = blocks.all(axis=(1, 3))
+    hidden = np.asarray(blocks.all(axis=(1, 3)))
     visible = (~blocks).sum(axis=(1, 3), dtype=np.float32)
     total = image[: 2 * height, : 2 * width].reshape(height, 2, width, 2, -1).sum(axis=(1, 3))
     coarse = total / np.maximum(visible, 1)[:, :, None]
@@ -168,7 +187,6 @@ def assemble(
         Hidden pixels in row-major order.
     load : float64 ndarray of shape (n, C)
     """
-    height, width = mask.shape
     number = np.full(mask.shape, -1, dtype=np.int64)
     count = int(np.count_nonzero(mask))
     number[mask] = np.arange(count)

@@ -26,7 +26,7 @@ def score(truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores
     """
     if not scored.any():
         return Scores(*[float("nan")] * 4)
-    height, width, channels = truth.shape
+    height, _, channels = truth.shape
     shown = ~hidden
     mean = truth[shown].mean(axis=0, dtype=np.float64)
     squared = absolute = baseline = similarity = 0.0

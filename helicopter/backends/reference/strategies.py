@@ -75,9 +75,7 @@ def priorities(
         unsure = grid.sums((variance > 0).astype(np.int64))
         return np.asarray(grid.sums(steps) // np.maximum(unsure, 1))
     if strategy == "progressive_refinement":
-        level = np.minimum(
-            _factors_of_two(grid.rows)[:, None], _factors_of_two(grid.cols)[None, :]
-        )
+        level = np.minimum(_factors_of_two(grid.rows)[:, None], _factors_of_two(grid.cols)[None, :])
         return level.ravel()
     raise AssertionError(strategy)
 

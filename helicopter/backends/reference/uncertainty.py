@@ -6,8 +6,8 @@ pixel is modelled as
 
     sigma^2 = T[d, 0] + T[d, 1] V_1 + T[d, 2] V_4 + T[d, 3] V_16
 
-where ``V_lag`` is the mean squared difference of visible pixels `lag` apart in the neighbourhood and
-``d`` the distance to the nearest visible pixel. The table ``T`` is fitted by
+where ``V_lag`` is the mean squared difference of visible pixels `lag` apart in the neighbourhood
+and ``d`` the distance to the nearest visible pixel. The table ``T`` is fitted by
 ``training/fit_classical_uncertainty.py``.
 
 Sums are taken over integers and everything else in a fixed order, so that both backends give the
@@ -81,16 +81,14 @@ def hidden_variance(
 
 
 def squared_distance(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return the squared distance of every pixel to the nearest visible one (huge where none is)."""
+    """Return the squared distance of every pixel to the nearest visible one; huge without one."""
     if mask.all():
         return np.full(mask.shape, np.iinfo(np.int32).max, dtype=np.int64)
     distance = distance_transform_edt(mask)
-    return np.rint(np.square(distance)).astype(np.int64)
+    return np.asarray(np.rint(np.square(distance)).astype(np.int64))
 
 
-def local_variogram(
-    context: NDArray[np.float32], mask: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def local_variogram(context: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the mean squared difference at each lag around each cell, shape (lags, rows, cols)."""
     height, width, channels = context.shape
     cells = (-(-height // CELL), -(-width // CELL))
@@ -106,18 +104,14 @@ def local_variogram(
         for index, lag in enumerate(LAGS):
             squares = np.zeros((end - top, width), dtype=np.int64)
             count = np.zeros((end - top, width), dtype=np.int64)
-            for first, second in (
-                (np.s_[: end - top, :-lag], np.s_[: end - top, lag:]),
-                (np.s_[: below - top - lag], np.s_[lag : below - top]),
-            ):
-                if width <= lag and len(first) == 2 or below - top <= lag and len(first) == 1:
+            for dy, dx in ((0, lag), (lag, 0)):
+                h, w = min(end - top, below - top - dy), width - dx
+                if h <= 0 or w <= 0:
                     continue
-                both = (shown[first] & shown[second])[: end - top]
-                difference = (levels[second] - levels[first])[: end - top]
-                square = np.square(difference).sum(axis=2)
-                target = (slice(both.shape[0]), slice(both.shape[1]))
-                squares[target] += np.where(both, square, 0)
-                count[target] += both
+                both = shown[:h, :w] & shown[dy : dy + h, dx : dx + w]
+                difference = levels[dy : dy + h, dx : dx + w] - levels[:h, :w]
+                squares[:h, :w] += np.where(both, np.square(difference).sum(axis=2), 0)
+                count[:h, :w] += both
             rows = slice(top // CELL, -(-end // CELL))
             sums[index, rows] = _sum_cells(squares)
             pairs[index, rows] = _sum_cells(count)
@@ -127,9 +121,7 @@ def local_variogram(
         total, count_all = int(sums[index].sum()), int(pairs[index].sum())
         everywhere = total / (scale * count_all) if count_all else NO_PAIRS
         window_sum, window_pairs = _window(sums[index]), _window(pairs[index])
-        out[index] = (window_sum / scale + PRIOR_PAIRS * everywhere) / (
-            window_pairs + PRIOR_PAIRS
-        )
+        out[index] = (window_sum / scale + PRIOR_PAIRS * everywhere) / (window_pairs + PRIOR_PAIRS)
     return out
 
 

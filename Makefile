@@ -1,0 +1,75 @@
+# `make demo` analyses the sample photograph; `make test` passes all tests. `make help` lists the rest.
+# Both set up everything they need in .venv. Without cargo they go on with the Python backend.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CARGO := $(shell command -v cargo 2>/dev/null)
+RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test test-rust test-python lint format bench clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## analyse the sample photograph and leave a report
+	$(BIN)/helicopter analyze --sample
+
+test: test-rust test-python ## set up what tests need and pass them all
+
+test-rust:
+ifdef CARGO
+	cd helicopter-rs && cargo test --locked --quiet
+else
+	@echo "cargo was not found: the Rust tests are left out and everything runs on the Python backend."
+endif
+
+test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
+	$(if $(CARGO),HELICOPTER_REQUIRE_RUST=1,) $(BIN)/python -m pytest --quiet
+
+lint: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## formatting, linting, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+ifdef CARGO
+	cd helicopter-rs && cargo fmt --check
+	cd helicopter-rs && cargo clippy --locked --all-targets --features python -- -D warnings
+	$(BIN)/python -m mypy.stubtest helicopter_rs --allowlist helicopter-rs/stubtest-allowlist.txt
+endif
+
+format: $(VENV)/dev.stamp ## format everything
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	cd helicopter-rs && cargo fmt
+
+bench: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## Rust against Python on this machine
+	$(BIN)/helicopter bench
+
+clean: ## remove what was built here
+	rm -rf $(VENV) helicopter-rs/target helicopter-report
+
+# -- set-up: each stamp stands for something installed in the virtual environment ----------------
+
+$(VENV)/made.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Helicopter needs Python 3.10 or later; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/helicopter.stamp: $(VENV)/made.stamp pyproject.toml
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/helicopter.stamp
+	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+$(VENV)/accelerator.stamp: $(VENV)/made.stamp $(RUST_SOURCES)
+ifdef CARGO
+	$(PIP) install --force-reinstall --no-deps ./helicopter-rs
+	@touch $@
+else
+	@echo "cargo was not found: going on with the Python backend, which gives the same results, slower."
+endif

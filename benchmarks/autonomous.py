@@ -1,0 +1,169 @@
+"""Autonomous analysis of a photograph: Python against Rust, and where the time goes.
+
+python benchmarks/autonomous.py [--image FILE] [--size 1024] [--threads 1]
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import (
+    Photo,
+    Report,
+    Seconds,
+    arguments,
+    median,
+    median_ratio,
+    paired,
+    pin_threads,
+    timed,
+)
+from PIL import Image
+
+from helicopter import get_num_threads
+from helicopter.core import AutonomousAnalysis, AutonomousReconstructionEngine
+from helicopter.core.validation import prepare_image
+from helicopter.models import uncertainty_model
+
+CASES = {
+    "closed book": {},
+    "closed book, to the end": {"target_quality": 1.0},
+    "open book": {"open_book": True},
+    "open book, to the end": {"open_book": True, "target_quality": 1.0},
+}
+
+
+def load(path: Path | None, size: int) -> Photo:
+    """Return a square photograph: the centre of `path` or of the packaged sample, resized."""
+    from helicopter.io import read_image, sample_image
+
+    pixels = sample_image() if path is None else read_image(path).pixels[:, :, :3]
+    side = min(pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    square = Image.fromarray(np.ascontiguousarray(pixels[top : top + side, left : left + side]))
+    return np.array(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def stages(image: Photo, analysis: AutonomousAnalysis, options: dict[str, Any], *, rust: bool):
+    """Replay what a run computed, stage by stage, on the states it went through.
+
+    A closed book is predicted once, an open one anew in every iteration, from what is known then.
+    """
+    engine = AutonomousReconstructionEngine(use_rust_acceleration=rust, device="cpu")
+    backend, model = engine._backend, uncertainty_model("harmonic")
+    prepared: list[Any] = []
+    hidden = analysis.hidden_mask.copy()
+    border = timed(lambda: prepared.append(prepare_image(image)))
+    truth = prepared[0][0].pixels
+    spent = {"solve": 0.0, "uncertainty": 0.0}
+    solutions = 0
+    side, columns = analysis.patch_size, -(-image.shape[1] // analysis.patch_size)
+    for step in (*analysis.history, None):
+        if solutions and (not options.get("open_book") or not hidden.any()):
+            break
+        context = np.where(hidden[:, :, None], np.float32(0), truth)
+        filled = context.copy()
+        spent["solve"] += timed(lambda f=filled: _solve(f, hidden, rust=rust)).cpu
+        run = timed(lambda c=context: backend.hidden_variance(c, hidden, model))
+        spent["uncertainty"] += run.cpu
+        solutions += 1
+        for patch in () if step is None else step.patches:
+            top, left = patch // columns * side, patch % columns * side
+            hidden[top : top + side, left : left + side] = False
+    mask = analysis.hidden_mask
+    spent["scores"] = timed(lambda: backend.score(truth, filled, mask, mask)).cpu
+    output = analysis.reconstruction
+    border_out = timed(lambda: prepared[0][0].restore(truth, mask))
+    assert output.shape == image.shape
+    spent["border"] = border.cpu + border_out.cpu
+    return spent, solutions
+
+
+def _solve(image: np.ndarray, mask: np.ndarray, *, rust: bool) -> None:
+    if rust:
+        import helicopter_rs
+
+        helicopter_rs.solve_pde(image, mask, "harmonic", threads=get_num_threads())
+        return
+    from helicopter.backends.reference import pde
+
+    pde.solve(image, mask, "harmonic")
+
+
+def main() -> None:
+    """Print the table of seconds and the table of stages."""
+    parser = arguments(__doc__)
+    parser.add_argument("--image", type=Path)
+    parser.add_argument("--size", type=int, default=1024)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--budget", type=float, default=120.0, help="seconds for each case")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
+    given = parser.parse_args()
+    pin_threads(given.threads)
+    image = load(given.image, given.size)
+    report = Report(given.threads, as_json=given.json)
+    totals, parts = [], []
+    for case in given.cases:
+        options = CASES[case]
+        results: dict[bool, AutonomousAnalysis] = {}
+
+        def job(rust: bool, options: dict[str, Any] = options, results: Any = results) -> None:
+            engine = AutonomousReconstructionEngine(use_rust_acceleration=rust, device="cpu")
+            results[rust] = engine.autonomous_analyze(image, **options)
+
+        job(True)
+        runs = paired(
+            {"Python": lambda: job(False), "Rust": lambda: job(True)}, given.repeats, given.budget
+        )
+        python, rust = runs["Python"], runs["Rust"]
+        same = [step.patches for step in results[True].history] == [
+            step.patches for step in results[False].history
+        ]
+        totals.append(
+            {
+                "case": case,
+                "Python s": median(python),
+                "Rust s": median(rust),
+                "ratio": median_ratio(python, rust),
+                "Python CPU s": median(python, "cpu"),
+                "Rust CPU s": median(rust, "cpu"),
+                "CPU ratio": median_ratio(python, rust, "cpu"),
+                "rounds": len(python),
+                "iterations": results[True].iterations,
+                "stopped by": results[True].stop_reason,
+                "same order": same,
+            }
+        )
+        for name, side in (("Python", False), ("Rust", True)):
+            parts.append(_shares(case, name, image, results[side], options, runs[name], rust=side))
+    title = f"Autonomous analysis, {given.size} x {given.size} RGB, patch 32"
+    report.table(title, totals, "medians of interleaved pairs; ratios are medians over the pairs")
+    report.table(
+        "Where the time goes, CPU seconds",
+        parts,
+        "stages replayed on the states of the run; the rest is choosing, copying, scoring patches",
+    )
+    report.close()
+
+
+def _shares(
+    case: str,
+    name: str,
+    image: Photo,
+    analysis: AutonomousAnalysis,
+    options: dict[str, Any],
+    runs: list[Seconds],
+    *,
+    rust: bool,
+) -> dict[str, Any]:
+    spent, solutions = stages(image, analysis, options, rust=rust)
+    total = median(runs, "cpu")
+    spent["rest"] = total - sum(spent.values())
+    shares = {stage: f"{value:.3f} ({value / total:.0%})" for stage, value in spent.items()}
+    return {"case": case, "backend": name, "solutions": solutions, "total": total, **shares}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""Peak memory and seconds of the reconstruction of a very large image, in a process of its own.
+
+python benchmarks/memory.py [--megapixels 100] [--channels 3] [--mask blocks16]
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from common import Report, arguments, pin_threads
+
+MASKS = ("blocks16", "blocks32", "pixels", "hole")
+STRIP = 256
+
+
+def synthetic(side: int, channels: int) -> np.ndarray:
+    """Waves of many lengths with some noise, made strip by strip."""
+    image = np.empty((side, side, channels), dtype=np.uint8)
+    x = np.arange(side, dtype=np.float32)
+    rng = np.random.default_rng(0)
+    for top in range(0, side, STRIP):
+        y = np.arange(top, min(top + STRIP, side), dtype=np.float32)[:, None]
+        for channel in range(channels):
+            values = 128 + 50 * np.sin(x / 97 + channel) * np.cos(y / 61)
+            values += 30 * np.sin((x + 2 * y) / (9 + 4 * channel))
+            values += rng.normal(0, 4, values.shape).astype(np.float32)
+            image[top : top + STRIP, :, channel] = np.clip(values, 0, 255)
+    return image
+
+
+def quarter_hidden(kind: str, side: int) -> np.ndarray:
+    """Return a mask that hides a quarter."""
+    mask = np.zeros((side, side), dtype=bool)
+    rng = np.random.default_rng(1)
+    if kind == "hole":
+        quarter = side // 4
+        mask[quarter : side - quarter, quarter : side - quarter] = True
+        return mask
+    cell = {"blocks16": 16, "blocks32": 32, "pixels": 1}[kind]
+    for top in range(0, side, STRIP):
+        rows = min(STRIP, side - top)
+        cells = rng.random((-(-rows // cell), -(-side // cell))) < 0.25
+        mask[top : top + rows] = cells.repeat(cell, 0).repeat(cell, 1)[:rows, :side]
+    return mask
+
+
+def peak_bytes() -> int:
+    """Return the most memory this process has held."""
+    try:  # of this program alone; ru_maxrss may remember the one that started it
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def child(given) -> None:
+    """Make the image, reconstruct it, print what that took."""
+    pin_threads(given.threads)
+    from helicopter.core import RegionalReconstructionEngine
+
+    side = math.isqrt(round(given.megapixels * 1e6))
+    image, mask = synthetic(side, given.channels), quarter_hidden(given.mask, side)
+    if given.channels == 1:
+        image = image[:, :, 0]
+    before = peak_bytes()
+    engine = RegionalReconstructionEngine(
+        algorithm=given.algorithm, use_rust_acceleration=given.backend == "rust", device="cpu"
+    )
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = engine.reconstruct(image, mask)
+    seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = peak_bytes()
+    known = all(
+        np.array_equal(result.reconstruction[rows][~mask[rows]], image[rows][~mask[rows]])
+        for rows in (slice(top, top + STRIP) for top in range(0, side, STRIP))
+    )
+    errors = [
+        float(np.square(result.reconstruction[r][mask[r]].astype(float) - image[r][mask[r]]).mean())
+        for r in (slice(top, top + STRIP) for top in range(0, side, STRIP))
+        if mask[r].any()
+    ]
+    facts = {
+        "seconds": seconds,
+        "cpu": cpu,
+        "before": before,
+        "peak": peak,
+        "pixels": side * side,
+        "hidden": float(mask.mean()),
+        "known": known,
+        "psnr": 10 * math.log10(255**2 / float(np.mean(errors))),
+    }
+    print(json.dumps(facts))
+
+
+def main() -> None:
+    """Run the child and print its figures beside the bound."""
+    parser = arguments(__doc__)
+    parser.add_argument("--megapixels", type=float, default=100.0)
+    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
+    parser.add_argument("--mask", choices=MASKS, default="blocks16")
+    parser.add_argument("--algorithm", default="harmonic")
+    parser.add_argument("--backend", choices=("rust", "python"), default="rust")
+    parser.add_argument("--child", action="store_true", help="used by the script itself")
+    given = parser.parse_args()
+    if given.child:
+        child(given)
+        return
+    pin_threads(given.threads)
+    report = Report(given.threads, as_json=given.json)
+    command = [sys.executable, *sys.argv, "--child"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines()[-1:] or ["no message: killed, out of memory?"]
+        raise SystemExit(f"the reconstruction ended with {done.returncode}: {reason[0]}")
+    facts = json.loads(done.stdout)
+    image = facts["pixels"] * given.channels * 4
+    bound = 3 * image + 2**30
+    gib = 1 / 2**30
+    row = {
+        "megapixels": facts["pixels"] / 1e6,
+        "channels": given.channels,
+        "mask": given.mask,
+        "algorithm": given.algorithm,
+        "backend": given.backend,
+        "hidden": facts["hidden"],
+        "seconds": facts["seconds"],
+        "CPU s": facts["cpu"],
+        "before GiB": facts["before"] * gib,
+        "peak GiB": facts["peak"] * gib,
+        "bound GiB": bound * gib,
+        "within": facts["peak"] <= bound,
+        "PSNR dB": facts["psnr"],
+        "known kept": facts["known"],
+    }
+    note = "bound: 3 x the image as float32 + 1 GiB; before: input and mask, in the same process"
+    report.table("Memory", [row], note)
+    report.close()
+
+
+if __name__ == "__main__":
+    main()

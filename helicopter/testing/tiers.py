@@ -1,0 +1,165 @@
+"""How closely two backends must agree: every public output of every engine, in one table.
+
+Three tiers: *exact* (the same bits), *ulp* (so many float64 steps apart) and *allclose* (so far
+apart, absolutely or relatively). Tolerances of intensities are stated on the [0, 1] scale; for
+images of integers they widen to one level, since a rounding can tip either way.
+
+Discrete outputs (what was chosen, hidden, stopped at) are exact without exception. So is everything
+that follows from visible pixels alone: its sums are taken over integers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["BOOL_FLIPS", "PREDICTION", "Tier", "tiers_of"]
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How closely two values of one output must agree.
+
+    Attributes
+    ----------
+    kind : str
+        ``"exact"``, ``"ulp"``, ``"allclose"``, or ``"ignored"`` for what says which backend it was;
+        ``"results"`` for an output that consists of results, each with a table of its own.
+    absolute, relative : float
+        Of ``"allclose"``; the larger of the two allowances counts.
+    ulps : int
+        Of ``"ulp"``.
+    scale : str
+        ``"plain"``: compared as it is. ``"intensity"``: `absolute` is a share of the image's range.
+        ``"decibels"``: compared as the root mean squared error that it stands for. ``"skill"``:
+        `relative` is of the distance to 1.
+    """
+
+    kind: Literal["exact", "ulp", "allclose", "ignored", "results"]
+    absolute: float = 0.0
+    relative: float = 0.0
+    ulps: int = 0
+    scale: Literal["plain", "intensity", "decibels", "skill"] = "plain"
+
+    def __str__(self) -> str:
+        if self.kind == "ulp":
+            return f"ulp: {self.ulps}"
+        if self.kind != "allclose":
+            return self.kind
+        unit = {"plain": "", "intensity": " of the range", "decibels": " RMSE", "skill": ""}
+        return f"allclose: absolute {self.absolute:g}{unit[self.scale]}, relative {self.relative:g}"
+
+
+#: How far apart predictions of one algorithm may be, on the [0, 1] scale. The equations are solved
+#: to machine precision, by other operations in another order; the plate's matrix is the worse
+#: conditioned. What users register is the same code on both backends.
+PREDICTION: Mapping[str, float] = {"harmonic": 1e-6, "biharmonic": 1e-5, "registered": 0.0}
+
+#: A bool image has one level, so for its predictions it is the share of pixels that may differ:
+#: those predicted to lie halfway.
+BOOL_FLIPS = 0.005
+
+_EXACT = Tier("exact")
+_IGNORED = Tier("ignored")
+_RESULTS = Tier("results")
+#: Sums of the same numbers in another order.
+_REORDERED = Tier("ulp", ulps=512)
+
+_NAMES: Mapping[str, Tier] = {
+    "algorithm": _EXACT,
+    "backend": _IGNORED,
+    "device": _IGNORED,
+    "seconds": _IGNORED,
+}
+
+
+def tiers_of(result: str, algorithm: str) -> dict[str, Tier]:
+    """Return the tier of each field of a result.
+
+    Parameters
+    ----------
+    result : str
+        Name of the result's class, such as ``"AutonomousAnalysis"``.
+    algorithm : str
+        What predicted; any name that is not built in is a registered one.
+
+    Raises
+    ------
+    KeyError
+        For a result that the table does not know.
+    """
+    return dict(_TABLE[algorithm if algorithm in PREDICTION else "registered"][result])
+
+
+def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
+    apart = PREDICTION[algorithm]
+    if apart:
+        prediction = Tier("allclose", absolute=apart, scale="intensity")
+        quality = Tier("allclose", absolute=10 * apart)
+        mae = prediction
+    else:
+        prediction, quality, mae = _EXACT, _REORDERED, _REORDERED
+    measures = {
+        "reconstruction_quality": quality,
+        # at least 1e-9: sums that run along with a window pick up roundings
+        "ssim": Tier("allclose", absolute=max(100 * apart, 1e-9)),
+        "psnr_db": Tier("allclose", absolute=max(apart, 1e-9), scale="decibels"),
+        "mae": mae,
+        "skill": Tier("allclose", absolute=1e-9, relative=max(1e3 * apart, 1e-9), scale="skill"),
+    }
+    # logarithms of small errors, summed over what was scored, enter these
+    learnt = Tier("allclose", absolute=max(1e2 * apart, 1e-6))
+    return {
+        "AutonomousAnalysis": {
+            **measures,
+            **_NAMES,
+            "understanding_level": _EXACT,
+            "average_confidence": learnt,
+            "completion": _EXACT,
+            "iterations": _EXACT,
+            "converged": _EXACT,
+            "stop_reason": _EXACT,
+            "reconstruction": prediction,
+            "confidence_map": learnt,
+            # exact before it is rescaled on line
+            "uncertainty_map": Tier("allclose", relative=max(1e3 * apart, 1e-6)),
+            "error_map": prediction,
+            "hidden_mask": _EXACT,
+            "patch_size": _EXACT,
+            "history": _RESULTS,
+            "strategy": _EXACT,
+        },
+        "IterationRecord": {
+            "iteration": _EXACT,
+            "patches": _EXACT,
+            "strategy": _EXACT,
+            "quality": quality,
+            "cumulative_quality": quality,
+            "confidence": learnt,
+        },
+        "RegionalReconstruction": {
+            **_NAMES,
+            "reconstruction": prediction,
+            "uncertainty_map": _EXACT,
+            "confidence_map": _EXACT,
+        },
+        "UnderstandingScore": {
+            **measures,
+            "strategy": _EXACT,
+            "difficulty": _EXACT,
+            "hidden_fraction": _EXACT,
+            "average_confidence": _EXACT,
+        },
+        "UnderstandingTest": {
+            **_NAMES,
+            "reconstruction_quality": quality,
+            "understanding_level": _EXACT,
+            "skill": measures["skill"],
+            "scores": _RESULTS,
+        },
+        "Analysis": {"autonomous": _RESULTS, "seconds": _IGNORED},
+    }
+
+
+_TABLE: Mapping[str, Mapping[str, Mapping[str, Tier]]] = {name: _of(name) for name in PREDICTION}
