@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+from helicopter.backends.loader import accelerator
 from helicopter.backends.protocol import UncertaintyModel
 from helicopter.backends.reference import pde, uncertainty
 from helicopter.backends.reference.autonomous_engine import LEAST_MAE
@@ -32,6 +33,17 @@ CROP = 384
 MASKS_PER_IMAGE = 6
 SAMPLES_PER_MASK = 20_000
 SEED = 20261123
+
+
+def fill(truth: np.ndarray, mask: np.ndarray, algorithm: str) -> np.ndarray:
+    """Solve the equation, by Rust where it is installed: both backends agree."""
+    filled = np.ascontiguousarray(truth).copy()
+    rust = accelerator()
+    if rust is None:
+        pde.solve(filled, mask, algorithm)
+    else:
+        rust.solve_pde(filled, mask, algorithm)
+    return filled
 
 
 def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -75,8 +87,7 @@ def collect_pixels(images: list[np.ndarray], algorithm: str) -> dict[str, np.nda
             rows, cols = np.nonzero(mask)
             pick = rng.permutation(rows.size)[:SAMPLES_PER_MASK]
             rows, cols = rows[pick], cols[pick]
-            filled = truth.copy()
-            pde.solve(filled, mask, algorithm)
+            filled = fill(truth, mask, algorithm)
             columns["photo"].append(np.full(rows.size, number))
             columns["distance"].append(np.sqrt(uncertainty.squared_distance(mask)[rows, cols]))
             columns["v"].append(
@@ -149,8 +160,7 @@ def fit_patches(
                 mask = grid.pixels(hidden)
                 if mask.all() or not mask.any():
                     continue
-                filled = photo.copy()
-                pde.solve(filled, mask, algorithm)
+                filled = fill(photo, mask, algorithm)
                 variance = uncertainty.hidden_variance(photo, mask, model)
                 area = grid.sums(np.ones(mask.shape))[hidden]
                 mae = grid.sums(np.abs(filled - photo).mean(axis=2))[hidden] / area

@@ -172,17 +172,15 @@ class AutonomousReconstructionEngine(Engine):
             )
         return self._result(prepared, run, options, started)
 
-    def _require_two_patches(
-        self, missing: np.ndarray[tuple[int, int], np.dtype[np.bool_]]
-    ) -> None:
+    def _require_two_patches(self, missing: Mask) -> None:
         rows, cols = np.nonzero(~missing)
         patches = rows // self.patch_size * missing.shape[1] + cols // self.patch_size
         if patches.min() == patches.max():
             height, width = missing.shape
             raise InvalidOptionError(
                 f"patch_size: got {self.patch_size}, which leaves a single patch with known "
-                f"pixels in an image of {height} x {width}; expected a patch_size that gives at least "
-                "two, so that one can be predicted from another."
+                f"pixels in an image of {height} x {width}; expected a patch_size that gives "
+                "at least two, so that one can be predicted from another."
             )
 
     def _result(

@@ -1,0 +1,86 @@
+"""What all tests share: each behaviour is tested on both backends."""
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from helicopter import backends
+from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
+from helicopter.core.registry import register_algorithm, unregister_algorithm
+
+#: Without it, tests of the Rust backend are skipped where it is not installed.
+REQUIRE = "HELICOPTER_REQUIRE_RUST"
+
+# The same examples everywhere. HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=25)
+settings.register_profile("explore", deadline=None, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def _require_rust():
+    (rust,) = (status for status in backends.report() if status.name == "rust")
+    if rust.available:
+        return
+    text = f"the Rust backend cannot be used: {rust.reason}"
+    if os.environ.get(REQUIRE) == "1":
+        pytest.fail(f"{text} {REQUIRE}=1 asks for it.", pytrace=False)
+    pytest.skip(text)
+
+
+@pytest.fixture(scope="session", params=["python", "rust"])
+def backend(request):
+    """The name of a backend; a test that takes it runs once on each."""
+    if request.param == "rust":
+        _require_rust()
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def both_backends():
+    """For tests that compare the two."""
+    _require_rust()
+    return ("python", "rust")
+
+
+def _of(engine, backend):
+    def make(*arguments, **options):
+        made = engine(*arguments, use_rust_acceleration=backend == "rust", **options)
+        assert made.backend == backend
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def autonomous(backend):
+    """Make an autonomous engine on the backend under test."""
+    return _of(AutonomousReconstructionEngine, backend)
+
+
+@pytest.fixture(scope="session")
+def regional(backend):
+    """Make a regional engine on the backend under test."""
+    return _of(RegionalReconstructionEngine, backend)
+
+
+@pytest.fixture(scope="session")
+def inner(regional):
+    """The backend itself, as the engines see it."""
+    return regional()._backend
+
+
+@pytest.fixture
+def kernel():
+    """Register kernels for the length of a test."""
+    names = []
+
+    def register(name, function):
+        register_algorithm(name, function)
+        if name not in names:
+            names.append(name)
+        return name
+
+    yield register
+    for name in names:
+        unregister_algorithm(name)
