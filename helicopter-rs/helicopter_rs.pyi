@@ -10,14 +10,20 @@ from typing import Literal, TypeAlias, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import Self
 
 __all__ = [
+    "AutonomousReconstructionEngine",
+    "RegionalReconstructionEngine",
+    "UncertaintyModel",
     "__version__",
     "_call_kernel",
     "_panic",
     "_spin",
     "build_info",
+    "hidden_variance",
     "num_threads",
+    "score",
     "solve_pde",
 ]
 
@@ -57,6 +63,76 @@ def solve_pde(
 
     When the call raises, the hidden pixels are left in an undefined state.
     """
+
+@final
+class UncertaintyModel:
+    """Fitted constants that turn what is visible into an uncertainty.
+
+    `variance_table` is float64 of shape (distances, 4); see `helicopter.backends.protocol`.
+    """
+
+    def __new__(
+        cls,
+        variance_table: NDArray[np.float64],
+        log_mae_offset: float,
+        log_mae_spread: float,
+        log_mae_prior: float,
+    ) -> Self: ...
+
+@final
+class RegionalReconstructionEngine:
+    """Fills any mask in any image, and says how sure each pixel is."""
+
+    def __new__(
+        cls, algorithm: Literal["harmonic", "biharmonic"], model: UncertaintyModel
+    ) -> Self: ...
+    def reconstruct(
+        self, image: _Image, mask: _Mask, *, threads: int | None = None
+    ) -> NDArray[np.float32]:
+        """Fill the hidden pixels of `image` in place and return the variance of their errors."""
+
+@final
+class AutonomousReconstructionEngine:
+    """Hides most of an image, redraws it from the rest, and says how well that went."""
+
+    def __new__(
+        cls,
+        algorithm: Literal["harmonic", "biharmonic"] | _Kernel,
+        model: UncertaintyModel,
+        *,
+        patch_size: int = 32,
+        context_size: int | None = None,
+        strategy: str | None = None,
+        seed: int = 0,
+    ) -> Self: ...
+    def autonomous_analyze(
+        self,
+        image: _Image,
+        missing: _Mask,
+        *,
+        max_iterations: int | None = None,
+        target_quality: float = 0.9,
+        initial_known: float = 0.2,
+        open_book: bool = False,
+        threads: int | None = None,
+        progress: _Progress | None = None,
+    ) -> dict[str, object]:
+        """Run the loop; the fields are those of `helicopter.backends.protocol.AutonomousRun`."""
+
+def hidden_variance(
+    context: _Image, mask: _Mask, model: UncertaintyModel, *, threads: int | None = None
+) -> NDArray[np.float32]:
+    """Predict the variance of the error of every hidden pixel; 0 at visible ones."""
+
+def score(
+    truth: _Image,
+    prediction: _Image,
+    hidden: _Mask,
+    scored: _Mask,
+    *,
+    threads: int | None = None,
+) -> tuple[float, float, float, float]:
+    """Compare over `scored`: (MSE, MAE, SSIM, MSE of the mean colour of what is not hidden)."""
 
 def _call_kernel(
     image: _Image, mask: _Mask, kernel: _Kernel, *, times: int = 1, threads: int | None = None

@@ -1,4 +1,4 @@
-"""Images and masks that the tests share: small, and with edges, texture and noise as photographs have."""
+"""Images and masks that the tests share: small, with edges, texture and noise."""
 
 import numpy as np
 

@@ -169,6 +169,8 @@ def _range_of(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
         return 0.0, {"uint8": 255.0, "uint16": 65535.0}.get(dtype.name, 1.0)
     accepted = "a pair of finite numbers (low, high) with low < high, or None"
     try:
+        if isinstance(data_range, (str, bytes)):  # "01" has two items that float() would take
+            raise TypeError
         low, high = (float(value) for value in data_range)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):
         raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.") from None

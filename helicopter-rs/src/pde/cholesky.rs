@@ -48,8 +48,11 @@ impl Factors {
         kind: Kind,
         control: &dyn Control,
     ) -> Result<(), PdeError> {
-        self.store.clear();
-        self.store.resize(graph.cost.factor_len, 0.0);
+        if self.store.len() < graph.cost.factor_len {
+            // Not `resize`, which would copy what is no longer needed.
+            self.store = Vec::new();
+            self.store = vec![0.0; graph.cost.factor_len];
+        }
         self.schur.clear();
         self.schur.resize_with(graph.nodes.len(), Vec::new);
         let mut users_left: Vec<u32> = graph.nodes.iter().map(|node| node.users).collect();
@@ -67,6 +70,8 @@ impl Factors {
             schur.resize(node.shape.schur_len(), 0.0);
             let mut factor = std::mem::take(&mut self.store);
             let front = &mut factor[node.factor_from..node.factor_from + node.shape.factor_len()];
+            // Only now, so that it is in the cache when it is needed.
+            front.fill(0.0);
             self.assemble(graph, node, kind, front, &mut schur);
             for placed in &graph.children[node.children_from..node.children_from + node.children] {
                 let left = &mut users_left[placed.node as usize];

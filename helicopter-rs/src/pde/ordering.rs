@@ -158,7 +158,7 @@ const NODES_PER_POLL: usize = 512;
 const fn leaf_size(kind: Kind) -> usize {
     match kind {
         Kind::Harmonic => 32,
-        Kind::Biharmonic => 52,
+        Kind::Biharmonic => 44,
     }
 }
 

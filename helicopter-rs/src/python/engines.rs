@@ -115,8 +115,7 @@ pub struct RegionalReconstructionEngine {
 impl RegionalReconstructionEngine {
     #[new]
     fn new(algorithm: &Bound<'_, PyAny>, model: Py<UncertaintyModel>) -> PyResult<Self> {
-        let kind =
-            convert::choice("RegionalReconstructionEngine", "algorithm", &KINDS, algorithm)?;
+        let kind = convert::choice("RegionalReconstructionEngine", "algorithm", &KINDS, algorithm)?;
         Ok(Self { kind, model })
     }
 

@@ -205,8 +205,7 @@ impl<'a> Loop<'a> {
     fn choose(&mut self, strategy: Strategy, batch: usize) -> Result<Vec<usize>> {
         let mut variogram = None;
         if strategy == Strategy::ContentAware {
-            variogram =
-                Some(local_variogram(self.context.view(), self.unseen.view(), self.host)?);
+            variogram = Some(local_variogram(self.context.view(), self.unseen.view(), self.host)?);
         }
         if strategy == Strategy::UncertaintyGuided {
             if self.options.algorithm == Algorithm::Kernel {
@@ -288,9 +287,8 @@ impl<'a> Loop<'a> {
             }
             Algorithm::Kernel => {
                 let answer = self.host.kernel(mean, hidden.as_standard_layout().into_owned())?;
-                let square = |sigma: Array3<f32>| {
-                    sigma.index_axis(Axis(2), 0).mapv(|sigma| sigma * sigma)
-                };
+                let square =
+                    |sigma: Array3<f32>| sigma.index_axis(Axis(2), 0).mapv(|sigma| sigma * sigma);
                 Ok((answer.mean, answer.sigma.map(square)))
             }
         }
@@ -347,9 +345,7 @@ impl<'a> Loop<'a> {
                 sum += f64::from(base);
                 count += 1.0;
                 self.variance[[y, x]] = base * factor;
-                self.prediction
-                    .slice_mut(s![y, x, ..])
-                    .assign(&mean.slice(s![at[0], at[1], ..]));
+                self.prediction.slice_mut(s![y, x, ..]).assign(&mean.slice(s![at[0], at[1], ..]));
             }
         }
         if self.mean_variance[patch].is_none() {
@@ -440,8 +436,8 @@ impl<'a> Loop<'a> {
         }
         if history.len() >= PATIENCE {
             let recent = history[history.len() - PATIENCE..].iter().map(|i| i.cumulative_quality);
-            let (least, most) = recent
-                .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
+            let (least, most) =
+                recent.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
             if most - least < PLATEAU {
                 return Some("no_improvement");
             }

@@ -20,7 +20,9 @@ fn mix(z: u64) -> u64 {
 #[must_use]
 pub fn random_ranks(seed: u64, stream: u64, count: usize) -> Vec<u64> {
     let start = mix(seed.wrapping_add(GOLDEN.wrapping_mul(stream)));
-    (1..=count as u64).map(|counter| mix(start.wrapping_add(counter.wrapping_mul(GOLDEN)))).collect()
+    (1..=count as u64)
+        .map(|counter| mix(start.wrapping_add(counter.wrapping_mul(GOLDEN))))
+        .collect()
 }
 
 #[cfg(test)]
@@ -34,9 +36,10 @@ mod tests {
         let first = mix(1_234_567_u64.wrapping_add(GOLDEN));
         assert_eq!(first, 6_457_827_717_110_365_317);
         let start = mix(7);
-        assert_eq!(random_ranks(7, 0, 2), [mix(start.wrapping_add(GOLDEN)), mix(
-            start.wrapping_add(GOLDEN.wrapping_mul(2))
-        )]);
+        assert_eq!(
+            random_ranks(7, 0, 2),
+            [mix(start.wrapping_add(GOLDEN)), mix(start.wrapping_add(GOLDEN.wrapping_mul(2)))]
+        );
     }
 
     #[test]

@@ -58,7 +58,8 @@ pub fn score(
             for y in rows.clone() {
                 for (x, _) in scored.row(y).iter().enumerate().filter(|(_, &scored)| scored) {
                     for c in 0..channels {
-                        let (t, p) = (f64::from(truth[[y, x, c]]), f64::from(prediction[[y, x, c]]));
+                        let (t, p) =
+                            (f64::from(truth[[y, x, c]]), f64::from(prediction[[y, x, c]]));
                         sums[0] += (p - t) * (p - t);
                         sums[1] += (p - t).abs();
                         sums[2] += (mean[c] - t) * (mean[c] - t);
@@ -98,8 +99,7 @@ fn similarity(
     let (height, width, _) = truth.dim();
     let moments = |y: isize, x: usize| -> Moments {
         let y = reflect(y, height);
-        let (t, p) =
-            (f64::from(truth[[y, x, channel]]), f64::from(prediction[[y, x, channel]]));
+        let (t, p) = (f64::from(truth[[y, x, channel]]), f64::from(prediction[[y, x, channel]]));
         [t, p, t * t, p * p, t * p]
     };
     // the window's rows summed in each column, moved down row by row

@@ -56,11 +56,11 @@ const VARIANCE_STEPS: f64 = (1_u64 << 40) as f64;
 
 /// The priority of every patch under a concrete strategy. `variance` and `variogram` are asked for
 /// only where they are looked at.
-pub fn priorities<'a>(
+pub fn priorities(
     strategy: Strategy,
     grid: &PatchGrid,
     waiting: &[bool],
-    variance: ArrayView2<'a, f32>,
+    variance: ArrayView2<f32>,
     variogram: impl FnOnce() -> Array3<f64>,
 ) -> Vec<i64> {
     let (rows, cols) = (grid.rows(), grid.cols());
@@ -83,9 +83,8 @@ pub fn priorities<'a>(
             let lag_one = cells.index_axis(ndarray::Axis(0), 0);
             (0..grid.count())
                 .map(|patch| {
-                    let middle = |line: usize, end: usize| {
-                        (line * grid.size + grid.size / 2).min(end - 1)
-                    };
+                    let middle =
+                        |line: usize, end: usize| (line * grid.size + grid.size / 2).min(end - 1);
                     let y = middle(patch / cols, grid.height);
                     let x = middle(patch % cols, grid.width);
                     (interpolate_cells(lag_one, y, x) * VARIANCE_STEPS).floor() as i64

@@ -146,8 +146,7 @@ pub fn local_variogram(
         let (total, count) = (sums.iter().sum::<i64>(), pairs.iter().sum::<i64>());
         let everywhere = if count > 0 { total as f64 / (scale * count as f64) } else { NO_PAIRS };
         let (sums, pairs) = (window(&sums, cols), window(&pairs, cols));
-        for ((out, sum), pairs) in
-            out.index_axis_mut(Axis(0), lag).iter_mut().zip(sums).zip(pairs)
+        for ((out, sum), pairs) in out.index_axis_mut(Axis(0), lag).iter_mut().zip(sums).zip(pairs)
         {
             *out = (sum as f64 / scale + PRIOR_PAIRS * everywhere) / (pairs as f64 + PRIOR_PAIRS);
         }
@@ -196,7 +195,8 @@ fn strip_sums(context: ArrayView3<f32>, mask: ArrayView2<bool>, top: usize) -> [
                     let mut square = 0_u64;
                     for c in 0..channels {
                         // at most 65535, whose square still fits
-                        let difference = levels[near * channels + c].abs_diff(levels[far * channels + c]);
+                        let difference =
+                            levels[near * channels + c].abs_diff(levels[far * channels + c]);
                         square += u64::from(difference * difference);
                     }
                     let cell = first_cell + x / CELL;
@@ -243,11 +243,7 @@ pub fn interpolate_cells(cells: ArrayView2<f64>, y: usize, x: usize) -> f64 {
 /// Cell before, cell behind, and the share of the one behind.
 type Between = (usize, usize, f64);
 
-fn bilinear(
-    cells: ArrayView2<f64>,
-    (y0, y1, fy): Between,
-    (x0, x1, fx): Between,
-) -> f64 {
+fn bilinear(cells: ArrayView2<f64>, (y0, y1, fy): Between, (x0, x1, fx): Between) -> f64 {
     let upper = cells[[y0, x0]] * (1.0 - fx) + cells[[y0, x1]] * fx;
     let lower = cells[[y1, x0]] * (1.0 - fx) + cells[[y1, x1]] * fx;
     upper * (1.0 - fy) + lower * fy
