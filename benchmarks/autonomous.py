@@ -104,7 +104,6 @@ def main() -> None:
     pin_threads(given.threads)
     image = load(given.image, given.size)
     report = Report(given.threads, as_json=given.json)
-    totals, parts = [], []
     for case in given.cases:
         options = CASES[case]
         results: dict[bool, AutonomousAnalysis] = {}
@@ -121,35 +120,31 @@ def main() -> None:
         same = [step.patches for step in results[True].history] == [
             step.patches for step in results[False].history
         ]
-        totals.append(
-            {
-                "case": case,
-                "Python s": median(python),
-                "Rust s": median(rust),
-                "ratio": median_ratio(python, rust),
-                "Python CPU s": median(python, "cpu"),
-                "Rust CPU s": median(rust, "cpu"),
-                "CPU ratio": median_ratio(python, rust, "cpu"),
-                "rounds": len(python),
-                "iterations": results[True].iterations,
-                "stopped by": results[True].stop_reason,
-                "same order": same,
-            }
-        )
-        for name, side in (("Python", False), ("Rust", True)):
-            parts.append(_shares(case, name, image, results[side], options, runs[name], rust=side))
-    title = f"Autonomous analysis, {given.size} x {given.size} RGB, patch 32"
-    report.table(title, totals, "medians of interleaved pairs; ratios are medians over the pairs")
-    report.table(
-        "Where the time goes, CPU seconds",
-        parts,
-        "stages replayed on the states of the run; the rest is choosing, copying, scoring patches",
-    )
+        total = {
+            "case": case,
+            "Python s": median(python),
+            "Rust s": median(rust),
+            "ratio": median_ratio(python, rust),
+            "Python CPU s": median(python, "cpu"),
+            "Rust CPU s": median(rust, "cpu"),
+            "CPU ratio": median_ratio(python, rust, "cpu"),
+            "rounds": len(python),
+            "iterations": results[True].iterations,
+            "stopped by": results[True].stop_reason,
+            "same order": same,
+        }
+        note = "medians of interleaved pairs; ratios are medians over the pairs"
+        report.table(f"{case}: {given.size} x {given.size} RGB, patch 32", [total], note)
+        parts = [
+            _shares(name, image, results[side], options, runs[name], rust=side)
+            for name, side in (("Python", False), ("Rust", True))
+        ]
+        note = "stages replayed on the states of the run; rest: choosing, copying, scoring patches"
+        report.table(f"{case}: where the time goes, CPU seconds", parts, note)
     report.close()
 
 
 def _shares(
-    case: str,
     name: str,
     image: Photo,
     analysis: AutonomousAnalysis,
@@ -162,7 +157,7 @@ def _shares(
     total = median(runs, "cpu")
     spent["rest"] = total - sum(spent.values())
     shares = {stage: f"{value:.3f} ({value / total:.0%})" for stage, value in spent.items()}
-    return {"case": case, "backend": name, "solutions": solutions, "total": total, **shares}
+    return {"backend": name, "solutions": solutions, "total": total, **shares}
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def fill(truth: np.ndarray, mask: np.ndarray, algorithm: str) -> np.ndarray:
     if rust is None:
         pde.solve(filled, mask, algorithm)
     else:
-        rust.solve_pde(filled, mask, algorithm)
+        rust.solve_pde(filled, np.ascontiguousarray(mask), algorithm)
     return filled
 
 

@@ -152,16 +152,18 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
             f"{', '.join(PIL_MODES)}. Convert it first, for example with {name}.convert('RGB')."
         )
     try:
-        if isinstance(given, np.ndarray) or hasattr(given, "__array__"):
-            return np.asarray(given)
-        if hasattr(given, "__dlpack__"):
-            return np.from_dlpack(given)
-        return np.asarray(given)
+        if not hasattr(given, "__array__") and hasattr(given, "__dlpack__"):
+            array: NDArray[Any] = np.from_dlpack(given)
+        else:
+            array = np.asarray(given)
     except Exception as problem:  # whatever foreign array types choose to raise
         raise error(
             f"{name}: {type(given).__module__}.{type(given).__qualname__} could not be read as "
             f"{what} ({problem}). Tensors must be on the CPU and detached."
         ) from problem
+    if array.dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+        return array.view(np.uint8) != 0  # Pillow's True is the byte 255, which nothing else expects
+    return array
 
 
 def _range_of(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:

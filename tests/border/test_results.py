@@ -93,7 +93,7 @@ class TestEvery:
     def test_is_compared_by_identity(self, real, kind):
         result = real[kind]
         other = copy.deepcopy(result)
-        assert result == result  # noqa: PLR0124
+        assert result == result
         assert result != other
         assert len({result, other}) == 2
 

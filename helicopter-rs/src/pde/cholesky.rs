@@ -248,23 +248,11 @@ impl Factors {
         let spots =
             &graph.spots[node.spots_from..node.spots_from + node.shape.pivots + node.boundary];
         let (pivots, boundary) = spots.split_at(node.shape.pivots);
-        scatter::<C>(
-            pivots,
-            placed,
-            width,
-            x,
-            |row, c| self.vector[c * rows + row],
-            |old, new| *old = new,
-        );
+        scatter::<C>(pivots, placed, width, x, (&self.vector, rows, 0), |old, new| *old = new);
         let from = node.shape.boundary_row();
-        scatter::<C>(
-            boundary,
-            placed,
-            width,
-            x,
-            |row, c| self.vector[c * rows + from + row],
-            |old, new| *old += new,
-        );
+        scatter::<C>(boundary, placed, width, x, (&self.vector, rows, from), |old, new| {
+            *old += new
+        });
         Ok(())
     }
 
@@ -287,14 +275,7 @@ impl Factors {
             &mut self.vector[..C * rows],
         );
         let pivots = &graph.spots[node.spots_from..node.spots_from + node.shape.pivots];
-        scatter::<C>(
-            pivots,
-            placed,
-            width,
-            x,
-            |row, c| self.vector[c * rows + row],
-            |old, new| *old = new,
-        );
+        scatter::<C>(pivots, placed, width, x, (&self.vector, rows, 0), |old, new| *old = new);
         for child in &graph.children[node.children_from..node.children_from + node.children] {
             let child =
                 Placed { node: child.node, dy: child.dy + placed.dy, dx: child.dx + placed.dx };
@@ -321,17 +302,20 @@ impl Factors {
         let spots =
             &graph.spots[node.spots_from..node.spots_from + node.shape.pivots + node.boundary];
         let (pivots, boundary) = spots.split_at(node.shape.pivots);
+        let from = node.shape.boundary_row();
+        let mut lines = vector.chunks_exact_mut(rows);
+        let mut lines: [&mut [f64]; C] = std::array::from_fn(|_| lines.next().unwrap_or_default());
         let mut copy = |spots: &[Spot], from: usize| {
+            let mut lines = lines.each_mut().map(|line| &mut line[from..from + spots.len()]);
             for (row, &spot) in spots.iter().enumerate() {
                 let at = C * pixel_at(placed, spot, width);
                 let pixel = &x[at..at + C];
                 for c in 0..C {
-                    vector[c * rows + from + row] = pixel[c];
+                    lines[c][row] = pixel[c];
                 }
             }
         };
         copy(pivots, 0);
-        let from = node.shape.boundary_row();
         if with_boundary {
             copy(boundary, from);
         }
@@ -366,19 +350,21 @@ fn pixel_at(placed: Placed, spot: Spot, width: usize) -> usize {
     (placed.dy + i32::from(spot.dy)) as usize * width + (placed.dx + i32::from(spot.dx)) as usize
 }
 
+/// Hands every spot's pixel and the value of its row in the dense vector, from row `from` on, to `write`.
 fn scatter<const C: usize>(
     spots: &[Spot],
     placed: Placed,
     width: usize,
     x: &mut [f64],
-    value: impl Fn(usize, usize) -> f64,
+    (vector, rows, from): (&[f64], usize, usize),
     write: impl Fn(&mut f64, f64),
 ) {
+    let lines: [&[f64]; C] = std::array::from_fn(|c| &vector[c * rows + from..][..spots.len()]);
     for (row, &spot) in spots.iter().enumerate() {
         let at = C * pixel_at(placed, spot, width);
         let pixel = &mut x[at..at + C];
         for c in 0..C {
-            write(&mut pixel[c], value(row, c));
+            write(&mut pixel[c], lines[c][row]);
         }
     }
 }

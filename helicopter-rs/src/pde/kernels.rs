@@ -175,47 +175,67 @@ unsafe fn column_minus<V: Lanes, const NV: usize, const COLS: usize>(
     }
 }
 
-/// Cholesky factor of one tile (lower, in place, zeros above). False if it is not positive definite.
+/// Cholesky factor of the lower triangle of one tile, in place; what is above is garbage. False if it is
+/// not positive definite.
+///
+/// # Safety
+/// `Lanes` safety.
 #[inline(always)]
-fn factor_tile(tile: &mut [f64; TILE]) -> bool {
+unsafe fn factor_tile<V: Lanes, const NV: usize>(tile: &mut [f64; TILE]) -> bool {
+    let mut columns = [[V::splat(0.0); NV]; PANEL];
     for j in 0..PANEL {
-        let pivot = tile[PANEL * j + j];
-        // Also catches NaN.
-        if !(pivot > 0.0 && pivot.is_finite()) {
-            return false;
+        for v in 0..NV {
+            columns[j][v] = V::load(tile.as_ptr().add(PANEL * j + V::WIDTH * v));
         }
+    }
+    let mut sound = true;
+    for j in 0..PANEL {
+        // Through memory, since lanes cannot be picked otherwise.
+        let at = tile.as_mut_ptr().add(PANEL * j);
+        for v in 0..NV {
+            columns[j][v].store(at.add(V::WIDTH * v));
+        }
+        let pivot = tile[PANEL * j + j];
+        // Also false for NaN.
+        sound &= pivot > 0.0 && pivot < f64::INFINITY;
         let inverse = 1.0 / pivot.sqrt();
-        for i in 0..PANEL {
-            tile[PANEL * j + i] = if i < j { 0.0 } else { tile[PANEL * j + i] * inverse };
+        for v in 0..NV {
+            columns[j][v] = V::splat(0.0).plus(columns[j][v], V::splat(inverse));
+            columns[j][v].store(at.add(V::WIDTH * v));
         }
         for k in j + 1..PANEL {
-            let factor = tile[PANEL * j + k];
-            for i in 0..PANEL {
-                tile[PANEL * k + i] -= tile[PANEL * j + i] * factor;
+            let factor = V::splat(-tile[PANEL * j + k]);
+            for v in 0..NV {
+                columns[k][v] = columns[k][v].plus(columns[j][v], factor);
             }
         }
     }
-    true
+    sound
 }
 
 /// Inverse of a lower triangular tile and its transpose.
+///
+/// # Safety
+/// `Lanes` safety.
 #[inline(always)]
-fn invert_tile(tile: &[f64; TILE], inverse: &mut [f64; TILE], transposed: &mut [f64; TILE]) {
-    // Row i of the inverse from the rows before: a whole row of the inverse is a column of its transpose,
-    // so the inner loop runs over consecutive doubles.
-    *transposed = [0.0; TILE];
+unsafe fn invert_tile<V: Lanes, const NV: usize>(
+    tile: &[f64; TILE],
+    inverse: &mut [f64; TILE],
+    transposed: &mut [f64; TILE],
+) {
+    // Row i of the inverse from the rows before; it is a column of the transpose, consecutive in memory.
+    let mut rows = [[V::splat(0.0); NV]; PANEL];
     for i in 0..PANEL {
-        let scale = 1.0 / tile[PANEL * i + i];
-        let mut row = [0.0; PANEL];
-        row[i] = 1.0;
-        for k in 0..i {
-            let factor = tile[PANEL * k + i];
-            for j in 0..PANEL {
-                row[j] -= factor * transposed[PANEL * k + j];
+        let mut unit = [0.0; PANEL];
+        unit[i] = 1.0;
+        let scale = V::splat(1.0 / tile[PANEL * i + i]);
+        for v in 0..NV {
+            let mut row = V::load(unit.as_ptr().add(V::WIDTH * v));
+            for k in 0..i {
+                row = row.plus(rows[k][v], V::splat(-tile[PANEL * k + i]));
             }
-        }
-        for j in 0..PANEL {
-            transposed[PANEL * i + j] = row[j] * scale;
+            rows[i][v] = V::splat(0.0).plus(row, scale);
+            rows[i][v].store(transposed.as_mut_ptr().add(PANEL * i + V::WIDTH * v));
         }
     }
     for i in 0..PANEL {
@@ -273,12 +293,12 @@ unsafe fn eliminate_any<V: Lanes, const NV: usize, const COLS: usize>(
         panels,
     );
     let diagonal = &mut *here.add(TILE * column).cast::<[f64; TILE]>();
-    if !factor_tile(diagonal) {
+    if !factor_tile::<V, NV>(diagonal) {
         return false;
     }
     let mut inverse = [0.0; TILE];
     let transposed = &mut *base.add(stride * panels + TILE * column).cast::<[f64; TILE]>();
-    invert_tile(diagonal, &mut inverse, transposed);
+    invert_tile::<V, NV>(diagonal, &mut inverse, transposed);
     *diagonal = inverse;
     // X = C L^-T: the coefficient of column k in column j is (L^-1)[j, k], entry k * PANEL + j of the inverse.
     for i in column + 1..panels {
