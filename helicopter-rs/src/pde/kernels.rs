@@ -556,3 +556,75 @@ pub(super) fn backward<const C: usize>(isa: Isa, shape: Shape, factor: &[f64], v
     assert!(factor.len() == shape.factor_len() && v.len() == C * shape.rows());
     dispatch!(isa, backward::<C>(shape, factor, v));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instruction_sets_agree() {
+        // A diagonally dominant matrix of 21 pivots and 13 boundary rows, and two right-hand sides.
+        let shape = Shape::new(21, 13);
+        let entry = |i: usize, j: usize| {
+            let wave = ((i * 31 + j * 17) as f64).sin();
+            if i == j {
+                40.0 + wave
+            } else {
+                wave
+            }
+        };
+        let run = |isa: Isa| {
+            let mut factor = vec![0.0; shape.factor_len()];
+            let mut schur = vec![0.0; shape.schur_len()];
+            let row_of = |i: usize| if i < 21 { i } else { shape.boundary_row() + i - 21 };
+            for i in 0..34 {
+                for j in 0..=i.min(20) {
+                    let row = row_of(i);
+                    factor[row / PANEL * shape.factor_stride() + PANEL * j + row % PANEL] =
+                        entry(i, j);
+                }
+            }
+            for pad in 21..shape.boundary_row() {
+                factor[pad / PANEL * shape.factor_stride() + PANEL * pad + pad % PANEL] = 1.0;
+            }
+            for column in 0..shape.pivot_panels {
+                assert!(eliminate(isa, shape, &mut factor, column));
+            }
+            for column in 0..shape.boundary_panels {
+                reduce(isa, shape, &factor, &mut schur, column);
+            }
+            let mut v: Vec<f64> = (0..3 * shape.rows()).map(|i| (i as f64 * 0.7).cos()).collect();
+            for c in 0..3 {
+                v[c * shape.rows() + 21..c * shape.rows() + shape.boundary_row()].fill(0.0);
+            }
+            forward::<3>(isa, shape, &factor, &mut v);
+            backward::<3>(isa, shape, &factor, &mut v);
+            // Only the lower triangle of the Schur complement means something.
+            let lower = (0..13).flat_map(|i| (0..=i).map(move |j| (i, j)));
+            let lower =
+                lower.map(|(i, j)| schur[i / PANEL * shape.schur_stride() + PANEL * j + i % PANEL]);
+            lower.chain(v).collect::<Vec<f64>>()
+        };
+        let expected = run(Isa::Plain);
+        let mut others = vec![Isa::detect()];
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            others.push(Isa::Avx2);
+        }
+        for isa in others {
+            for (a, b) in run(isa).iter().zip(&expected) {
+                assert!((a - b).abs() < 1e-12, "{isa:?}: {a} {b}");
+            }
+        }
+        // The first pivot's row of the factor reproduces the matrix: L11 = sqrt(a11), kept inverted.
+        let mut factor = vec![0.0; Shape::new(1, 0).factor_len()];
+        let one = Shape::new(1, 0);
+        for i in 0..PANEL {
+            factor[PANEL * i + i] = if i == 0 { 4.0 } else { 1.0 };
+        }
+        assert!(eliminate(Isa::detect(), one, &mut factor, 0));
+        assert!((factor[0] - 0.5).abs() < 1e-15);
+        factor[0] = -1.0;
+        assert!(!eliminate(Isa::detect(), one, &mut factor, 0));
+    }
+}

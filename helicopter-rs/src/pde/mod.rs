@@ -65,6 +65,8 @@ const BATCH_PIXELS: usize = 1 << 20;
 const ROWS_PER_POLL: usize = 64;
 /// Pixels one task solves at least.
 const TASK_PIXELS: usize = 1 << 14;
+/// Components up to this size are solved side by side; they never exceed `DIRECT_LIMIT`.
+const SMALL_PIXELS: usize = 1 << 16;
 /// Beyond one of these a component is not factorised: 384 MB of factors, some seconds of work.
 const DIRECT_LIMIT: Cost = Cost { factor_len: 48 << 20, front_len: 24 << 20, work: 2e10 };
 /// Pixels of the rectangle of a component that is factorised at most.
@@ -145,27 +147,34 @@ fn fill(
             return Err(PdeError::Cancelled);
         }
         if pixels >= BATCH_PIXELS {
-            change = change.max(fill_batch(picture, unknown, &batch, clip, control)?);
-            batch.clear();
+            change = change.max(fill_batch(
+                picture,
+                unknown,
+                std::mem::take(&mut batch),
+                clip,
+                control,
+            )?);
             pixels = 0;
         }
     }
     finder.finish(height as u32, &mut |component| batch.push(component));
-    Ok(change.max(fill_batch(picture, unknown, &batch, clip, control)?))
+    Ok(change.max(fill_batch(picture, unknown, batch, clip, control)?))
 }
 
 fn fill_batch(
     picture: &mut Picture,
     unknown: &Bitmap,
-    batch: &[Component],
+    batch: Vec<Component>,
     clip: bool,
     control: &dyn Control,
 ) -> Result<f32, PdeError> {
+    let (small, large): (Vec<_>, Vec<_>) =
+        batch.into_iter().partition(|component| component.pixels <= SMALL_PIXELS);
     let mut change = 0.0_f32;
+    let tasks = cut_in_tasks(&small);
     let field = picture.field(unknown);
-    let tasks = cut_in_tasks(batch);
     let solve = |task: &Range<usize>| {
-        direct::solve_batch(&field, &batch[task.clone()], DIRECT_LIMIT, control)
+        direct::solve_batch(&field, &small[task.clone()], DIRECT_LIMIT, control)
     };
     let solved: Vec<_> = if let [task] = tasks.as_slice() {
         vec![solve(task)?]
@@ -173,10 +182,18 @@ fn fill_batch(
         tasks.par_iter().map(solve).collect::<Result<_, _>>()?
     };
     let mut left = Vec::new();
-    for (component, values) in batch.iter().zip(solved.into_iter().flatten()) {
+    for (component, values) in small.iter().zip(solved.into_iter().flatten()) {
         match values {
             Some(values) => change = change.max(picture.write(component, &values, clip)),
             None => left.push(component),
+        }
+    }
+    // One at a time: for the sake of memory, and so that what is affordable does not depend on the others.
+    for component in &large {
+        let one = std::slice::from_ref(component);
+        match direct::solve_batch(&picture.field(unknown), one, DIRECT_LIMIT, control)?.pop() {
+            Some(Some(values)) => change = change.max(picture.write(component, &values, clip)),
+            _ => left.push(component),
         }
     }
     for component in left {
