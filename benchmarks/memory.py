@@ -108,6 +108,7 @@ def main() -> None:
     parser.add_argument("--mask", choices=MASKS, default="blocks16")
     parser.add_argument("--algorithm", default="harmonic")
     parser.add_argument("--backend", choices=("rust", "python"), default="rust")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds")
     parser.add_argument("--child", action="store_true", help="used by the script itself")
     given = parser.parse_args()
     if given.child:
@@ -116,7 +117,12 @@ def main() -> None:
     pin_threads(given.threads)
     report = Report(given.threads, as_json=given.json)
     command = [sys.executable, *sys.argv, "--child"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=given.timeout
+        )
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"not done after {given.timeout:.0f} s") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message: killed, out of memory?"]
         raise SystemExit(f"the reconstruction ended with {done.returncode}: {reason[0]}")

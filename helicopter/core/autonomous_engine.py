@@ -221,11 +221,13 @@ class AutonomousReconstructionEngine(Engine):
 
 
 def _error_map(prepared: PreparedImage, run: AutonomousRun) -> Map:
-    error = np.zeros(run.hidden.shape, dtype=np.float32)
-    scored = run.scored
-    difference = run.prediction[scored] - prepared.pixels[scored]
-    error[scored] = np.abs(difference).mean(axis=1) * np.float32(prepared.units)
-    error[run.hidden & ~scored] = np.nan
+    difference = np.abs(run.prediction - prepared.pixels)
+    total = difference[:, :, 0]
+    for channel in range(1, difference.shape[2]):  # far faster than a sum over a short axis
+        total = total + difference[:, :, channel]
+    error = prepared.in_units(total / np.float32(difference.shape[2]))
+    error[~run.hidden] = 0
+    error[run.hidden & ~run.scored] = np.nan
     return error
 
 

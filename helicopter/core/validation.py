@@ -162,7 +162,7 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
             f"{what} ({problem}). Tensors must be on the CPU and detached."
         ) from problem
     if array.dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
-        return array.view(np.uint8) != 0  # Pillow's True is the byte 255, which nothing else expects
+        array = array.view(np.uint8) != 0  # Pillow's True is the byte 255, unknown elsewhere
     return array
 
 
@@ -197,33 +197,43 @@ def _normalise(
     out: Image,
 ) -> None:
     """Write a strip of values to `out` as float32 in [0, 1], hidden ones as 0."""
-    visible = values if not hidden.any() else values[~hidden]
-    if values.dtype.kind == "f" and not np.isfinite(visible).all():
+    floating = values.dtype.kind == "f"
+    if floating or data_range is not None:
+        visible = values[~hidden] if hidden.any() else values
+        _check_visible(visible, low, high, name)
+    # hidden values may be anything, such as too large for float32
+    with np.errstate(over="ignore", invalid="ignore"):
+        if values.dtype.kind == "b" or (low == 0.0 and high == 1.0):
+            np.copyto(out, values, casting="unsafe")
+        elif low == 0.0 and not floating:
+            np.divide(values, np.float32(high), out=out, dtype=np.float32)
+        else:
+            np.copyto(out, (values.astype(np.float64) - low) / (high - low), casting="unsafe")
+    out[hidden] = 0
+
+
+def _check_visible(visible: NDArray[Any], low: float, high: float, name: str) -> None:
+    """Raise unless all values are finite and lie in the range."""
+    floating = visible.dtype.kind == "f"
+    if floating and not np.isfinite(visible).all():
         bad = int(np.count_nonzero(~np.isfinite(visible)))
         raise InvalidImageError(
             f"{name}: {bad} visible values are NaN or infinite; visible pixels must be finite. "
             "Mark such pixels as hidden in the mask."
         )
-    if visible.size and (values.dtype.kind == "f" or data_range is not None):
+    if visible.size:
         least, most = float(visible.min()), float(visible.max())
         lowest, highest = low, high
-        if values.dtype.kind == "f":
+        if floating:
             # 0.1 as float32 is more than 0.1, and is white all the same if white is 0.1
             with np.errstate(over="ignore"):
-                lowest = min(low, float(values.dtype.type(low)))
-                highest = max(high, float(values.dtype.type(high)))
+                lowest = min(low, float(visible.dtype.type(low)))
+                highest = max(high, float(visible.dtype.type(high)))
         if least < lowest or most > highest:
             raise InvalidImageError(
                 f"{name}: visible values run from {least:g} to {most:g}, outside the range "
                 f"{low:g} to {high:g}. Nothing is rescaled silently: pass data_range=(low, high)."
             )
-    # hidden values may be anything, such as too large for float32
-    with np.errstate(over="ignore", invalid="ignore"):
-        if values.dtype.kind == "b" or (low == 0.0 and high == 1.0):
-            np.copyto(out, values, casting="unsafe")
-        else:
-            np.copyto(out, (values.astype(np.float64) - low) / (high - low), casting="unsafe")
-    out[hidden] = 0
 
 
 def check_mask(mask: object, shape: tuple[int, ...], name: str = "mask") -> Mask:

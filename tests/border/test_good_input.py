@@ -51,7 +51,7 @@ def check(result, image, mask):
     assert (result.uncertainty_map[~mask] == 0).all()
     assert (result.confidence_map[~mask] == 1).all()
     assert (result.uncertainty_map[mask] > 0).all()
-    assert ((result.confidence_map[mask] > 0) & (result.confidence_map[mask] < 1)).all()
+    assert ((result.confidence_map[mask] > 0) & (result.confidence_map[mask] <= 1)).all()
 
 
 @given(images_with_masks())

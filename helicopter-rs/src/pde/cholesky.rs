@@ -1,6 +1,7 @@
 //! Multifrontal Cholesky factorisation (Duff & Reid 1983) of the fronts of `ordering`, and its solves.
 
-use super::kernels::{backward, eliminate, forward, reduce, Isa, Shape, PANEL};
+use super::embedding::Embedding;
+use super::kernels::{backward, eliminate, forward, reduce, Isa, PANEL};
 use super::ordering::{Graph, Node, Placed, Spot};
 use super::stencil::{Kind, Operator};
 use super::{Control, PdeError};
@@ -156,13 +157,7 @@ impl Factors {
             embedding.rows.extend(front_rows().filter(|&(_, row)| (row as usize) < shape.pivots));
             embedding.pivots = embedding.rows.len();
             embedding.rows.extend(front_rows().filter(|&(_, row)| (row as usize) >= shape.pivots));
-            embedding.extend_add(
-                &self.schur[placed.node as usize],
-                child.shape.schur_stride(),
-                shape,
-                front,
-                schur,
-            );
+            embedding.extend_add(&self.schur[placed.node as usize], shape, front, schur);
         }
         for &spot in spots {
             self.row_of[index(spot)] = NOWHERE;
@@ -251,7 +246,7 @@ impl Factors {
         scatter::<C>(pivots, placed, width, x, (&self.vector, rows, 0), |old, new| *old = new);
         let from = node.shape.boundary_row();
         scatter::<C>(boundary, placed, width, x, (&self.vector, rows, from), |old, new| {
-            *old += new
+            *old += new;
         });
         Ok(())
     }
@@ -306,7 +301,7 @@ impl Factors {
         let mut lines = vector.chunks_exact_mut(rows);
         let mut lines: [&mut [f64]; C] = std::array::from_fn(|_| lines.next().unwrap_or_default());
         let mut copy = |spots: &[Spot], from: usize| {
-            let mut lines = lines.each_mut().map(|line| &mut line[from..from + spots.len()]);
+            let lines = lines.each_mut().map(|line| &mut line[from..from + spots.len()]);
             for (row, &spot) in spots.iter().enumerate() {
                 let at = C * pixel_at(placed, spot, width);
                 let pixel = &x[at..at + C];
@@ -395,85 +390,5 @@ fn local_operator(node: &Node, kind: Kind) -> LocalOperator {
         },
         shift_y: top - margin,
         shift_x: left - margin,
-    }
-}
-
-/// How the rows of a child's Schur complement lie in its user's front: first those that are pivots there,
-/// then the others, both in the child's order.
-#[derive(Default)]
-struct Embedding {
-    /// Row in the child, row in the front.
-    rows: Vec<(u32, u32)>,
-    /// Rows that are pivots of the front.
-    pivots: usize,
-    /// Where a row begins in the child's, the factor's and the Schur complement's panels.
-    entries: Vec<Entry>,
-}
-
-#[derive(Clone, Copy)]
-struct Entry {
-    child: u32,
-    target: u32,
-}
-
-impl Embedding {
-    /// Adds the child's Schur complement to the front.
-    fn extend_add(
-        &mut self,
-        child: &[f64],
-        child_stride: usize,
-        shape: Shape,
-        front: &mut [f64],
-        schur: &mut [f64],
-    ) {
-        // Fits: the limit on the size of fronts is far below 2^32 doubles.
-        let place =
-            |row: u32, stride: usize| (row as usize / PANEL * stride + row as usize % PANEL) as u32;
-        let boundary_row = shape.boundary_row() as u32;
-        let (pivots, others) = self.rows.split_at(self.pivots);
-        // Columns that are pivots: rows below in the same list, and all the other rows. The child keeps its
-        // lower triangle only, so whichever index is larger there is the row.
-        self.entries.clear();
-        self.entries.extend(self.rows.iter().map(|&(i, row)| Entry {
-            child: place(i, child_stride),
-            target: place(row, shape.factor_stride()),
-        }));
-        let mut above = 0;
-        for (number, &(j, column)) in pivots.iter().enumerate() {
-            while above < others.len() && others[above].0 < j {
-                above += 1;
-            }
-            let target = &mut front[PANEL * column as usize..];
-            let source = &child[PANEL * j as usize..];
-            add_entries(&self.entries[number..self.pivots], source, target);
-            add_entries(&self.entries[self.pivots + above..], source, target);
-            let child_row = self.entries[number].child as usize;
-            for (entry, &(i, _)) in self.entries[self.pivots..].iter().zip(&others[..above]) {
-                target[entry.target as usize] += child[child_row + PANEL * i as usize];
-            }
-        }
-        for (entry, &(_, row)) in self.entries[self.pivots..].iter_mut().zip(others) {
-            entry.target = place(row - boundary_row, shape.schur_stride());
-        }
-        for (number, &(j, column)) in others.iter().enumerate() {
-            let target = &mut schur[PANEL * (column - boundary_row) as usize..];
-            let source = &child[PANEL * j as usize..];
-            add_entries(&self.entries[self.pivots + number..], source, target);
-        }
-    }
-}
-
-/// Adds one column. Both offsets grow along the entries, so the last ones bound them all.
-fn add_entries(entries: &[Entry], source: &[f64], target: &mut [f64]) {
-    let Some(&last) = entries.last() else { return };
-    assert!((last.child as usize) < source.len() && (last.target as usize) < target.len());
-    for entry in entries {
-        debug_assert!(entry.child <= last.child && entry.target <= last.target);
-        // SAFETY: rows ascend within either part of an embedding, in the child as in the front, and with
-        // them the offsets; the largest were checked above.
-        unsafe {
-            *target.get_unchecked_mut(entry.target as usize) +=
-                *source.get_unchecked(entry.child as usize);
-        }
     }
 }

@@ -22,9 +22,11 @@ mod cholesky;
 mod coarse;
 mod components;
 mod direct;
+mod embedding;
 mod grid;
 mod kernels;
 mod lanes;
+mod micro;
 mod multigrid;
 mod ordering;
 mod stencil;
@@ -67,8 +69,8 @@ const ROWS_PER_POLL: usize = 64;
 const TASK_PIXELS: usize = 1 << 14;
 /// Components up to this size are solved side by side; they never exceed `DIRECT_LIMIT`.
 const SMALL_PIXELS: usize = 1 << 16;
-/// Beyond one of these a component is not factorised: 384 MB of factors, some seconds of work.
-const DIRECT_LIMIT: Cost = Cost { factor_len: 48 << 20, front_len: 24 << 20, work: 2e10 };
+/// Beyond one of these a component is not factorised: 640 MB of factors, a few seconds of work.
+const DIRECT_LIMIT: Cost = Cost { factor_len: 80 << 20, front_len: 32 << 20, work: 6e10 };
 /// Pixels of the rectangle of a component that is factorised at most.
 const DIRECT_AREA: usize = 4 << 20;
 /// Pixels of the rectangle of a component that multigrid solves at most: it needs some 50 bytes for each.

@@ -31,7 +31,7 @@ impl UncertaintyModel {
         log_mae_prior: f64,
     ) -> PyResult<Self> {
         let wrong = |got: &str| {
-            let expected = "a float64 array of shape (distances, 4)";
+            let expected = "a float64 array of shape (distances, 4), of 1 to 128 distances";
             errors::invalid(py, "UncertaintyModel", "variance_table", expected, got)
         };
         let table: PyReadonlyArray2<'_, f64> = variance_table
@@ -40,7 +40,7 @@ impl UncertaintyModel {
             .try_readonly()
             .map_err(|_| wrong("one that another call is using"))?;
         let table = table.as_array();
-        if table.ncols() != 4 || table.nrows() == 0 {
+        if table.ncols() != 4 || !(1..=128).contains(&table.nrows()) {
             return Err(wrong(&convert::describe(variance_table)));
         }
         Ok(Self(online_scale::UncertaintyModel {

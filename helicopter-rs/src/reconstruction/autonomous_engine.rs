@@ -336,17 +336,25 @@ impl<'a> Loop<'a> {
         let factor = self.scale.variance_factor() as f32;
         let (mut sum, mut count) = (0.0, 0.0_f64);
         for (dy, y) in rows.enumerate() {
-            for (dx, x) in cols.clone().enumerate() {
-                if !self.hidden[[y, x]] {
-                    continue;
-                }
-                let at = [inside.0 + dy, inside.1 + dx];
-                let base = variance[at].max(LEAST_VARIANCE);
-                sum += f64::from(base);
-                count += 1.0;
-                self.variance[[y, x]] = base * factor;
-                self.prediction.slice_mut(s![y, x, ..]).assign(&mean.slice(s![at[0], at[1], ..]));
-            }
+            let from = s![inside.0 + dy, inside.1..inside.1 + cols.len()];
+            let (from_mean, from_variance) =
+                (mean.slice(s![inside.0 + dy, .., ..]), variance.slice(from));
+            let from_mean = from_mean.slice_move(s![inside.1..inside.1 + cols.len(), ..]);
+            let mut to_mean = self.prediction.slice_mut(s![y, cols.clone(), ..]);
+            Zip::from(to_mean.rows_mut())
+                .and(from_mean.rows())
+                .and(self.variance.slice_mut(s![y, cols.clone()]))
+                .and(from_variance)
+                .and(self.hidden.slice(s![y, cols.clone()]))
+                .for_each(|mut to_mean, from_mean, to_variance, &variance, &hidden| {
+                    if hidden {
+                        let base = variance.max(LEAST_VARIANCE);
+                        sum += f64::from(base);
+                        count += 1.0;
+                        *to_variance = base * factor;
+                        to_mean.iter_mut().zip(from_mean).for_each(|(to, &from)| *to = from);
+                    }
+                });
         }
         if self.mean_variance[patch].is_none() {
             // a confidence is stated once, before the score
@@ -359,18 +367,17 @@ impl<'a> Loop<'a> {
     fn score_patch(&mut self, patch: usize) {
         let (rows, cols) = self.grid.rectangle(patch);
         let (mut squared, mut absolute, mut size) = (0.0, 0.0, 0_usize);
-        for y in rows {
-            for x in cols.clone() {
-                if self.missing[[y, x]] {
-                    continue;
-                }
-                let truth = self.image.slice(s![y, x, ..]);
-                for (&p, &t) in self.prediction.slice(s![y, x, ..]).iter().zip(truth) {
-                    let error = f64::from(p) - f64::from(t);
-                    squared += error * error;
-                    absolute += error.abs();
-                    size += 1;
-                }
+        let part = s![rows.clone(), cols.clone(), ..];
+        let (predicted, truth) = (self.prediction.slice(part), self.image.slice(part));
+        let pixels = predicted.lanes(Axis(2)).into_iter().zip(truth.lanes(Axis(2)));
+        for ((prediction, truth), _) in
+            pixels.zip(self.missing.slice(s![rows, cols])).filter(|(_, &missing)| !missing)
+        {
+            for (&p, &t) in prediction.iter().zip(truth) {
+                let error = f64::from(p) - f64::from(t);
+                squared += error * error;
+                absolute += error.abs();
+                size += 1;
             }
         }
         if size > 0 {
@@ -385,24 +392,23 @@ impl<'a> Loop<'a> {
     fn accept(&mut self, patches: &[usize]) {
         for &patch in patches {
             let (rows, cols) = self.grid.rectangle(patch);
-            for y in rows {
-                for x in cols.clone() {
-                    let source = if self.options.open_book {
-                        if self.missing[[y, x]] {
-                            continue;
-                        }
-                        self.unseen[[y, x]] = false;
-                        self.image.slice(s![y, x, ..])
-                    } else {
-                        if !self.hidden[[y, x]] {
-                            continue;
-                        }
-                        self.prediction.slice(s![y, x, ..])
-                    };
-                    self.context.slice_mut(s![y, x, ..]).assign(&source);
-                    self.hidden[[y, x]] = false;
-                }
-            }
+            let part = s![rows.clone(), cols.clone(), ..];
+            let plane = s![rows, cols];
+            let open_book = self.options.open_book;
+            let source =
+                if open_book { self.image.slice(part) } else { self.prediction.slice(part) };
+            Zip::from(self.context.slice_mut(part).lanes_mut(Axis(2)))
+                .and(source.lanes(Axis(2)))
+                .and(self.hidden.slice_mut(plane))
+                .and(self.unseen.slice_mut(plane))
+                .and(self.missing.slice(plane))
+                .for_each(|mut context, source, hidden, unseen, &missing| {
+                    if *hidden && !(open_book && missing) {
+                        context.iter_mut().zip(source).for_each(|(to, &from)| *to = from);
+                        *hidden = false;
+                        *unseen &= !open_book;
+                    }
+                });
             self.waiting[patch] = false;
         }
         if self.options.open_book {
@@ -436,9 +442,11 @@ impl<'a> Loop<'a> {
         }
         if history.len() >= PATIENCE {
             let recent = history[history.len() - PATIENCE..].iter().map(|i| i.cumulative_quality);
-            let (least, most) =
-                recent.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
-            if most - least < PLATEAU {
+            let (least, most) = recent
+                .clone()
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
+            // never while nothing is scored
+            if !recent.into_iter().any(f64::is_nan) && most - least < PLATEAU {
                 return Some("no_improvement");
             }
         }

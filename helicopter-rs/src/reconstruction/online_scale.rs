@@ -3,7 +3,7 @@
 /// Fitted constants; see `UncertaintyModel` in `helicopter/backends/protocol.py`.
 #[derive(Clone, Debug)]
 pub struct UncertaintyModel {
-    /// Weights of (1, `V_1`, `V_4`, `V_16`) in the error variance, by distance to what is visible.
+    /// Weights of (1, `V_1`, `V_4`, `V_16`) in the error variance, by distance to what is visible (at most 128).
     pub variance_table: Vec<[f64; 4]>,
     /// Mean of ln(patch MAE / root mean predicted variance).
     pub log_mae_offset: f64,

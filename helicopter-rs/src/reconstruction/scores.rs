@@ -1,6 +1,6 @@
 //! Measures of a prediction over hidden pixels.
 
-use ndarray::{ArrayView2, ArrayView3};
+use ndarray::{s, ArrayView2, ArrayView3};
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -56,13 +56,15 @@ pub fn score(
             let rows = strip * STRIP..((strip + 1) * STRIP).min(height);
             let mut sums = [0.0; 4];
             for y in rows.clone() {
-                for (x, _) in scored.row(y).iter().enumerate().filter(|(_, &scored)| scored) {
-                    for c in 0..channels {
-                        let (t, p) =
-                            (f64::from(truth[[y, x, c]]), f64::from(prediction[[y, x, c]]));
+                let (truth, prediction) =
+                    (truth.slice(s![y, .., ..]), prediction.slice(s![y, .., ..]));
+                let pixels = truth.rows().into_iter().zip(prediction.rows()).zip(scored.row(y));
+                for ((truth, prediction), _) in pixels.filter(|(_, &scored)| scored) {
+                    for ((&t, &p), mean) in truth.iter().zip(prediction).zip(&mean) {
+                        let (t, p) = (f64::from(t), f64::from(p));
                         sums[0] += (p - t) * (p - t);
                         sums[1] += (p - t).abs();
-                        sums[2] += (mean[c] - t) * (mean[c] - t);
+                        sums[2] += (mean - t) * (mean - t);
                     }
                 }
             }
@@ -97,16 +99,15 @@ fn similarity(
     channel: usize,
 ) -> f64 {
     let (height, width, _) = truth.dim();
-    let moments = |y: isize, x: usize| -> Moments {
-        let y = reflect(y, height);
-        let (t, p) = (f64::from(truth[[y, x, channel]]), f64::from(prediction[[y, x, channel]]));
-        [t, p, t * t, p * p, t * p]
-    };
     // the window's rows summed in each column, moved down row by row
     let mut columns: Vec<Moments> = vec![[0.0; 5]; width];
     let change = |y: isize, sign: f64, columns: &mut [Moments]| {
-        for (x, column) in columns.iter_mut().enumerate() {
-            let new = moments(y, x);
+        let y = reflect(y, height);
+        let values =
+            truth.slice(s![y, .., channel]).into_iter().zip(prediction.slice(s![y, .., channel]));
+        for (column, (&t, &p)) in columns.iter_mut().zip(values) {
+            let (t, p) = (f64::from(t), f64::from(p));
+            let new = [t, p, t * t, p * p, t * p];
             column.iter_mut().zip(new).for_each(|(sum, value)| *sum += sign * value);
         }
     };

@@ -38,6 +38,9 @@ pub fn hidden_variance(
 ) -> Result<Array2<f32>> {
     let (height, width) = mask.dim();
     let cells = local_variogram(context, mask, host)?;
+    let (_, cell_rows, cell_cols) = cells.dim();
+    let across: Vec<Between> = (0..width).map(|x| between(x, cell_cols)).collect();
+    let farthest = model.variance_table.len() - 1;
     let mut variance = Array2::<f32>::zeros((height, width));
     let mut strips: Vec<_> = variance.axis_chunks_iter_mut(Axis(0), STRIP).collect();
     strips.par_iter_mut().enumerate().try_for_each(|(index, strip)| -> Result<()> {
@@ -47,21 +50,18 @@ pub fn hidden_variance(
         if !hidden.iter().any(|&hidden| hidden) {
             return Ok(());
         }
-        let farthest = model.variance_table.len() - 1;
         let vertical = vertical_distances(mask, top, strip.nrows(), farthest);
+        let mut distances = Vec::with_capacity(width);
         for (y, mut row) in strip.rows_mut().into_iter().enumerate() {
-            let straight = &vertical[y * width..(y + 1) * width];
-            let down = between(top + y, cells.dim().1);
-            for (x, out) in row.iter_mut().enumerate() {
-                if !hidden[[y, x]] {
-                    continue;
-                }
-                let entry = &model.variance_table[distance(straight, x, farthest)];
-                let across = between(x, cells.dim().2);
+            row_distances(&vertical[y * width..(y + 1) * width], farthest, &mut distances);
+            let down = between(top + y, cell_rows);
+            let lags: [_; LAGS.len()] = std::array::from_fn(|lag| cells.index_axis(Axis(0), lag));
+            let pixels = row.iter_mut().zip(hidden.row(y)).enumerate();
+            for (x, (out, _)) in pixels.filter(|(_, (_, &hidden))| hidden) {
+                let entry = &model.variance_table[distances[x].isqrt() as usize];
                 let mut total = entry[0];
-                for lag in 0..LAGS.len() {
-                    let cells = cells.index_axis(Axis(0), lag);
-                    total += entry[1 + lag] * bilinear(cells, down, across);
+                for (weight, &cells) in entry[1..].iter().zip(&lags) {
+                    total += weight * bilinear(cells, down, across[x]);
                 }
                 *out = total as f32;
             }
@@ -78,9 +78,9 @@ fn vertical_distances(
     top: usize,
     count: usize,
     farthest: usize,
-) -> Vec<u32> {
+) -> Vec<i16> {
     let (height, width) = mask.dim();
-    let cap = farthest as u32 + 1;
+    let cap = farthest as i16 + 1;
     let mut out = vec![cap; count * width];
     let rows = top..top + count;
     let mut walk = |lines: &mut dyn Iterator<Item = usize>| {
@@ -100,21 +100,24 @@ fn vertical_distances(
     out
 }
 
-/// Whole part of the Euclidean distance to the nearest visible pixel, at most `farthest`.
-fn distance(vertical: &[u32], x: usize, farthest: usize) -> usize {
-    let square = |value: usize| value * value;
-    let mut best = square(vertical[x] as usize).min(square(farthest));
-    let mut across = 1;
-    while square(across) < best {
-        if x >= across {
-            best = best.min(square(vertical[x - across] as usize) + square(across));
+/// Squared distance of each pixel of a row to the nearest visible one, right up to `farthest`.
+fn row_distances(vertical: &[i16], farthest: usize, best: &mut Vec<i16>) {
+    let square = |value: usize| (value * value) as i16;
+    let limit = square(farthest);
+    let squares: Vec<i16> = vertical.iter().map(|&distance| distance * distance).collect();
+    best.clear();
+    best.extend(squares.iter().map(|&value| value.min(limit)));
+    for across in 1..=farthest.min(vertical.len() - 1) {
+        // a look at the whole row costs as much as a step, so it is taken now and then
+        if across % 4 == 1 && best.iter().all(|&best| best <= square(across)) {
+            break;
         }
-        if x + across < vertical.len() {
-            best = best.min(square(vertical[x + across] as usize) + square(across));
-        }
-        across += 1;
+        let nearer = |best: &mut [i16], from: &[i16]| {
+            best.iter_mut().zip(from).for_each(|(b, &s)| *b = (*b).min(s + square(across)));
+        };
+        nearer(&mut best[across..], &squares);
+        nearer(best, &squares[across..]);
     }
-    best.isqrt()
 }
 
 /// Mean squared difference at each lag around each cell, shape (lags, rows, cols).
@@ -133,7 +136,11 @@ pub fn local_variogram(
         .into_par_iter()
         .map(|strip| {
             host.check()?;
-            Ok(strip_sums(context, mask, strip * STRIP))
+            Ok(if channels == 1 {
+                strip_sums::<1>(context, mask, strip * STRIP)
+            } else {
+                strip_sums::<3>(context, mask, strip * STRIP)
+            })
         })
         .collect::<Result<_>>()?;
     let scale = LEVELS * LEVELS * channels as f64;
@@ -162,23 +169,29 @@ struct Sums {
 }
 
 /// The sums of the cells of one strip, for each lag.
-fn strip_sums(context: ArrayView3<f32>, mask: ArrayView2<bool>, top: usize) -> [Sums; 3] {
-    let (height, width, channels) = context.dim();
+fn strip_sums<const C: usize>(
+    context: ArrayView3<f32>,
+    mask: ArrayView2<bool>,
+    top: usize,
+) -> [Sums; 3] {
+    let (height, width, _) = context.dim();
     let end = (top + STRIP).min(height);
     let below = (end + LAGS[LAGS.len() - 1]).min(height); // the strip's pairs reach down
     let cols = width.div_ceil(CELL);
-    let mut levels = vec![0_u32; (below - top) * width * channels];
-    let mut shown = vec![0_u32; (below - top) * width];
-    for y in top..below {
-        for x in 0..width {
-            if mask[[y, x]] {
+    let stride = width * C;
+    // levels, and all bits set where they are visible
+    let mut levels = vec![0_u16; (below - top) * stride];
+    let mut shown = vec![0_u16; (below - top) * stride];
+    let rows = levels.chunks_exact_mut(stride).zip(shown.chunks_exact_mut(stride));
+    for (y, (levels, shown)) in rows.enumerate() {
+        let pixels = context.slice(s![top + y, .., ..]);
+        for (x, (pixel, &hidden)) in pixels.rows().into_iter().zip(mask.row(top + y)).enumerate() {
+            if hidden {
                 continue;
             }
-            let at = (y - top) * width + x;
-            shown[at] = 1;
-            for c in 0..channels {
-                let level = (f64::from(context[[y, x, c]]) * LEVELS + 0.5).floor();
-                levels[at * channels + c] = level as u32;
+            for (c, &value) in pixel.iter().enumerate() {
+                levels[x * C + c] = (f64::from(value) * LEVELS + 0.5) as u16; // rounds down
+                shown[x * C + c] = u16::MAX;
             }
         }
     }
@@ -188,29 +201,44 @@ fn strip_sums(context: ArrayView3<f32>, mask: ArrayView2<bool>, top: usize) -> [
         for y in 0..end - top {
             let first_cell = y / CELL * cols;
             let mut add = |ahead: usize, length: usize| {
-                let row = y * width;
-                for x in 0..length {
-                    let (near, far) = (row + x, row + x + ahead);
-                    let both = shown[near] & shown[far];
-                    let mut square = 0_u64;
-                    for c in 0..channels {
-                        // at most 65535, whose square still fits
-                        let difference =
-                            levels[near * channels + c].abs_diff(levels[far * channels + c]);
-                        square += u64::from(difference * difference);
-                    }
-                    let cell = first_cell + x / CELL;
-                    sums.squares[cell] += (square * u64::from(both)) as i64;
-                    sums.pairs[cell] += i64::from(both);
-                }
+                let (near, far) = (y * stride, y * stride + ahead);
+                add_pairs::<C>(
+                    [&levels[near..near + length], &levels[far..far + length]],
+                    [&shown[near..near + length], &shown[far..far + length]],
+                    &mut sums.squares[first_cell..first_cell + cols],
+                    &mut sums.pairs[first_cell..first_cell + cols],
+                );
             };
-            add(lag, width.saturating_sub(lag));
+            add(lag.min(width) * C, width.saturating_sub(lag) * C);
             if y + lag < below - top {
-                add(lag * width, width);
+                add(lag * stride, stride);
             }
         }
         sums
     })
+}
+
+/// Adds the pairs of two runs of pixels to the cells that the first run lies in.
+fn add_pairs<const C: usize>(
+    levels: [&[u16]; 2],
+    shown: [&[u16]; 2],
+    squares: &mut [i64],
+    pairs: &mut [i64],
+) {
+    let cells = levels[0].chunks(CELL * C).zip(levels[1].chunks(CELL * C));
+    let masks = shown[0].chunks(CELL * C).zip(shown[1].chunks(CELL * C));
+    let sums = squares.iter_mut().zip(pairs);
+    for (((near, far), (near_shown, far_shown)), (squares, pairs)) in cells.zip(masks).zip(sums) {
+        let (mut square, mut count) = (0_u64, 0_u32);
+        for i in 0..near.len() {
+            let both = near_shown[i] & far_shown[i];
+            let difference = u32::from(near[i].abs_diff(far[i]) & both);
+            square += u64::from(difference * difference); // at most 65535, whose square still fits
+            count += u32::from(both & 1);
+        }
+        *squares += square as i64;
+        *pairs += i64::from(count) / C as i64;
+    }
 }
 
 /// Sums over the (2 REACH + 1)^2 cells around each, cut at the border.

@@ -257,7 +257,7 @@ class _Loop:
             if quality_of(float(bound)) >= self.options.target_quality:
                 return "target_quality"
         recent = [step.cumulative_quality for step in history[-PATIENCE:]]
-        if len(recent) == PATIENCE and max(recent) - min(recent) < PLATEAU:
+        if len(recent) == PATIENCE and np.ptp(recent) < PLATEAU:  # never while nothing is scored
             return "no_improvement"
         if len(history) == self.options.max_iterations:
             return "max_iterations"

@@ -1,0 +1,267 @@
+"""Invariant 1: a prediction is a function of the visible pixels, the mask and the options only."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scenes import BUILT_IN, CONCRETE, holes, in_dtype, mean_colour, scene, unsure
+
+from helicopter.backends.protocol import AutonomousOptions
+from helicopter.models import uncertainty_model
+from helicopter.testing.strategies import images_with_masks
+
+HEIGHT, WIDTH, PATCH = 48, 56, 8
+COLUMNS = WIDTH // PATCH
+MASK = holes(HEIGHT, WIDTH)
+MODEL = uncertainty_model("harmonic")
+
+
+def identical(one, two):
+    """The same bits, signs of zeros and kinds of NaN included."""
+    assert one.dtype == two.dtype
+    assert one.shape == two.shape
+    assert one.tobytes() == two.tobytes()
+
+
+def identical_results(one, two):
+    for name, value in one.items():
+        if isinstance(value, np.ndarray):
+            identical(value, two[name])
+        elif name not in ("seconds", "history"):
+            assert value == two[name] or value != value, name
+
+
+def fillings(image):
+    """The things that may stand at hidden pixels."""
+    rng = np.random.default_rng(3)
+    yield np.zeros_like(image)
+    yield in_dtype(np.ones(image.shape), image.dtype)
+    yield in_dtype(rng.random(image.shape), image.dtype)
+    if image.dtype.kind == "f":
+        yield np.full_like(image, np.nan)
+        yield np.full_like(image, -np.inf)
+        yield np.full_like(image, np.finfo(image.dtype).max)
+
+
+# Regional
+
+
+@pytest.mark.parametrize("algorithm", [*BUILT_IN, "flat", "unsure"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_hidden_pixels_have_no_say(regional, kernel, dtype, algorithm):
+    kernel("flat", mean_colour)
+    kernel("unsure", unsure)
+    image = scene(HEIGHT, WIDTH, dtype=dtype)
+    engine = regional(algorithm)
+    expected = engine.reconstruct(image, MASK)
+    for filling in fillings(image):
+        changed = np.where(MASK[:, :, None], filling, image)
+        result = engine.reconstruct(changed, MASK)
+        identical_results(result, expected)
+
+
+@given(images_with_masks(), st.sampled_from(BUILT_IN))
+def test_hidden_pixels_have_no_say_whatever_the_image(regional, both, algorithm):
+    image, mask = both
+    expected = regional(algorithm).reconstruct(image, mask)
+    changed = image.copy()
+    colour = changed[..., :3] if changed.ndim == 3 else changed
+    colour[mask] = ~colour[mask] if image.dtype.kind in "bu" else np.nan
+    result = regional(algorithm).reconstruct(changed, mask)
+    visible_alpha = [expected.reconstruction, result.reconstruction]
+    if image.ndim == 3:
+        visible_alpha = [one[..., :3] for one in visible_alpha]
+    identical(*visible_alpha)
+    identical(result.uncertainty_map, expected.uncertainty_map)
+    identical(result.confidence_map, expected.confidence_map)
+
+
+def test_a_kernel_sees_nothing_hidden(autonomous, regional, kernel):
+    image = scene(HEIGHT, WIDTH) * 0.5 + 0.4  # nowhere 0
+    seen = []
+
+    def spy(context, mask):
+        seen.append((context.copy(), mask.copy()))
+        return np.full_like(context, 0.25)
+
+    kernel("spy", spy)
+    regional("spy").reconstruct(image, MASK)
+    regional("spy").test_understanding(image, ["checkerboard"], [0.5])
+    autonomous(PATCH, algorithm="spy").autonomous_analyze(image, mask=MASK)
+    autonomous(PATCH, algorithm="spy").autonomous_analyze(image, open_book=True)
+    assert len(seen) > 10
+    for context, mask in seen:
+        assert mask.any()
+        assert (context[mask] == 0).all()
+        assert (context[~mask] > 0).all()
+
+
+@pytest.mark.parametrize("kind", BUILT_IN)
+def test_the_backend_itself_does_not_read_hidden_pixels(inner, kind):
+    # the border blanks them; should it ever fail to, nothing behind it may notice
+    image = scene(HEIGHT, WIDTH)
+    expected = np.where(MASK[:, :, None], np.float32(0), image)
+    variance = inner.reconstruct(expected, MASK, kind, MODEL)
+    blank = np.where(MASK[:, :, None], np.float32(0), image)
+    for filling in fillings(image):
+        context = np.where(MASK[:, :, None], filling, image)
+        identical(inner.reconstruct(context, MASK, kind, MODEL), variance)
+        identical(context, expected)
+        context = np.clip(np.where(MASK[:, :, None], filling, image), 0, 1)
+        identical(
+            inner.hidden_variance(np.nan_to_num(context), MASK, MODEL),
+            inner.hidden_variance(blank, MASK, MODEL),
+        )
+
+
+# Autonomous
+
+
+@pytest.mark.parametrize("open_book", [False, True])
+@pytest.mark.parametrize("strategy", CONCRETE)
+def test_missing_pixels_have_no_say_in_anything(autonomous, strategy, open_book):
+    image = scene(HEIGHT, WIDTH)
+    engine = autonomous(PATCH, strategy=strategy)
+    options = {"mask": MASK, "open_book": open_book}
+    expected = engine.autonomous_analyze(image, **options)
+    for filling in fillings(image):
+        changed = np.where(MASK[:, :, None], filling, image)
+        result = engine.autonomous_analyze(changed, **options)
+        identical_results(result, expected)
+        for one, two in zip(result.history, expected.history, strict=True):
+            # a NaN quality is one that could not be measured
+            assert repr(one.to_dict()) == repr(two.to_dict())
+
+
+def pixels_of(patches):
+    chosen = np.zeros(HEIGHT // PATCH * COLUMNS, bool)
+    chosen[list(patches)] = True
+    grid = chosen.reshape(-1, COLUMNS)
+    return grid.repeat(PATCH, axis=0).repeat(PATCH, axis=1)
+
+
+def steps(history):
+    """A history without what is learnt in its last step."""
+    whole = [tuple(step) for step in history]
+    last = history[-1]
+    return repr([*whole[:-1], (last.patches, last.strategy, last.confidence)])
+
+
+@pytest.mark.parametrize("algorithm", ["harmonic", "biharmonic", "unsure"])
+@pytest.mark.parametrize("context_size", [None, 24])
+@pytest.mark.parametrize("open_book", [False, True])
+@pytest.mark.parametrize("strategy", CONCRETE)
+def test_the_truth_of_a_patch_has_no_say_until_it_is_scored(
+    autonomous, inner, kernel, strategy, open_book, context_size, algorithm
+):
+    kernel("unsure", unsure)
+    predictor = autonomous(algorithm=algorithm)._algorithm
+    options = AutonomousOptions(
+        patch_size=PATCH,
+        context_size=context_size,
+        strategy=strategy,
+        seed=1,
+        max_iterations=4,
+        target_quality=1.0,
+        initial_known=0.2,
+        open_book=open_book,
+    )
+    image = scene(HEIGHT, WIDTH)
+    none = np.zeros_like(MASK)
+
+    def run(image, missing):
+        return inner.autonomous(image, missing, predictor, options, MODEL, None)
+
+    for missing in (none, MASK) if algorithm == "harmonic" else (none,):
+        image = np.where(missing[:, :, None], np.float32(0), scene(HEIGHT, WIDTH))
+        expected = run(image, missing)
+        assert len(expected.history) == 4
+        for k in (1, 3):
+            until_k = [p for step in expected.history[:k] for p in step.patches]
+            at_k = pixels_of(expected.history[k - 1].patches)
+            later = expected.hidden & ~pixels_of(until_k)
+            for perturbed in (at_k, at_k | later):
+                changed = np.where(perturbed[:, :, None] & ~missing[:, :, None], 1 - image, image)
+                result = run(changed, missing)
+                assert steps(result.history[:k]) == steps(expected.history[:k])
+                # with the book open, missing pixels are drawn once more at the end
+                drawn = pixels_of(until_k) & ~missing
+                identical(result.prediction[drawn], expected.prediction[drawn])
+                identical(result.variance[drawn], expected.variance[drawn])
+                identical(result.confidence[drawn], expected.confidence[drawn])
+                identical(result.hidden, expected.hidden)
+                assert not np.array_equal(
+                    result.history[k - 1].quality, expected.history[k - 1].quality
+                )
+
+
+@pytest.mark.parametrize("strategy", CONCRETE)
+def test_the_same_of_a_whole_analysis(autonomous, strategy):
+    image = scene(HEIGHT, WIDTH, dtype="float64")
+    engine = autonomous(PATCH, strategy=strategy, seed=4)
+    expected = engine.autonomous_analyze(image, target_quality=1.0)
+    k = 4
+    until_k = pixels_of([p for step in expected.history[:k] for p in step.patches])
+    changed = image.copy()
+    hidden = expected.hidden_mask & ~pixels_of(
+        [p for step in expected.history[: k - 1] for p in step.patches]
+    )
+    changed[hidden] = 1 - changed[hidden]
+    result = engine.autonomous_analyze(changed, target_quality=1.0)
+    assert [step.patches for step in result.history[:k]] == [
+        step.patches for step in expected.history[:k]
+    ]
+    for name in ("reconstruction", "uncertainty_map", "confidence_map", "hidden_mask"):
+        identical(result[name][until_k], expected[name][until_k])
+
+
+@pytest.mark.parametrize("algorithm", ["harmonic", "unsure"])
+@pytest.mark.parametrize("context_size", [8, 11, 24])
+@pytest.mark.parametrize("open_book", [False, True])
+def test_nothing_outside_the_window_has_a_say(
+    autonomous, kernel, open_book, context_size, algorithm
+):
+    kernel("unsure", unsure)
+    image = scene(HEIGHT, WIDTH)
+    engine = autonomous(PATCH, context_size, algorithm=algorithm, strategy="random")
+
+    def first_step(image):
+        # what is not done then is drawn from what is known then, so only the first step is compared
+        options = AutonomousOptions(PATCH, context_size, "random", 0, 1, 1.0, 0.6, open_book)
+        return engine._backend.autonomous(
+            image, np.zeros_like(MASK), engine._algorithm, options, MODEL, None
+        )
+
+    expected = first_step(image)
+    margin = (context_size - PATCH) // 2
+    insiders = 0
+    for patch in expected.history[0].patches:
+        top, left = patch // COLUMNS * PATCH, patch % COLUMNS * PATCH
+        box = np.s_[top : top + PATCH, left : left + PATCH]
+        inside = np.zeros_like(MASK)
+        inside[
+            max(top - margin, 0) : top - margin + context_size,
+            max(left - margin, 0) : left - margin + context_size,
+        ] = True
+        outside = first_step(np.where(inside[:, :, None], image, 1 - image))
+        assert outside.history[0].patches == expected.history[0].patches
+        for name in ("prediction", "variance", "confidence"):
+            identical(getattr(outside, name)[box], getattr(expected, name)[box])
+        within = first_step(np.where(inside[:, :, None], 1 - image, image))
+        insiders += not np.array_equal(within.prediction[box], expected.prediction[box])
+    # and what is inside does have one
+    assert insiders or context_size == PATCH
+
+
+def test_the_window_may_be_wider_than_the_image(autonomous):
+    image = scene(HEIGHT, WIDTH)
+    wide, wider = (
+        autonomous(PATCH, size, strategy="edge_guided").autonomous_analyze(image)
+        for size in (200, 2**31 - 1)
+    )
+    identical_results(wide, wider)
+    assert [dataclasses.astuple(step) for step in wide.history] == [
+        dataclasses.astuple(step) for step in wider.history
+    ]

@@ -1,0 +1,134 @@
+"""Invariant 3: parts that cannot see each other do not influence each other, in whatever order."""
+
+import numpy as np
+import pytest
+from scenes import BUILT_IN, CONCRETE, scene
+
+from helicopter import set_num_threads
+
+SIDE = 64
+#: Two holes, and a wall of visible pixels between them.
+FIRST = np.s_[6:26, 6:26]
+SECOND = np.s_[34:60, 34:60]
+
+
+def masks():
+    first, second = np.zeros((SIDE, SIDE), bool), np.zeros((SIDE, SIDE), bool)
+    first[FIRST] = True
+    second[SECOND] = True
+    return first, second
+
+
+@pytest.mark.parametrize("algorithm", BUILT_IN)
+def test_a_hole_elsewhere_changes_nothing(regional, algorithm):
+    image = scene(SIDE, SIDE)
+    first, second = masks()
+    alone = regional(algorithm).reconstruct(image, first).reconstruction
+    both = regional(algorithm).reconstruct(image, first | second).reconstruction
+    np.testing.assert_allclose(both[FIRST], alone[FIRST], atol=1e-6, rtol=0)
+    alone = regional(algorithm).reconstruct(image, second).reconstruction
+    np.testing.assert_allclose(both[SECOND], alone[SECOND], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("algorithm", BUILT_IN)
+def test_holes_of_every_shape_elsewhere_change_nothing(regional, algorithm):
+    image = scene(SIDE, SIDE)
+    first, _ = masks()
+    alone = regional(algorithm).reconstruct(image, first).reconstruction
+    rng = np.random.default_rng(0)
+    for share in (0.01, 0.3, 0.97):
+        other = rng.random((SIDE, SIDE)) < share
+        other[2:30, 2:30] = False
+        result = regional(algorithm).reconstruct(image, first | other).reconstruction
+        np.testing.assert_allclose(result[FIRST], alone[FIRST], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("algorithm", BUILT_IN)
+def test_values_beyond_the_wall_change_nothing(regional, algorithm):
+    image = scene(SIDE, SIDE)
+    first, second = masks()
+    expected = regional(algorithm).reconstruct(image, first | second).reconstruction
+    wall = np.zeros_like(first)
+    wall[4:28, 4:28] = True  # two pixels wide, as far as the plate looks
+    changed = np.where(wall[:, :, None], image, 1 - image)
+    result = regional(algorithm).reconstruct(changed, first | second).reconstruction
+    np.testing.assert_allclose(result[FIRST], expected[FIRST], atol=1e-6, rtol=0)
+    assert np.abs(result[SECOND] - expected[SECOND]).max() > 0.05
+    # one pixel nearer, they do change something
+    wall[4] = False
+    wall[5] = algorithm == "biharmonic"
+    changed = np.where(wall[:, :, None], image, 1 - image)
+    result = regional(algorithm).reconstruct(changed, first | second).reconstruction
+    assert np.abs(result[FIRST] - expected[FIRST]).max() > 1e-3
+
+
+@pytest.mark.parametrize("algorithm", BUILT_IN)
+def test_channels_do_not_influence_each_other(regional, algorithm):
+    image = scene(SIDE, SIDE)
+    first, second = masks()
+    together = regional(algorithm).reconstruct(image, first | second).reconstruction
+    for channel in range(3):
+        alone = regional(algorithm).reconstruct(image[:, :, channel], first | second)
+        np.testing.assert_allclose(together[:, :, channel], alone.reconstruction, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("algorithm", BUILT_IN)
+def test_the_order_of_the_pixels_does_not_matter(regional, algorithm):
+    image = scene(SIDE, 50)
+    mask = np.random.default_rng(1).random((SIDE, 50)) < 0.6
+    expected = regional(algorithm).reconstruct(image, mask)
+    for turn in (
+        lambda a: a[::-1],
+        lambda a: a[:, ::-1],
+        lambda a: np.swapaxes(a, 0, 1),
+    ):
+        result = regional(algorithm).reconstruct(turn(image), turn(mask))
+        np.testing.assert_allclose(
+            result.reconstruction, turn(expected.reconstruction), atol=2e-6, rtol=0
+        )
+
+
+@pytest.mark.parametrize("strategy", CONCRETE)
+def test_patches_of_one_step_do_not_influence_each_other(autonomous, strategy):
+    """All patches of a batch are predicted from the same context, so their order does not count."""
+    image = scene(96, 96)
+    result = autonomous(8, 24, strategy=strategy).autonomous_analyze(image, max_iterations=1)
+    step = result.history[0].patches
+    assert len(step) > 3
+    # what one patch of the batch looks like is seen by none of the others
+    other = image.copy()
+    for patch in step[1:]:
+        top, left = patch // 12 * 8, patch % 12 * 8
+        other[top : top + 8, left : left + 8] = 1 - other[top : top + 8, left : left + 8]
+    again = autonomous(8, 24, strategy=strategy).autonomous_analyze(other, max_iterations=1)
+    assert again.history[0].patches == step
+    top, left = step[0] // 12 * 8, step[0] % 12 * 8
+    box = np.s_[top : top + 8, left : left + 8]
+    np.testing.assert_array_equal(again.reconstruction[box], result.reconstruction[box])
+
+
+@pytest.fixture
+def threads():
+    yield set_num_threads
+    set_num_threads(None)
+
+
+@pytest.mark.parametrize("algorithm", BUILT_IN)
+def test_holes_side_by_side_on_many_threads(regional, threads, algorithm):
+    """Many holes, solved in parallel, each as if it were alone."""
+    image = scene(320, 320)
+    mask = np.zeros((320, 320), bool)
+    corners = [(y, x) for y in range(4, 300, 24) for x in range(4, 300, 24)]
+    rng = np.random.default_rng(2)
+    sizes = rng.integers(3, 20, (len(corners), 2))
+    for (y, x), (h, w) in zip(corners, sizes, strict=True):
+        mask[y : y + h, x : x + w] = True
+    threads(8)
+    together = regional(algorithm).reconstruct(image, mask).reconstruction
+    threads(1)
+    for at in range(0, len(corners), 31):
+        (y, x), (h, w) = corners[at], sizes[at]
+        alone = np.zeros_like(mask)
+        alone[y : y + h, x : x + w] = True
+        expected = regional(algorithm).reconstruct(image, alone).reconstruction
+        np.testing.assert_allclose(together[alone], expected[alone], atol=1e-6, rtol=0)

@@ -1,0 +1,170 @@
+"""Invariant 5: same input, options and seed, same result: any threads, run after run."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scenes import BUILT_IN, CONCRETE, photograph, scene
+
+import helicopter
+from helicopter import set_num_threads
+from helicopter.core.results import Result
+
+ROOT = Path(helicopter.__file__).parents[1]
+
+
+def digest(result):
+    """One number for all that a result says, but for the time it took."""
+    found = hashlib.sha256()
+
+    def add(value):
+        if isinstance(value, Result):
+            for name, item in value.items():
+                if name != "seconds":
+                    found.update(name.encode())
+                    add(item)
+        elif isinstance(value, np.ndarray):
+            found.update(str((value.shape, value.dtype)).encode() + value.tobytes())
+        elif isinstance(value, tuple):
+            for item in value:
+                add(item)
+        else:
+            found.update(repr(value).encode())
+
+    add(result)
+    return found.hexdigest()
+
+
+def everything(autonomous, regional, image, strategies=CONCRETE, patch=16):
+    """Digests of what every engine says of an image, by name."""
+    rng = np.random.default_rng(5)
+    blocks = np.kron(rng.random((64, 64)) < 0.4, np.ones((9, 9), bool))
+    mask = blocks[: image.shape[0], : image.shape[1]] | (rng.random(image.shape[:2]) < 0.05)
+    found = {}
+    for algorithm in BUILT_IN:
+        found[algorithm] = digest(regional(algorithm).reconstruct(image, mask))
+        for context_size in (None, 3 * patch):
+            for open_book in (False, True):
+                for strategy in strategies:
+                    engine = autonomous(
+                        patch, context_size, algorithm=algorithm, strategy=strategy, seed=7
+                    )
+                    result = engine.autonomous_analyze(
+                        image, open_book=open_book, target_quality=1.0, max_iterations=4, mask=mask
+                    )
+                    name = f"{algorithm} {context_size} {open_book} {strategy}"
+                    found[name] = digest(result)
+    found["understanding"] = digest(
+        regional(seed=7).test_understanding(image, difficulties=(0.5,), patch_size=patch)
+    )
+    return found
+
+
+@pytest.fixture
+def threads():
+    yield set_num_threads
+    set_num_threads(None)
+
+
+def test_the_number_of_threads_does_not_matter(autonomous, regional, threads, backend):
+    # large enough to be cut into many strips, tiles and batches
+    image, patch = (photograph(330, 190, 0, 100), 32) if backend == "rust" else (scene(), 16)
+    strategies = ("content_aware",)
+    threads(1)
+    expected = everything(autonomous, regional, image, strategies, patch)
+    for count in (2, 3, 8):
+        threads(count)
+        assert helicopter.get_num_threads() == count
+        assert everything(autonomous, regional, image, strategies, patch) == expected
+
+
+def test_run_after_run_is_the_same(autonomous, regional):
+    image = scene(dtype="uint8")
+    expected = everything(autonomous, regional, image)
+    assert len(set(expected.values())) == len(expected)
+    assert everything(autonomous, regional, image) == expected
+
+
+def test_one_engine_can_be_used_again(autonomous, regional):
+    image, other = scene(seed=0), scene(seed=1)
+    engine = autonomous(8)
+    first = digest(engine.autonomous_analyze(image))
+    assert digest(engine.autonomous_analyze(other)) != first
+    assert digest(engine.autonomous_analyze(image)) == first
+
+
+def test_in_another_process_it_is_the_same(autonomous, regional, backend):
+    script = f"""
+import json, sys
+sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "tests" / "invariants")!r}]
+from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
+from scenes import scene
+from test_5_determinism import everything
+rust = {backend == "rust"}
+def of(engine):
+    return lambda *a, **o: engine(*a, use_rust_acceleration=rust, **o)
+image = scene(64, 80)
+engines = of(AutonomousReconstructionEngine), of(RegionalReconstructionEngine)
+print(json.dumps(everything(*engines, image, ("content_aware",), 16)))
+"""
+    expected = everything(autonomous, regional, scene(64, 80), ("content_aware",), 16)
+    for hash_seed, threads in (("0", "3"), ("12345", "1")):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                "PYTHONHASHSEED": hash_seed,
+                "HELICOPTER_NUM_THREADS": threads,
+            },
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == expected
+
+
+def test_the_seed_decides(autonomous, regional):
+    image = scene()
+
+    def order(seed, **options):
+        result = autonomous(8, seed=seed, **options).autonomous_analyze(image, target_quality=1.0)
+        return [step.patches for step in result.history], result.hidden_mask.tobytes()
+
+    assert order(0) == order(0)
+    assert order(2**64 - 1) == order(2**64 - 1)
+    for strategy in CONCRETE:
+        assert order(0, strategy=strategy)[1] != order(1, strategy=strategy)[1]
+    scores = [
+        regional(seed=seed).test_understanding(image, ["random_patches"], [0.5]).scores[0].mae
+        for seed in (0, 0, 1)
+    ]
+    assert scores[0] == scores[1] != scores[2]
+
+
+def test_the_global_generators_are_neither_used_nor_changed(autonomous, regional):
+    import random
+
+    image = scene()
+    states = random.getstate(), np.random.get_state()[1].tobytes()  # noqa: NPY002
+    first = digest(autonomous(8).autonomous_analyze(image))
+    regional().test_understanding(image, difficulties=[0.5])
+    assert (random.getstate(), np.random.get_state()[1].tobytes()) == states  # noqa: NPY002
+    random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    assert digest(autonomous(8).autonomous_analyze(image)) == first
+
+
+def test_neither_progress_nor_layout_changes_anything(autonomous):
+    image = scene()
+    expected = digest(autonomous(8).autonomous_analyze(image))
+    watched = autonomous(8).autonomous_analyze(image, progress=lambda done, total: None)
+    assert digest(watched) == expected
+    assert digest(autonomous(8).autonomous_analyze(np.asfortranarray(image))) == expected
