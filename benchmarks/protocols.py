@@ -41,9 +41,9 @@ def make_mask(protocol: str, height: int, width: int, number: int) -> Mask:
 
 
 def _scribbles(rng: np.random.Generator, height: int, width: int) -> Mask:
-    canvas = Image.new("1", (width, height))
+    canvas = Image.new("L", (width, height))
     draw = ImageDraw.Draw(canvas)
-    while np.asarray(canvas).mean() < 0.10:
+    while np.count_nonzero(canvas) < 0.10 * height * width:
         x, y, angle = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0, 2 * math.pi)
         points = [(x, y)]
         for _ in range(int(rng.integers(4, 12))):
@@ -52,7 +52,7 @@ def _scribbles(rng: np.random.Generator, height: int, width: int) -> Mask:
             x, y = x + step * math.cos(angle), y + step * math.sin(angle)
             points.append((x, y))
         draw.line(points, fill=1, width=int(rng.integers(3, 10)), joint="curve")
-    return np.array(canvas, dtype=bool)
+    return np.asarray(canvas) > 0
 
 
 def psnr(truth: NDArray[np.uint8], output: NDArray[np.uint8], hidden: Mask) -> float:

@@ -6,8 +6,7 @@ python benchmarks/strategies.py --images DIR [--seeds 2] [--only open windows ve
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -18,6 +17,9 @@ from helicopter.backends.reference import autonomous_engine as reference
 from helicopter.core import STRATEGIES, AutonomousReconstructionEngine
 from helicopter.core.engine import Engine
 from helicopter.models import uncertainty_model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CONCRETE = tuple(name for name in STRATEGIES if name != "adaptive")
 GOALS = (0.90, 0.95)

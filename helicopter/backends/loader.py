@@ -11,11 +11,13 @@ import importlib
 import os
 import re
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationError
 from helicopter.version import __version__
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 __all__ = ["BackendName", "BackendStatus", "Device", "accelerator", "report", "resolve"]
 

@@ -7,12 +7,14 @@ masks as C-contiguous bool arrays of shape (H, W) with True = hidden. Everything
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = [
     "AutonomousOptions",
@@ -30,16 +32,16 @@ __all__ = [
     "UncertaintyModel",
 ]
 
-Image = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Map = NDArray[np.float32]
+Image: TypeAlias = "NDArray[np.float32]"
+Mask: TypeAlias = "NDArray[np.bool_]"
+Map: TypeAlias = "NDArray[np.float32]"
 PdeKind = Literal["harmonic", "biharmonic"]
 StopReason = Literal["target_quality", "all_patches_done", "no_improvement", "max_iterations"]
 
 #: Called with (done, total); may raise to stop the work.
-Progress = Callable[[int, int], None]
+Progress: TypeAlias = "Callable[[int, int], None]"
 #: (context, mask) -> (prediction, sigma (H, W) or None); see `helicopter.core.registry`.
-Kernel = Callable[[Image, Mask], tuple[Image, Map | None]]
+Kernel: TypeAlias = "Callable[[Image, Mask], tuple[Image, Map | None]]"
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helicopter.cli.options import Machine
 from helicopter.cli.output import (
     BAD_USAGE,
     FAILED,
@@ -27,6 +25,9 @@ from helicopter.errors import (
 from helicopter.version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from helicopter.cli.options import Machine
     from helicopter.core.results import Analysis
 
 __all__ = ["analyze_images", "folder_names"]

@@ -6,17 +6,19 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from helicopter import backends
-from helicopter.cli.options import Machine
 from helicopter.cli.output import complain, emit_json, stdout
 from helicopter.errors import InvalidOptionError
 from helicopter.io import sample_image
 from helicopter.version import __version__
+
+if TYPE_CHECKING:
+    from helicopter.cli.options import Machine
 
 __all__ = ["Timing", "run_bench"]
 

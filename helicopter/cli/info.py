@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helicopter import algorithms, backends
-from helicopter.cli.options import Machine
 from helicopter.cli.output import emit_json, stdout
 from helicopter.version import __version__
+
+if TYPE_CHECKING:
+    from helicopter.cli.options import Machine
 
 __all__ = ["show_info"]
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from helicopter.cli.options import Machine
 from helicopter.cli.output import emit_json, printable
 from helicopter.errors import InvalidOptionError
 from helicopter.io import (
@@ -18,6 +16,13 @@ from helicopter.io import (
     read_mask,
     write_image,
 )
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from helicopter.cli.options import Machine
 
 __all__ = ["reconstruct_image"]
 

@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from helicopter.backends.protocol import AutonomousOptions, AutonomousRun, Map, Mask
+from helicopter.backends.reference.patches import PatchGrid
 from helicopter.errors import InvalidOptionError
 from helicopter.models import uncertainty_model
 from helicopter.progress import ProgressCallback, as_callback
@@ -173,10 +174,9 @@ class AutonomousReconstructionEngine(Engine):
         return self._result(prepared, run, options, started)
 
     def _require_two_patches(self, missing: Mask) -> None:
-        rows, cols = np.nonzero(~missing)
-        patches = rows // self.patch_size * missing.shape[1] + cols // self.patch_size
-        if patches.min() == patches.max():
-            height, width = missing.shape
+        height, width = missing.shape
+        known = PatchGrid(height, width, self.patch_size).sums(~missing)
+        if np.count_nonzero(known) < 2:
             raise InvalidOptionError(
                 f"patch_size: got {self.patch_size}, which leaves a single patch with known "
                 f"pixels in an image of {height} x {width}; expected a patch_size that gives "

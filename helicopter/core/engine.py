@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from helicopter.backends import resolve
-from helicopter.backends.protocol import Backend
+
+if TYPE_CHECKING:
+    from helicopter.backends.protocol import Backend
 
 __all__ = ["Engine"]
 

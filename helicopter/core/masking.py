@@ -7,19 +7,24 @@ both backends share. Masks are made here for both of them: there is one truth.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from helicopter.backends.protocol import Image, Mask
 from helicopter.backends.reference.patches import PatchGrid
 from helicopter.backends.reference.ranking import STREAM_MASK, random_ranks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import Image, Mask
 
 __all__ = ["MASKING_STRATEGIES", "make_mask"]
 
 #: (grid, image, seed) -> value of each patch; the patches with the largest values are hidden.
-_Order = Callable[[PatchGrid, Image, int], NDArray[np.float64]]
+_Order: TypeAlias = "Callable[[PatchGrid, Image, int], NDArray[np.float64]]"
 
 #: Grey values are told apart in this many classes when regions are looked for.
 REGION_CLASSES = 6

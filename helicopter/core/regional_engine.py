@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.protocol import Image, Map, Mask
 from helicopter.errors import InvalidMaskError, InvalidOptionError
 from helicopter.models import uncertainty_model
 from helicopter.progress import ProgressCallback, as_callback
@@ -31,6 +31,9 @@ from .validation import (
     prepare_image,
     require_visible,
 )
+
+if TYPE_CHECKING:
+    from helicopter.backends.protocol import Image, Map, Mask
 
 __all__ = ["RegionalReconstructionEngine"]
 

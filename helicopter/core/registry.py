@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -12,6 +11,9 @@ from helicopter.backends.protocol import Image, Kernel, Map, Mask, PdeKind
 from helicopter.errors import InvalidOptionError, KernelError
 
 from .validation import check_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "BUILT_IN",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.protocol import Map, Mask, Scores
+if TYPE_CHECKING:
+    from helicopter.backends.protocol import Map, Mask, Scores
 
 __all__ = ["RIGHT", "confidence_of", "psnr_db", "quality_of", "skill_of"]
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from helicopter.backends.protocol import Image, Map, Mask
 from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import Image, Map, Mask
 
 __all__ = [
     "PreparedImage",
@@ -68,19 +72,21 @@ class PreparedImage:
         """Return a copy of the original with its hidden pixels replaced by `prediction`."""
         out = np.array(self.original, order="C", copy=True)
         colour = (out[:, :, None] if out.ndim == 2 else out)[:, :, : prediction.shape[2]]
+        precision = np.float64 if out.dtype == np.float64 else np.float32
+        low, high = self.low, self.high
+        if out.dtype.kind == "u":
+            # `data_range` may be wider than what the dtype can hold
+            low, high = max(low, 0.0), min(high, float(np.iinfo(out.dtype).max))
         for top in range(0, hidden.shape[0], STRIP):
             rows = slice(top, top + STRIP)
-            where = hidden[rows]
-            values = prediction[rows][where].astype(np.float64) * self.units + self.low
-            if out.dtype.kind == "b":
-                colour[rows][where] = values >= 0.5
-                continue
-            low, high = self.low, self.high
-            if out.dtype.kind == "u":
-                values = np.rint(values)
-                # `data_range` may be wider than what the dtype can hold
-                low, high = max(low, 0.0), min(high, float(np.iinfo(out.dtype).max))
-            colour[rows][where] = np.clip(values, low, high)
+            # all of it and not only what is hidden: faster than picking pixels out
+            values: NDArray[Any] = prediction[rows].astype(precision)
+            values *= self.units
+            values += self.low
+            if out.dtype.kind in "bu":
+                np.rint(values, out=values)
+            np.clip(values, low, high, out=values)
+            np.copyto(colour[rows], values, where=hidden[rows, :, None], casting="unsafe")
         return out
 
     def in_units(self, values: Map) -> Map:

@@ -6,13 +6,15 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 from helicopter.io.decoding import DECODERS, Refusal, sniff
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["DEFAULT_MAX_PIXELS", "LoadedImage", "read_image", "read_mask"]
 

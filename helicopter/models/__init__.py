@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ def uncertainty_model(algorithm: str) -> UncertaintyModel:
 @cache
 def _classical() -> dict[str, UncertaintyModel]:
     try:
-        data = json.loads(files(__name__).joinpath(CLASSICAL).read_text(encoding="utf-8"))
+        data = json.loads(Path(__file__).with_name(CLASSICAL).read_text(encoding="utf-8"))
         return {name: _model(entry) for name, entry in data["models"].items()}
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise ModelError(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from helicopter.core.results import IterationRecord, UnderstandingTest
 from helicopter.plotting.style import Style, dress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from helicopter.core.results import IterationRecord, UnderstandingTest
 
 __all__ = ["draw_quality_curve", "draw_understanding"]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from helicopter.core.results import (
     Analysis,
@@ -30,6 +29,11 @@ from helicopter.plotting.display import (
 )
 from helicopter.plotting.panels import LONGEST, draw_image, draw_map
 from helicopter.plotting.style import LIGHT, Style, dress, new_figure, nice_top
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
 __all__ = ["common_top", "map_figure", "plot_result", "quality_figure", "result_overview"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from numpy.typing import NDArray
 
 from helicopter.plotting.display import displayable, shrink, shrink_map
 from helicopter.plotting.style import Style, nice_top
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
 __all__ = ["LONGEST", "draw_image", "draw_map"]
 

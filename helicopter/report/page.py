@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure as Plot
-from numpy.typing import NDArray
 
 from helicopter.core.results import Analysis, AutonomousAnalysis, IterationRecord
 from helicopter.errors import InvalidImageError, InvalidOptionError
@@ -31,6 +27,13 @@ from helicopter.plotting.figures import common_top
 from helicopter.report import wording
 from helicopter.report.rendering import colour_stops, figure_uri, map_uri, picture_uri, render
 from helicopter.version import __version__
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from matplotlib.figure import Figure as Plot
+    from numpy.typing import NDArray
 
 __all__ = ["ReportFiles", "write_report"]
 

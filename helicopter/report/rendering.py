@@ -5,18 +5,20 @@ from __future__ import annotations
 import base64
 import io
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
 from helicopter.plotting import shrink_map
 from helicopter.plotting.style import MAP_COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 __all__ = ["colour_stops", "figure_uri", "map_uri", "picture_uri", "render"]
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.core.results import AutonomousAnalysis
 from helicopter.plotting import unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from helicopter.core.results import AutonomousAnalysis
 
 __all__ = ["Figure", "caution", "headline_figures", "other_figures", "stop_sentence", "verdict"]
 

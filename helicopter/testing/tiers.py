@@ -10,9 +10,11 @@ that follows from visible pixels alone: its sums are taken over integers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["BOOL_FLIPS", "PREDICTION", "Tier", "tiers_of"]
 

@@ -255,13 +255,13 @@ def test_the_holder_of_kernels(regional):
     finally:
         helicopter.unregister_algorithm("held")
     for name in ("", "  ", None, 3):
-        with pytest.raises(InvalidOptionError, match="algorithm: got .*; expected a non-empty"):
+        with pytest.raises(InvalidOptionError, match=r"algorithm: got .*; expected a non-empty"):
             CustomReconstructionKernel(name)
 
 
 @pytest.mark.parametrize("name", ["", " ", None, 3, b"x"])
 def test_a_name_is_a_word(name):
-    with pytest.raises(InvalidOptionError, match="name: got .*; expected a non-empty string"):
+    with pytest.raises(InvalidOptionError, match=r"name: got .*; expected a non-empty string"):
         helicopter.register_algorithm(name, mean_colour)
 
 
@@ -275,7 +275,7 @@ def test_what_is_built_in_stays(name):
 
 @pytest.mark.parametrize("kernel", [None, 3, "mean", np.zeros(3)])
 def test_a_kernel_can_be_called(kernel):
-    with pytest.raises(InvalidOptionError, match="kernel: got .*; expected a callable kernel"):
+    with pytest.raises(InvalidOptionError, match=r"kernel: got .*; expected a callable kernel"):
         helicopter.register_algorithm("x", kernel)
     assert "x" not in helicopter.algorithms()
 

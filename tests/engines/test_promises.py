@@ -1,4 +1,4 @@
-"""What the package promises as a whole: the page it was announced with, versions, a light import."""
+"""What the package promises: the page it was announced with, versions, a light import."""
 
 import json
 import os
@@ -87,7 +87,7 @@ def rust_is_here():
 
 
 def test_the_first_snippet_asks_for_a_gpu_and_is_told(monkeypatch):
-    with pytest.raises(errors.DeviceError, match='device="cuda" cannot be used.*Use device="cpu"'):
+    with pytest.raises(errors.DeviceError, match=r'device="cuda" cannot be used.*Use device="cpu"'):
         run(UNCHANGED)
     # without that line it runs
     if rust_is_here():

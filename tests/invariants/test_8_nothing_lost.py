@@ -1,7 +1,7 @@
 """Invariant 8: an exception, Ctrl-C, a full disk or a kill leaves the old file or the new one.
 
 The writer itself is tested in `tests/io/test_atomic.py`, the report in `tests/report`, the command
-in `tests/end_to_end`. Here: whatever writes, writes that way; and what stops half-way harms nothing.
+in `tests/end_to_end`. Here: whatever writes, writes that way; and a call cut short harms nothing.
 """
 
 import ast

@@ -93,7 +93,7 @@ def test_every_combination_of_options(strategy, open_book, context_size, algorit
     ),
     st.booleans(),
 )
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_any_analysis(both, engine, call, masked):
     image, mask = both
     seen = ~mask if masked else np.ones_like(mask)
@@ -106,7 +106,7 @@ def test_any_analysis(both, engine, call, masked):
 
 
 @given(images_with_masks(shape=shapes(max_side=48)), st.sampled_from(BUILT_IN))
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_any_reconstruction(both, algorithm):
     assert_parity(*regional_pair(algorithm, *both))
 

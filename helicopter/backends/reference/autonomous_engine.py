@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from helicopter.backends.protocol import (
     AutonomousOptions,
@@ -32,6 +32,9 @@ from .ranking import STREAM_INITIAL, STREAM_TIES, random_ranks
 from .scores import score
 from .strategies import concrete_strategy, priorities
 from .uncertainty import hidden_variance, local_variogram
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["quality_of", "run"]
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
-from helicopter.backends.protocol import (
-    AutonomousOptions,
-    AutonomousRun,
-    Image,
-    Kernel,
-    Map,
-    Mask,
-    PdeKind,
-    Progress,
-    Scores,
-    UncertaintyModel,
-)
+from typing import TYPE_CHECKING, Literal
 
 from . import autonomous_engine, regional_engine, scores, uncertainty
+
+if TYPE_CHECKING:
+    from helicopter.backends.protocol import (
+        AutonomousOptions,
+        AutonomousRun,
+        Image,
+        Kernel,
+        Map,
+        Mask,
+        PdeKind,
+        Progress,
+        Scores,
+        UncertaintyModel,
+    )
 
 __all__ = ["ReferenceBackend"]
 

@@ -8,10 +8,14 @@ mask (Trottenberg, Oosterlee & Schuller, *Multigrid*, 2001, sections 2 and 7).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 from scipy.sparse.linalg import splu
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["MultigridHierarchy", "conjugate_gradients"]
 

@@ -19,17 +19,21 @@ inpainting by biharmonic functions", Int. J. Math. Math. Sci. (2018).
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 from scipy.sparse.linalg import SuperLU, splu
 
 from helicopter.backends.protocol import PdeKind
 
 from .multigrid import MultigridHierarchy, conjugate_gradients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 __all__ = ["PdeKind", "solve"]
 

@@ -6,8 +6,12 @@ hash of (seed, stream, index): every item gets its number without the others bei
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["STREAM_INITIAL", "STREAM_MASK", "STREAM_TIES", "random_ranks"]
 

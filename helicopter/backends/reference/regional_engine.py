@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from helicopter.backends.protocol import Image, Map, Mask, PdeKind, UncertaintyModel
+from typing import TYPE_CHECKING
 
 from . import pde
 from .uncertainty import hidden_variance
+
+if TYPE_CHECKING:
+    from helicopter.backends.protocol import Image, Map, Mask, PdeKind, UncertaintyModel
 
 __all__ = ["reconstruct"]
 

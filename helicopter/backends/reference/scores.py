@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
 from helicopter.backends.protocol import Image, Mask, Scores
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["score"]
 

@@ -6,15 +6,20 @@ a choice. Equal priorities are ordered by the seeded ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from helicopter.backends.protocol import AutonomousOptions
-
-from .patches import PatchGrid
 from .uncertainty import interpolate_cells
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import AutonomousOptions
+
+    from .patches import PatchGrid
 
 __all__ = ["concrete_strategy", "priorities"]
 

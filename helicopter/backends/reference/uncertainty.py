@@ -16,11 +16,15 @@ same bits.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 
-from helicopter.backends.protocol import UncertaintyModel
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import UncertaintyModel
 
 __all__ = ["hidden_variance", "interpolate_cells", "local_variogram", "squared_distance"]
 
