@@ -73,7 +73,7 @@ def threads():
 
 def test_the_number_of_threads_does_not_matter(autonomous, regional, threads, backend):
     # large enough to be cut into many strips, tiles and batches
-    image, patch = (photograph(330, 190, 0, 100), 32) if backend == "rust" else (scene(), 16)
+    image, patch = (photograph(290, 150, 0, 100), 32) if backend == "rust" else (scene(), 16)
     strategies = ("content_aware",)
     threads(1)
     expected = everything(autonomous, regional, image, strategies, patch)
