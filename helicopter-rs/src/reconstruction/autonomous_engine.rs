@@ -198,10 +198,6 @@ impl<'a> Loop<'a> {
         }
     }
 
-    fn closed_pde(&self) -> bool {
-        !self.options.open_book && self.options.algorithm != Algorithm::Kernel
-    }
-
     fn choose(&mut self, strategy: Strategy, batch: usize) -> Result<Vec<usize>> {
         let mut variogram = None;
         if strategy == Strategy::ContentAware {
@@ -388,37 +384,49 @@ impl<'a> Loop<'a> {
         }
     }
 
-    /// Adds predicted patches to the context: the truth if the book is open.
-    fn accept(&mut self, patches: &[usize]) {
+    /// Adds predicted patches to the context: the truth, or the prediction.
+    fn accept(&mut self, patches: &[usize], reveal: bool) {
         for &patch in patches {
             let (rows, cols) = self.grid.rectangle(patch);
             let part = s![rows.clone(), cols.clone(), ..];
             let plane = s![rows, cols];
-            let open_book = self.options.open_book;
-            let source =
-                if open_book { self.image.slice(part) } else { self.prediction.slice(part) };
+            let source = if reveal { self.image.slice(part) } else { self.prediction.slice(part) };
             Zip::from(self.context.slice_mut(part).lanes_mut(Axis(2)))
                 .and(source.lanes(Axis(2)))
                 .and(self.hidden.slice_mut(plane))
                 .and(self.unseen.slice_mut(plane))
                 .and(self.missing.slice(plane))
                 .for_each(|mut context, source, hidden, unseen, &missing| {
-                    if *hidden && !(open_book && missing) {
+                    if *hidden && !(reveal && missing) {
                         context.iter_mut().zip(source).for_each(|(to, &from)| *to = from);
                         *hidden = false;
-                        *unseen &= !open_book;
+                        *unseen &= !reveal;
                     }
                 });
             self.waiting[patch] = false;
         }
-        if self.options.open_book {
+        if reveal {
             self.base_variance = None;
         }
         // what a differential equation says of the rest stays true once its own words are taken
         // for granted, so a closed book is predicted once
-        if !self.closed_pde() {
+        if reveal || self.options.algorithm == Algorithm::Kernel {
             self.standing = None;
         }
+    }
+
+    /// Predicts what is still hidden when the loop stops; nothing of it is scored.
+    fn draw_rest(&mut self, strategy: Strategy, batch: usize) -> Result<()> {
+        // windows see little, so each batch is drawn from what has been drawn by then
+        while self.options.context_size.is_some() && self.waiting.contains(&true) {
+            self.host.check()?;
+            let patches = self.choose(strategy, batch)?;
+            self.predict(&patches)?;
+            self.accept(&patches, false);
+        }
+        let hidden = self.grid.sums(self.hidden.view(), i64::from);
+        let rest: Vec<usize> = (0..self.grid.count()).filter(|&p| hidden[p] > 0).collect();
+        self.predict(&rest)
     }
 
     fn stop_reason(&self, history: &[Iteration], batch: usize) -> Option<StopReason> {
@@ -461,7 +469,7 @@ impl<'a> Loop<'a> {
         for &patch in &patches {
             self.score_patch(patch);
         }
-        self.accept(&patches);
+        self.accept(&patches, self.options.open_book);
         Ok(Iteration {
             strategy: strategy.name(),
             quality: pooled_quality(&self.errors[before..]),
@@ -517,11 +525,8 @@ pub fn run(
         }
     };
     let done = hidden_patches.iter().filter(|&&patch| !state.waiting[patch]).count();
-
-    // what is still hidden is drawn from everything that is known now
-    let rest = state.grid.sums(state.hidden.view(), i64::from);
-    let rest: Vec<usize> = (0..state.grid.count()).filter(|&patch| rest[patch] > 0).collect();
-    state.predict(&rest)?;
+    let still_hidden = state.hidden.clone();
+    state.draw_rest(strategy, batch)?;
     let mut reconstruction = state.context;
     copy_where(&mut reconstruction, &state.prediction, state.hidden.view());
 
@@ -530,7 +535,7 @@ pub fn run(
         Zip::from(&mut out).and(missing).for_each(|out, &missing| *out &= !missing);
         out
     };
-    let (measured, remaining) = (known(&state.initially_hidden), known(&state.hidden));
+    let (measured, remaining) = (known(&state.initially_hidden), known(&still_hidden));
     let of_rest = options.open_book && remaining.iter().any(|&pixel| pixel);
     // a missing truth counts as what was predicted, so that it cannot speak in the windows of SSIM
     let mut truth = image.to_owned();

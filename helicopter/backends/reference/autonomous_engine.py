@@ -225,11 +225,11 @@ class _Loop:
         self.patch_errors.append((float(np.square(error).sum()), error.size))
         self.scale.add(self.mean_variance[patch], float(np.abs(error).mean()))
 
-    def accept(self, patches: NDArray[np.intp]) -> None:
-        """Add predicted patches to the context: the truth if the book is open."""
+    def accept(self, patches: NDArray[np.intp], *, reveal: bool) -> None:
+        """Add predicted patches to the context: the truth, or the prediction."""
         for patch in patches.tolist():
             box = self.grid.box(patch)
-            if self.options.open_book:
+            if reveal:
                 known = ~self.missing[box]
                 self.context[box][known] = self.image[box][known]
                 self.hidden[box][known] = False
@@ -239,12 +239,24 @@ class _Loop:
                 self.context[box][open_pixels] = self.prediction[box][open_pixels]
                 self.hidden[box] = False
         self.waiting[patches] = False
-        if self.options.open_book:
+        if reveal:
             self.stated_variance = None
         # what a differential equation says of the rest stays true once its own words are taken
         # for granted, so a closed book is predicted once
-        if self.options.open_book or callable(self.algorithm):
+        if reveal or callable(self.algorithm):
             self.standing = None
+
+    def draw_rest(self, strategy: str, batch: int) -> None:
+        """Predict what is still hidden when the loop stops; nothing of it is scored."""
+        # windows see little, so each batch is drawn from what has been drawn by then
+        while self.options.context_size is not None and self.waiting.any():
+            patches = self.choose(strategy, batch)
+            for patch in patches.tolist():
+                self.predict_patch(patch)
+            self.accept(patches, reveal=False)
+        rest = self.grid.sums(self.hidden.astype(np.int64)) > 0
+        for patch in np.nonzero(rest)[0].tolist():
+            self.predict_patch(patch)
 
     # -- stopping ----------------------------------------------------------------------------
 
@@ -274,7 +286,7 @@ class _Loop:
         before = len(self.patch_errors)
         for patch in patches.tolist():
             self.score_patch(patch)
-        self.accept(patches)
+        self.accept(patches, reveal=self.options.open_book)
         return Iteration(
             patches=tuple(patches.tolist()),
             strategy=strategy,
@@ -312,16 +324,11 @@ def run(
             progress(hidden_patches.size - int(loop.waiting.sum()), hidden_patches.size)
         reason = loop.stop_reason(history, batch)
 
-    # what is still hidden is drawn from everything that is known now
     done = ~loop.waiting[hidden_patches]
-    rest = loop.grid.sums(loop.hidden.astype(np.int64)) > 0
-    for patch in np.nonzero(rest)[0].tolist():
-        loop.predict_patch(patch)
-    still_hidden = loop.hidden
-    reconstruction = np.where(still_hidden[:, :, None], loop.prediction, loop.context)
-
+    remaining = loop.hidden & ~missing
+    loop.draw_rest(strategy, batch)
+    reconstruction = np.where(loop.hidden[:, :, None], loop.prediction, loop.context)
     measured = loop.initially_hidden & ~missing
-    remaining = still_hidden & ~missing
     scored = remaining if options.open_book and remaining.any() else measured
     # a missing truth counts as what was predicted, so that it cannot speak in the windows of SSIM
     truth = np.where(missing[:, :, None], loop.prediction, image)
