@@ -229,9 +229,11 @@ def test_twelve_bits_in_sixteen(autonomous, regional):
     expected = regional().reconstruct(twelve / 4095, MASK)
     assert result.reconstruction.dtype == np.uint16
     assert result.reconstruction.max() <= 4095
-    np.testing.assert_array_equal(
-        result.reconstruction, np.rint(expected.reconstruction * 4095).astype("uint16")
-    )
+    # a mean of four levels often lies halfway between two, where the last bit decides
+    levels = np.rint(expected.reconstruction * 4095)
+    difference = np.abs(result.reconstruction - levels)
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.01
     np.testing.assert_allclose(result.uncertainty_map, 4095 * expected.uncertainty_map, rtol=1e-3)
     # without the range the image is a dark one, with the same patches but another confidence
     dark, bright = (

@@ -225,20 +225,33 @@ fn add_pairs<const C: usize>(
     squares: &mut [i64],
     pairs: &mut [i64],
 ) {
-    let cells = levels[0].chunks(CELL * C).zip(levels[1].chunks(CELL * C));
-    let masks = shown[0].chunks(CELL * C).zip(shown[1].chunks(CELL * C));
-    let sums = squares.iter_mut().zip(pairs);
-    for (((near, far), (near_shown, far_shown)), (squares, pairs)) in cells.zip(masks).zip(sums) {
-        let (mut square, mut count) = (0_u64, 0_u32);
-        for i in 0..near.len() {
-            let both = near_shown[i] & far_shown[i];
-            let difference = u32::from(near[i].abs_diff(far[i]) & both);
-            square += u64::from(difference * difference); // at most 65535, whose square still fits
-            count += u32::from(both & 1);
-        }
+    let length = levels[0].len();
+    for (cell, (squares, pairs)) in squares.iter_mut().zip(pairs).enumerate() {
+        let from = (cell * CELL * C).min(length);
+        let rest = [levels[0], levels[1], shown[0], shown[1]].map(|run| &run[from..length]);
+        let (square, count) = if length - from >= CELL * C {
+            // a length that the compiler knows, so that it needs no loop
+            sum_pairs(rest.map(|run| &run[..CELL * C]))
+        } else {
+            sum_pairs(rest)
+        };
         *squares += square as i64;
         *pairs += i64::from(count) / C as i64;
     }
+}
+
+/// Sum of squared differences, and number, of values that are visible on both sides.
+#[inline(always)]
+fn sum_pairs([near, far, near_shown, far_shown]: [&[u16]; 4]) -> (u64, u32) {
+    let (mut square, mut count) = (0, 0);
+    let levels = near.iter().zip(far);
+    for ((&near, &far), (&near_shown, &far_shown)) in levels.zip(near_shown.iter().zip(far_shown)) {
+        let both = near_shown & far_shown;
+        let difference = u32::from(near.abs_diff(far) & both);
+        square += u64::from(difference * difference); // at most 65535, whose square still fits
+        count += u32::from(both & 1);
+    }
+    (square, count)
 }
 
 /// Sums over the (2 REACH + 1)^2 cells around each, cut at the border.
