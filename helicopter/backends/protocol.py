@@ -102,7 +102,11 @@ class Iteration(NamedTuple):
 
 @dataclass(frozen=True)
 class AutonomousRun:
-    """What a backend returns from the autonomous loop, on the [0, 1] scale."""
+    """What a backend returns from the autonomous loop, on the [0, 1] scale.
+
+    `hidden` is what was hidden at the start, `scored` the part of it whose truth is known, `drawn`
+    the part that is a prediction in `reconstruction` (all of it unless the book was open).
+    """
 
     reconstruction: Image
     prediction: Image
@@ -110,6 +114,7 @@ class AutonomousRun:
     confidence: Map
     hidden: Mask
     scored: Mask
+    drawn: Mask
     history: tuple[Iteration, ...]
     stop_reason: StopReason
     completion: float

@@ -203,7 +203,7 @@ class AutonomousReconstructionEngine(Engine):
             iterations=len(run.history),
             converged=quality >= options.target_quality,
             stop_reason=run.stop_reason,
-            reconstruction=prepared.restore(run.reconstruction, run.hidden),
+            reconstruction=prepared.restore(run.reconstruction, run.drawn),
             confidence_map=run.confidence,
             uncertainty_map=prepared.in_units(np.sqrt(run.variance)),
             error_map=_error_map(prepared, run),

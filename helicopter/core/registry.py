@@ -84,7 +84,7 @@ def algorithms() -> tuple[str, ...]:
 
 def find_algorithm(name: object) -> PdeKind | Kernel:
     """Return the built-in algorithm's name, or the registered kernel."""
-    if name in BUILT_IN:
+    if isinstance(name, str) and name in BUILT_IN:
         return name
     kernel = _registered.get(name) if isinstance(name, str) else None
     if kernel is None:

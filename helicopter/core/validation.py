@@ -151,11 +151,17 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
         text = "None" if given is None else f"{type(given).__name__} {str(given)[:60]!r}"
         hint = "; read a file with helicopter.io.read_image(path)" if isinstance(given, str) else ""
         raise error(f"{name}: got {text}; expected {what}{hint}.")
+    if isinstance(given, np.ma.MaskedArray):
+        raise error(
+            f"{name}: got a masked array, whose mask would be lost; expected {what}. "
+            f"Pass {name}.data, and what is masked as the mask of hidden pixels."
+        )
     mode = getattr(given, "mode", None)
     if type(given).__module__.startswith("PIL.") and mode not in PIL_MODES:
+        kind = "RGB" if error is InvalidImageError else "1"
         raise error(
             f"{name}: Pillow mode {mode!r} does not hold plain intensities; accepted are "
-            f"{', '.join(PIL_MODES)}. Convert it first, for example with {name}.convert('RGB')."
+            f"{', '.join(PIL_MODES)}. Convert it first, for example with {name}.convert({kind!r})."
         )
     try:
         if not hasattr(given, "__array__") and hasattr(given, "__dlpack__"):

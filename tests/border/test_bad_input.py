@@ -313,3 +313,25 @@ def test_an_error_that_was_really_raised_survives_pickling(regional):
         regional().reconstruct(None, MASK)
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
+
+
+def test_a_masked_array_is_not_taken_for_a_whole_one(regional):
+    image = np.ma.masked_less(np.linspace(0, 1, 64).reshape(8, 8), 0.3)
+    hidden = np.zeros((8, 8), dtype=bool)
+    with pytest.raises(InvalidImageError, match=r"image: got a masked array.*Pass image\.data"):
+        regional().reconstruct(image, hidden)
+    with pytest.raises(InvalidMaskError, match=r"mask: got a masked array.*Pass mask\.data"):
+        regional().reconstruct(image.data, np.ma.masked_array(hidden))
+
+
+def test_a_palette_mask_is_told_how_to_become_a_mask(regional):
+    from PIL import Image
+
+    mask = Image.fromarray(np.zeros((8, 8), np.uint8)).convert("P")
+    with pytest.raises(InvalidMaskError, match=r"mask\.convert\('1'\)"):
+        regional().reconstruct(np.zeros((8, 8)), mask)
+
+
+def test_an_algorithm_that_is_an_array(regional):
+    with pytest.raises(InvalidOptionError, match="algorithm: got array"):
+        regional(algorithm=np.array(["harmonic", "x"]))

@@ -101,3 +101,20 @@ def test_nothing_that_was_shown_is_ever_predicted(autonomous, open_book):
     assert len(patches) == len(set(patches))
     grid = result.hidden_mask[::8, ::8].ravel()
     assert grid[patches].all()
+
+
+def test_what_an_open_book_reveals_is_the_truth_to_the_last_bit(autonomous):
+    image = np.random.default_rng(5).random((48, 40))  # float64, finer than the float32 inside
+    result = autonomous(patch_size=8).autonomous_analyze(
+        image, open_book=True, target_quality=1.0, max_iterations=5
+    )
+    revealed = np.zeros(image.shape, dtype=bool)
+    for step in result.history:
+        for patch in step.patches:
+            y, x = divmod(patch, 5)
+            revealed[8 * y : 8 * y + 8, 8 * x : 8 * x + 8] = True
+    assert revealed.any()
+    np.testing.assert_array_equal(result.reconstruction[revealed], image[revealed])
+    drawn = result.hidden_mask & ~revealed
+    assert drawn.any()
+    assert (result.reconstruction[drawn] != image[drawn]).mean() > 0.9

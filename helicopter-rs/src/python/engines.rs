@@ -262,6 +262,7 @@ fn to_dict(py: Python<'_>, run: autonomous_engine::Run) -> PyResult<Bound<'_, Py
     out.set_item(intern!(py, "confidence"), run.confidence.into_pyarray(py))?;
     out.set_item(intern!(py, "hidden"), run.hidden.into_pyarray(py))?;
     out.set_item(intern!(py, "scored"), run.scored.into_pyarray(py))?;
+    out.set_item(intern!(py, "drawn"), run.drawn.into_pyarray(py))?;
     out.set_item(intern!(py, "history"), history)?;
     out.set_item(intern!(py, "stop_reason"), run.stop_reason)?;
     out.set_item(intern!(py, "completion"), run.completion)?;

@@ -98,6 +98,8 @@ pub struct Run {
     pub hidden: Array2<bool>,
     /// Hidden pixels whose truth is known.
     pub scored: Array2<bool>,
+    /// Hidden pixels that are predictions in `reconstruction`: all, unless the book was open.
+    pub drawn: Array2<bool>,
     /// Step by step.
     pub history: Vec<Iteration>,
     /// Why it ended.
@@ -559,6 +561,7 @@ pub fn run(
         prediction: state.prediction,
         variance: state.variance,
         confidence,
+        drawn: if options.open_book { still_hidden } else { state.initially_hidden.clone() },
         hidden: state.initially_hidden,
         scored: measured,
         history,

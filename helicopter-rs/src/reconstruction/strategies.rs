@@ -52,7 +52,7 @@ impl Strategy {
 }
 
 /// Variances are compared in steps of 1 / `VARIANCE_STEPS`.
-const VARIANCE_STEPS: f64 = (1_u64 << 40) as f64;
+const VARIANCE_STEPS: f64 = (1_u64 << 36) as f64;
 
 /// The priority of every patch under a concrete strategy. `variance` and `variogram` are asked for
 /// only where they are looked at.

@@ -325,6 +325,7 @@ def run(
         reason = loop.stop_reason(history, batch)
 
     done = ~loop.waiting[hidden_patches]
+    drawn = loop.hidden.copy() if options.open_book else loop.initially_hidden
     remaining = loop.hidden & ~missing
     loop.draw_rest(strategy, batch)
     reconstruction = np.where(loop.hidden[:, :, None], loop.prediction, loop.context)
@@ -341,6 +342,7 @@ def run(
         ),
         hidden=loop.initially_hidden,
         scored=measured,
+        drawn=drawn,
         history=tuple(history),
         stop_reason=reason,
         completion=float(done.mean()),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["concrete_strategy", "priorities"]
 
 #: Variances are compared in steps of 1 / VARIANCE_STEPS.
-VARIANCE_STEPS = float(2**40)
+VARIANCE_STEPS = float(2**36)
 
 
 def concrete_strategy(options: AutonomousOptions) -> str:
