@@ -221,11 +221,11 @@ class AutonomousReconstructionEngine(Engine):
 
 
 def _error_map(prepared: PreparedImage, run: AutonomousRun) -> Map:
-    difference = np.abs(run.prediction - prepared.pixels)
-    total = difference[:, :, 0]
-    for channel in range(1, difference.shape[2]):  # far faster than a sum over a short axis
-        total = total + difference[:, :, channel]
-    error = prepared.in_units(total / np.float32(difference.shape[2]))
+    height, width, channels = run.prediction.shape
+    error = np.zeros((height, width), dtype=np.float32)
+    for channel in range(channels):  # far faster than a mean over a short axis
+        error += np.abs(run.prediction[:, :, channel] - prepared.pixels[:, :, channel])
+    error *= np.float32(prepared.units / channels)
     error[~run.hidden] = 0
     error[run.hidden & ~run.scored] = np.nan
     return error

@@ -529,6 +529,7 @@ pub fn run(
     let done = hidden_patches.iter().filter(|&&patch| !state.waiting[patch]).count();
     let still_hidden = state.hidden.clone();
     state.draw_rest(strategy, batch)?;
+    state.standing = None; // as large as the image, and no longer looked at
     let mut reconstruction = state.context;
     copy_where(&mut reconstruction, &state.prediction, state.hidden.view());
 
