@@ -22,8 +22,6 @@ test: test-rust test-python ## set up what tests need and pass them all
 test-rust:
 ifdef CARGO
 	cd helicopter-rs && cargo test --locked --quiet
-else
-	@echo "cargo was not found: the Rust tests are left out and everything runs on the Python backend."
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
@@ -42,7 +40,7 @@ endif
 format: $(VENV)/dev.stamp ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	cd helicopter-rs && cargo fmt
+	$(if $(CARGO),cd helicopter-rs && cargo fmt)
 
 bench: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## Rust against Python on this machine
 	$(BIN)/helicopter bench
@@ -53,6 +51,7 @@ clean: ## remove what was built here
 # -- set-up: each stamp stands for something installed in the virtual environment ----------------
 
 $(VENV)/made.stamp:
+	@echo "Setting up .venv; the first time this takes a few minutes."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "Helicopter needs Python 3.10 or later; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -71,5 +70,5 @@ ifdef CARGO
 	$(PIP) install --force-reinstall --no-deps ./helicopter-rs
 	@touch $@
 else
-	@echo "cargo was not found: going on with the Python backend, which gives the same results, slower."
+	@echo "cargo was not found: going on with the Python backend alone, which gives the same results, slower."
 endif

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from helicopter.version import __version__
 
 if TYPE_CHECKING:
-    from helicopter import backends, core, errors, io
+    from helicopter import backends, core, errors, io, testing
     from helicopter.analysis import analyze, reconstruct
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
@@ -28,6 +28,7 @@ __all__ = [
     "reconstruct",
     "register_algorithm",
     "set_num_threads",
+    "testing",
     "unregister_algorithm",
 ]
 
@@ -41,7 +42,7 @@ _HOME = {
     "set_num_threads": "helicopter.backends",
     "unregister_algorithm": "helicopter.core.registry",
 }
-_SUBPACKAGES = ("backends", "core", "errors", "io")
+_SUBPACKAGES = ("backends", "core", "errors", "io", "testing")
 
 
 def __getattr__(name: str) -> Any:

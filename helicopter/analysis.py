@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.results import Analysis, RegionalReconstruction
+
+if TYPE_CHECKING:
+    from helicopter.progress import ProgressCallback
 
 __all__ = ["analyze", "reconstruct"]
 
@@ -55,6 +58,7 @@ def reconstruct(
     data_range: tuple[float, float] | None = None,
     device: str = "auto",
     use_rust_acceleration: bool | None = None,
+    progress: bool | ProgressCallback | None = None,
 ) -> RegionalReconstruction:
     """Fill the hidden pixels of an image; the short form of `RegionalReconstructionEngine`.
 
@@ -68,6 +72,7 @@ def reconstruct(
     data_range : tuple of float, optional
     device : str, default "auto"
     use_rust_acceleration : bool, optional
+    progress : None, True or callable
 
     Returns
     -------
@@ -85,4 +90,4 @@ def reconstruct(
     True
     """
     engine = RegionalReconstructionEngine(algorithm, device, use_rust_acceleration)
-    return engine.reconstruct(image, mask, data_range=data_range)
+    return engine.reconstruct(image, mask, data_range=data_range, progress=progress)

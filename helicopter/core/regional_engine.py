@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -45,7 +45,8 @@ class RegionalReconstructionEngine(Engine):
     ----------
     algorithm : str, default "harmonic"
         ``"harmonic"`` (a stretched membrane; robust where much is hidden), ``"biharmonic"`` (a bent
-        plate; sharper in small gaps) or the name of a registered algorithm.
+        plate; sharper in small gaps) or the name of a registered algorithm. Predictions are cut to
+        the data range, which `biharmonic` overshoots in wide gaps.
     device : str, default "auto"
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     use_rust_acceleration : bool, optional
@@ -200,11 +201,12 @@ class RegionalReconstructionEngine(Engine):
                     scores.append(self._score(truth, hidden, name, share, prepared.units))
                     if callback is not None:
                         callback(len(scores), len(chosen) * len(shares))
+        skills = [score.skill for score in scores if not math.isnan(score.skill)]
         quality = math.fsum(score.reconstruction_quality for score in scores) / len(scores)
         return UnderstandingTest(
             reconstruction_quality=quality,
             understanding_level=understanding_level(quality),
-            skill=math.fsum(score.skill for score in scores) / len(scores),
+            skill=math.fsum(skills) / len(skills) if skills else math.nan,
             scores=tuple(scores),
             algorithm=self.algorithm,
             backend=self.backend,
@@ -234,7 +236,10 @@ class RegionalReconstructionEngine(Engine):
 
 def _several(values: object, name: str, example: str) -> list[object]:
     """Return the items of a sequence that must hold at least one."""
-    items = list(values) if isinstance(values, Iterable) and not isinstance(values, str) else []
+    ordered = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+    if isinstance(values, np.ndarray):
+        ordered = values.ndim == 1
+    items = list(values) if ordered else []  # type: ignore[call-overload]
     if not items:
         raise InvalidOptionError(
             f"{name}: got {values!r}; expected a sequence of at least one, such as {example}."

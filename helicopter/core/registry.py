@@ -127,7 +127,11 @@ def _checked(name: str, kernel: Callable[[Image, Mask], Any]) -> Kernel:
 
 def _field(name: str, what: str, value: Any, mask: Mask, shapes: set[tuple[int, ...]]) -> Image:
     try:
-        array = np.array(value, dtype=np.float32, order="C")
+        given = np.asarray(value)
+        if given.dtype.kind not in "buif":
+            raise TypeError(f"dtype {given.dtype}")
+        with np.errstate(over="ignore", invalid="ignore"):  # looked for below
+            array = np.array(given, dtype=np.float32, order="C")
     except (TypeError, ValueError) as problem:
         raise KernelError(
             f"algorithm {name!r} returned {type(value).__name__} as {what}; expected an array of "

@@ -157,7 +157,9 @@ class AutonomousAnalysis(Result):
     Attributes
     ----------
     reconstruction_quality : float
-        1 / (1 + 10 MSE) on the [0, 1] scale, over the pixels that were hidden.
+        1 / (1 + 10 MSE) on the [0, 1] scale, over the pixels that were hidden: all of them when the
+        book was closed; when it was open, those still hidden at the end (all, if none was left).
+        `ssim`, `psnr_db`, `mae` and `skill` are taken over the same pixels.
     understanding_level : str
         ``"excellent"`` (>= 0.95), ``"good"`` (>= 0.80), ``"moderate"`` (>= 0.60) or ``"limited"``.
     ssim : float
@@ -168,7 +170,7 @@ class AutonomousAnalysis(Result):
         Mean absolute error over the pixels that were hidden, in the image's own units.
     skill : float
         1 - MSE / MSE of the predictor that knows only the mean colour of what was shown.
-        0 is no better than that, 1 is perfect.
+        0 is no better than that, 1 is perfect; NaN for an image of a single colour.
     average_confidence : float
         Mean over the predicted patches of the probability, stated before scoring, that their mean
         absolute error is at most 0.05 of the range.
@@ -187,7 +189,8 @@ class AutonomousAnalysis(Result):
         Predicted standard deviation, in the image's own units; 0 where the pixel was shown.
     error_map : float32 ndarray of shape (H, W)
         Absolute error, mean over the channels, in the image's own units; 0 where the pixel was
-        shown, NaN where the truth is missing (``mask=``).
+        shown, NaN where the truth is missing (``mask=``). With the book open, of the prediction
+        that was made before the truth was revealed.
     hidden_mask : bool ndarray of shape (H, W)
         What was hidden when the analysis began (``True`` = hidden).
     patch_size : int
@@ -278,7 +281,7 @@ class UnderstandingTest(Result):
     understanding_level : str
         Of that mean; see `AutonomousAnalysis`.
     skill : float
-        Mean skill over all `scores`.
+        Mean skill over those `scores` that have one; NaN for an image of a single colour.
     scores : tuple of UnderstandingScore
         Strategy by strategy, difficulties in the order given.
     algorithm, backend, device : str

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter.backends.reference.measures import RIGHT, quality_of
+
 if TYPE_CHECKING:
     from helicopter.backends.protocol import Map, Mask, Scores
 
 __all__ = ["RIGHT", "confidence_of", "psnr_db", "quality_of", "skill_of"]
 
-#: A prediction counts as right when it is off by at most this share of the range.
-RIGHT = 0.05
+#: A mean squared error that is no more than the rounding of a constant image.
+NO_VARIANCE = 1e-12
 #: Rows worked on at a time; bounds the memory for large images.
 STRIP = 512
-
-
-def quality_of(mse: float) -> float:
-    """1 / (1 + 10 MSE)."""
-    return 1.0 / (1.0 + 10.0 * mse)
 
 
 def psnr_db(mse: float) -> float:
@@ -29,9 +26,9 @@ def psnr_db(mse: float) -> float:
 
 
 def skill_of(scores: Scores) -> float:
-    """1 - MSE / MSE of the mean colour; NaN where the mean colour is perfect too, unless we are."""
-    if scores.baseline_mse == 0.0:
-        return 1.0 if scores.mse == 0.0 else math.nan
+    """1 - MSE / MSE of the mean colour; NaN where the mean colour is perfect: nothing to gain."""
+    if scores.baseline_mse <= NO_VARIANCE:
+        return math.nan
     return 1.0 - scores.mse / scores.baseline_mse
 
 

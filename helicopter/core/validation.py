@@ -6,7 +6,6 @@ work is done.
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -149,7 +148,11 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
     what = f"an array of {accepted}"
     if given is None or isinstance(given, (str, bytes, dict, set)):
         text = "None" if given is None else f"{type(given).__name__} {str(given)[:60]!r}"
-        hint = "; read a file with helicopter.io.read_image(path)" if isinstance(given, str) else ""
+        hint = (
+            "; read a file with helicopter.io.read_image(path).pixels"
+            if isinstance(given, str)
+            else ""
+        )
         raise error(f"{name}: got {text}; expected {what}{hint}.")
     if isinstance(given, np.ma.MaskedArray):
         raise error(
@@ -181,15 +184,15 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
 def _range_of(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
     if data_range is None:
         return 0.0, {"uint8": 255.0, "uint16": 65535.0}.get(dtype.name, 1.0)
-    accepted = "a pair of finite numbers (low, high) with low < high, or None"
+    accepted = "a pair of finite numbers (low, high) with low < high (within 1e30), or None"
     try:
-        if isinstance(data_range, (str, bytes)):  # "01" has two items that float() would take
+        if isinstance(data_range, (str, bytes, dict, set)):  # "01" has two items, {2, 1} no order
             raise TypeError
         low, high = (float(value) for value in data_range)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):
         raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.") from None
-    # a difference that is finite has finite ends
-    if not (math.isfinite(high - low) and low < high):
+    # anything beyond that, and an uncertainty in these units would be no float32
+    if not (max(abs(low), abs(high)) <= 1e30 and high - low >= 1e-30):
         raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.")
     if dtype.kind == "b":
         raise InvalidOptionError(

@@ -191,7 +191,7 @@ def test_the_choice_of_backend_is_checked(value):
             engine(use_rust_acceleration=value)
 
 
-RANGE = r"expected a pair of finite numbers \(low, high\) with low < high, or None"
+RANGE = r"expected a pair of finite numbers \(low, high\) with low < high \(within 1e30\), or None"
 DATA_RANGE = [
     *[
         ("all", "data_range", v, f"data_range: got .*; {RANGE}")
@@ -335,3 +335,22 @@ def test_a_palette_mask_is_told_how_to_become_a_mask(regional):
 def test_an_algorithm_that_is_an_array(regional):
     with pytest.raises(InvalidOptionError, match="algorithm: got array"):
         regional(algorithm=np.array(["harmonic", "x"]))
+
+
+@pytest.mark.parametrize("data_range", [(0, 1e300), (0, 1e-60), {0, 1}, {0: 1, 1: 2}])
+def test_a_range_that_no_uncertainty_fits_into(regional, data_range):
+    with pytest.raises(InvalidOptionError, match="data_range: got"):
+        regional().reconstruct(np.zeros((8, 8)), np.eye(8, dtype=bool), data_range=data_range)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("difficulties", np.array(0.5)),
+        ("difficulties", {0.2, 0.5}),
+        ("strategies", b"checkerboard"),
+    ],
+)
+def test_what_has_no_order_is_no_sequence(regional, name, value):
+    with pytest.raises(InvalidOptionError, match=f"{name}: got"):
+        regional().test_understanding(np.zeros((32, 32)), **{name: value})

@@ -144,7 +144,7 @@ def test_what_is_said_of_visible_pixels_does_not_count(regional, kernel):
 
 
 BAD = {
-    "nothing": (lambda c, m: None, "algorithm 'bad' returned a prediction of shape"),
+    "nothing": (lambda c, m: None, "algorithm 'bad' returned NoneType as prediction"),
     "a word": (lambda c, m: "x", "algorithm 'bad' returned str as prediction; expected an array"),
     "an object": (lambda c, m: object(), "algorithm 'bad' returned object as prediction"),
     "too small": (
@@ -283,3 +283,9 @@ def test_a_kernel_can_be_called(kernel):
 def test_forgetting_what_was_never_known():
     with pytest.raises(InvalidOptionError, match=r"name: 'x' is not registered; registered are \["):
         helicopter.unregister_algorithm("x")
+
+
+def test_a_complex_prediction_is_refused(regional, kernel):
+    kernel("complex", lambda context, mask: context.astype(complex))
+    with pytest.raises(KernelError, match=r"returned ndarray as prediction.*complex"):
+        regional(algorithm="complex").reconstruct(np.zeros((8, 8)), np.eye(8, dtype=bool))

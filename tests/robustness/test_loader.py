@@ -31,7 +31,7 @@ raise PanicException("called `Option::unwrap()` on a `None` value")
 """
 # The text of a module in the accelerator's place, and what is said about it.
 FAKES = {
-    "missing": (MISSING, ["not installed", f'pip install "helicopter-rs=={__version__}"']),
+    "missing": (MISSING, ["not installed", "pip install ./helicopter-rs"]),
     "other module missing": ("import no_such_module_of_ours", ["no_such_module_of_ours"]),
     "import error": ("raise ImportError('libc is\\n too old')", ["ImportError: libc is too old"]),
     "loader error": ("raise OSError('wrong ELF class')", ["OSError: wrong ELF class"]),
@@ -42,7 +42,7 @@ FAKES = {
     "panics": (PANIC, ["PanicException: called `Option"]),
     "older": (
         "__version__ = '0.0.9'",
-        ["helicopter-rs 0.0.9", f"helicopter {__version__}", f'"helicopter-rs=={__version__}"'],
+        ["helicopter-rs 0.0.9", f"helicopter {__version__}", "pip install ./helicopter-rs"],
     ),
     "not ours": ("", ["is not the accelerator"]),
 }

@@ -104,6 +104,9 @@ fn first_guess(
     let mut size = (height.div_ceil(CELL) + 2, width.div_ceil(CELL) + 2);
     let mut sums = vec![0.0_f64; size.0 * size.1 * (channels + 1)];
     for row in 0..height + 2 {
+        if control.cancelled() {
+            return Err(PdeError::Cancelled);
+        }
         let Some(y) = (top + row).checked_sub(1).filter(|&y| y < picture.operator.height as usize)
         else {
             continue;
@@ -142,6 +145,9 @@ fn first_guess(
         size = next;
     }
     for run in &component.runs {
+        if control.cancelled() {
+            return Err(PdeError::Cancelled);
+        }
         for x in run.from as usize..run.to as usize {
             let (mut y_cell, mut x_cell) =
                 ((run.y as usize - top + CELL) / CELL, (x - left + CELL) / CELL);

@@ -27,6 +27,7 @@ from helicopter.backends.protocol import (
 )
 
 from . import pde
+from .measures import RIGHT, quality_of
 from .patches import PatchGrid
 from .ranking import STREAM_INITIAL, STREAM_TIES, random_ranks
 from .scores import score
@@ -36,12 +37,10 @@ from .uncertainty import hidden_variance, local_variogram
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["quality_of", "run"]
+__all__ = ["run"]
 
 #: The hidden patches are predicted in about this many batches.
 BATCHES = 24
-#: A patch is called right when its mean absolute error is at most this, on the [0, 1] scale.
-RIGHT = 0.05
 #: Errors below this count as this when their logarithm is taken.
 LEAST_MAE = 1e-4
 #: The target counts as reached when it lies below this one-sided 95 % bound of the quality ...
@@ -54,11 +53,6 @@ RECENT_BATCHES = 3
 PATIENCE, PLATEAU = 8, 1e-3
 #: Where nothing at all is visible, grey is predicted, with the variance of a uniform law.
 BLANK, BLANK_VARIANCE = 0.5, 1.0 / 12.0
-
-
-def quality_of(mse: float) -> float:
-    """Quality of a mean squared error on the [0, 1] scale."""
-    return 1.0 / (1.0 + 10.0 * mse)
 
 
 @dataclass
