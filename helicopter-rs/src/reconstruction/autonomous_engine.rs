@@ -6,10 +6,11 @@
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 use rayon::prelude::*;
 
+pub use super::autonomous_run::{Algorithm, Iteration, Options, Run, StopReason};
 use super::online_scale::{OnlineScale, UncertaintyModel};
 use super::patches::{PatchGrid, Rectangle};
 use super::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
-use super::scores::{score, Scores};
+use super::scores::score;
 use super::strategies::{priorities, Strategy};
 use super::uncertainty::{hidden_variance, local_variogram};
 use crate::error::Result;
@@ -32,85 +33,6 @@ const BLANK: f32 = 0.5;
 const BLANK_VARIANCE: f32 = 1.0 / 12.0;
 /// A certain prediction would have no logarithm.
 const LEAST_VARIANCE: f32 = 1e-12;
-
-/// What predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// A differential equation.
-    Pde(pde::Kind),
-    /// The kernel that the host holds.
-    Kernel,
-}
-
-/// Options of one run, checked and complete.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What predicts.
-    pub algorithm: Algorithm,
-    /// Side of the patches.
-    pub patch_size: usize,
-    /// Side of the window that a prediction may draw from; all that is visible if none.
-    pub context_size: Option<usize>,
-    /// What chooses the next patches.
-    pub strategy: Strategy,
-    /// Of the first patches, and between equally good ones.
-    pub seed: u64,
-    /// Stop after so many.
-    pub max_iterations: Option<usize>,
-    /// Stop at this quality.
-    pub target_quality: f64,
-    /// Share of the patches shown at the start.
-    pub initial_known: f64,
-    /// Reveal the truth of what has been scored.
-    pub open_book: bool,
-}
-
-/// Why a run ended, by the names that users know.
-pub type StopReason = &'static str;
-
-/// One step of the loop.
-#[derive(Clone, Debug)]
-pub struct Iteration {
-    /// In the order in which they were chosen.
-    pub patches: Vec<usize>,
-    /// What chose them.
-    pub strategy: &'static str,
-    /// Of this step's predictions.
-    pub quality: f64,
-    /// Of all predictions so far.
-    pub cumulative_quality: f64,
-    /// Mean over this step's patches, stated before they were scored.
-    pub confidence: f64,
-}
-
-/// What a run found, on the [0, 1] scale.
-#[derive(Clone, Debug)]
-pub struct Run {
-    /// The image redrawn.
-    pub reconstruction: Array3<f32>,
-    /// What was predicted for every hidden pixel before its truth was known.
-    pub prediction: Array3<f32>,
-    /// Predicted variance of the error.
-    pub variance: Array2<f32>,
-    /// Of the pixel's patch; 1 where shown.
-    pub confidence: Array2<f32>,
-    /// What was hidden at the start.
-    pub hidden: Array2<bool>,
-    /// Hidden pixels whose truth is known.
-    pub scored: Array2<bool>,
-    /// Hidden pixels that are predictions in `reconstruction`: all, unless the book was open.
-    pub drawn: Array2<bool>,
-    /// Step by step.
-    pub history: Vec<Iteration>,
-    /// Why it ended.
-    pub stop_reason: StopReason,
-    /// Share of the hidden patches that the loop did.
-    pub completion: f64,
-    /// Mean over the hidden patches.
-    pub average_confidence: f64,
-    /// Measures over what was hidden.
-    pub scores: Scores,
-}
 
 /// Quality of a mean squared error on the [0, 1] scale.
 fn quality_of(mse: f64) -> f64 {

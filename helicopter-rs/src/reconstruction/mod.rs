@@ -1,8 +1,9 @@
 //! The engines that predict: [`autonomous_engine`] and [`regional_engine`], and what they stand on.
 //!
-//! Each file has a twin of the same name in `helicopter/backends/reference/`, which is the law.
+//! Most files have a twin of the same name in `helicopter/backends/reference/`, which is the law.
 
 pub mod autonomous_engine;
+pub mod autonomous_run;
 pub mod online_scale;
 pub mod patches;
 pub mod ranking;
