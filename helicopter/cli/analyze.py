@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helicopter.cli.output import (
     BAD_USAGE,
     FAILED,
+    about,
     complain,
     debugging,
     emit_json,
@@ -18,6 +21,7 @@ from helicopter.cli.output import (
     stdout,
 )
 from helicopter.errors import (
+    HelicopterError,
     InvalidMaskError,
     InvalidOptionError,
     RustAccelerationError,
@@ -27,11 +31,26 @@ from helicopter.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from helicopter.cli.options import Machine
+    from helicopter.core import AutonomousReconstructionEngine
     from helicopter.core.results import Analysis
+    from helicopter.io import LoadedImage
 
 __all__ = ["analyze_images", "folder_names"]
 
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy")
+_PLOTS = ("original", "what-was-shown", "uncertainty", "error", "quality", "overview")
+#: All that a run may write into an image's folder.
+_KNOWN_FILES = (
+    "report.html",
+    "figures.json",
+    *(f"{plot}.png" for plot in _PLOTS),
+    *(f"reconstruction{suffix}" for suffix in (".png", ".tif", ".webp")),
+)
 _LOSSLESS_SUFFIX = {"PNG": ".png", "JPEG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
 
 
@@ -47,8 +66,9 @@ def analyze_images(
     as_json: bool,
 ) -> int:
     """Analyse each image, print what came of it, and return the exit code."""
-    from helicopter.io import DEFAULT_MAX_PIXELS, read_mask
+    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
+    engine = _engine(machine, options)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     missing = None if mask is None else read_mask(mask, max_pixels=limit)
     try:
@@ -60,17 +80,28 @@ def analyze_images(
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     codes: list[int] = []
+    inputs = [*paths, *([] if mask is None else [mask])]
+    interrupted = False
     for path, name in zip(paths, folder_names(paths), strict=True):
         try:
-            done.append(_analyze_one(path, output / name, machine, options, missing, report, limit))
-        except RustAccelerationError:
-            raise  # the machine is at fault, not the image: the next one would fail as well
+            loaded = read_image(path, max_pixels=limit)
+            if mask is not None and missing is not None:
+                _check_sizes(mask, missing, path, loaded.pixels)
+            done.append(
+                _analyze_one(path, loaded, output / name, engine, options, missing, report, inputs)
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+            break
+        except RustAccelerationError as error:
+            # the machine is at fault, not the image: the next one would fail as well
+            raise type(error)(about(path, str(error))) from error
         except Exception as error:  # whatever it is, the other images are still worth doing
             if debugging():
                 raise
             code, message = explain(error)
-            if isinstance(error, (InvalidOptionError, InvalidMaskError)):
-                message = f"{str(path)!r}: {message}"
+            if isinstance(error, HelicopterError):
+                message = about(path, message)
             complain(message)
             codes.append(code)
             failed.append({"image": str(path), "error": message})
@@ -78,41 +109,92 @@ def analyze_images(
         emit_json({"version": __version__, "images": done, "errors": failed})
     elif done:
         _print_table(done)
+    if interrupted:
+        complain(f"interrupted; {len(done)} of {len(paths)} done")
+        return INTERRUPTED
     if not codes:
         return 0
     # options that no image can be analysed with are bad usage, anything else is a failure
     return BAD_USAGE if not done and set(codes) == {BAD_USAGE} else FAILED
 
 
+def _engine(machine: Machine, options: Mapping[str, Any]) -> AutonomousReconstructionEngine:
+    """Make the engine of all images; what is wrong with an option is said here, and once."""
+    import numpy as np
+
+    from helicopter.core import AutonomousReconstructionEngine
+    from helicopter.core.validation import check_fraction, check_integer, prepare_image
+
+    if options["max_iterations"] is not None:
+        check_integer(options["max_iterations"], "max_iterations", 1)
+    check_fraction(options["target_quality"], "target_quality", ends=True)
+    check_fraction(options["initial_known"], "initial_known", ends=False)
+    # an image of which nothing is looked at: only the range can be refused
+    prepare_image(
+        np.zeros((1, 1), np.float32),
+        hidden=np.ones((1, 1), np.bool_),
+        data_range=options["data_range"],
+    )
+    return AutonomousReconstructionEngine(
+        **{name: options[name] for name in _ENGINE_OPTIONS},
+        device=machine.device,
+        use_rust_acceleration=machine.use_rust_acceleration,
+        seed=machine.seed,
+    )
+
+
+def _check_sizes(
+    mask: Path, missing: NDArray[np.bool_], path: Path, pixels: NDArray[np.generic]
+) -> None:
+    from helicopter.cli.reconstruct import sizes_differ
+
+    if missing.shape != pixels.shape[:2]:
+        raise InvalidMaskError(sizes_differ(mask, missing, path, pixels))
+
+
 def _analyze_one(
     path: Path,
+    loaded: LoadedImage,
     folder: Path,
-    machine: Machine,
+    engine: AutonomousReconstructionEngine,
     options: Mapping[str, Any],
-    missing: Any,
+    missing: NDArray[np.bool_] | None,
     report: bool,
-    limit: int,
+    inputs: Sequence[Path],
 ) -> dict[str, Any]:
-    import helicopter
-    from helicopter.io import atomic_open, read_image, write_image
+    from helicopter.core.results import Analysis
     from helicopter.progress import as_callback
 
-    loaded = read_image(path, max_pixels=limit)
+    started = time.perf_counter()
+    of_run = {name: value for name, value in options.items() if name not in _ENGINE_OPTIONS}
     with as_callback(True, path.name) as progress:
-        analysis: Analysis = helicopter.analyze(
-            loaded.pixels,
-            **options,
-            mask=missing,
-            seed=machine.seed,
-            device=machine.device,
-            use_rust_acceleration=machine.use_rust_acceleration,
-            progress=progress,
-        )
+        found = engine.autonomous_analyze(loaded.pixels, **of_run, mask=missing, progress=progress)
+    analysis = Analysis(autonomous=found, seconds=time.perf_counter() - started)
+    settings = {**options, "seed": engine.seed}
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return _write(path, loaded, folder, analysis, settings, report, inputs)
+    except BaseException:  # Ctrl-C as well
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # which works only if it is empty
+        raise
+
+
+def _write(
+    path: Path,
+    loaded: LoadedImage,
+    folder: Path,
+    analysis: Analysis,
+    settings: Mapping[str, Any],
+    report: bool,
+    inputs: Sequence[Path],
+) -> dict[str, Any]:
+    from helicopter.io import atomic_open, write_image
+
     suffix = ".tif" if loaded.pixels.dtype.kind == "f" else _LOSSLESS_SUFFIX[loaded.format]
     redrawn = folder / f"reconstruction{suffix}"
     write_image(redrawn, analysis.autonomous.reconstruction, icc_profile=loaded.icc_profile)
-    settings = {**options, "seed": machine.seed}
+    _remove_earlier(folder, (redrawn, *inputs))
     files = {"figures": str(folder / "figures.json"), "reconstruction": str(redrawn)}
     if report:
         from helicopter.report import write_report
@@ -124,6 +206,7 @@ def _analyze_one(
             name=path.name,
             options=settings,
             icc_profile=loaded.icc_profile,
+            data_range=settings["data_range"],
         )
         files["report"] = str(written.html)
     entry = {
@@ -131,7 +214,7 @@ def _analyze_one(
         "format": loaded.format,
         "shape": list(loaded.pixels.shape),
         "dtype": str(loaded.pixels.dtype),
-        "options": settings,
+        "options": dict(settings),
         "files": files,
         "analysis": analysis.to_dict(),
     }
@@ -139,6 +222,18 @@ def _analyze_one(
         text = json.dumps({"version": __version__, **entry}, indent=2, allow_nan=False)
         file.write(text.encode("ascii"))
     return entry
+
+
+def _remove_earlier(folder: Path, keep: Sequence[Path]) -> None:
+    """Remove what an earlier run has left, which may be of another image of the same name.
+
+    Not before the first new file is there: with a full disk the old results stay.
+    """
+    kept = {path.resolve() for path in keep}
+    for name in _KNOWN_FILES:
+        old = folder / name
+        if old.is_file() and old.resolve() not in kept:
+            old.unlink()
 
 
 def folder_names(paths: Sequence[Path]) -> list[str]:

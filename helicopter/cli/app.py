@@ -10,6 +10,7 @@ import typer
 from helicopter.cli.options import (
     Backend,
     BackendOption,
+    DataRangeOption,
     DeviceOption,
     JsonOption,
     MaxPixelsOption,
@@ -54,7 +55,10 @@ def analyze(
     images: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="IMAGE...", help="PNG, JPEG, TIFF or WebP files.", show_default=False
+            metavar="IMAGE",
+            help="PNG, JPEG, TIFF or WebP files.",
+            show_default=False,
+            readable=False,  # left to the reader, so that one bad file does not stop the others
         ),
     ] = None,
     output: Annotated[
@@ -116,6 +120,7 @@ def analyze(
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write no page and no plots.")
     ] = False,
+    data_range: DataRangeOption = None,
     max_pixels: MaxPixelsOption = None,
     backend: BackendOption = Backend.auto,
     device: DeviceOption = "auto",
@@ -152,6 +157,7 @@ def analyze(
             "initial_known": initial_known,
             "max_iterations": max_iterations,
             "open_book": open_book,
+            "data_range": data_range,
         },
         mask=mask,
         report=not no_report,
@@ -163,7 +169,10 @@ def analyze(
 
 @app.command()
 def reconstruct(
-    image: Annotated[Path, typer.Argument(help="A PNG, JPEG, TIFF or WebP file.")],
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGE", help="A PNG, JPEG, TIFF or WebP file.", readable=False),
+    ],
     mask: Annotated[
         Path,
         typer.Option(
@@ -172,7 +181,12 @@ def reconstruct(
     ],
     output: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="OUT", help="The suffix names the format."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The suffix names the format; JPEG is lossy, so visible pixels change too.",
+        ),
     ],
     algorithm: Annotated[
         str, typer.Option("--algorithm", help="What predicts; `helicopter info` lists them.")
@@ -188,6 +202,7 @@ def reconstruct(
         ),
     ] = None,
     as_json: JsonOption = False,
+    data_range: DataRangeOption = None,
     max_pixels: MaxPixelsOption = None,
     backend: BackendOption = Backend.auto,
     device: DeviceOption = "auto",
@@ -209,6 +224,7 @@ def reconstruct(
         machine(backend, device, threads, seed),
         algorithm=algorithm,
         uncertainty=uncertainty,
+        data_range=data_range,
         max_pixels=max_pixels,
         as_json=as_json,
     )

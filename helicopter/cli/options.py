@@ -11,6 +11,7 @@ import typer
 __all__ = [
     "Backend",
     "BackendOption",
+    "DataRangeOption",
     "DeviceOption",
     "JsonOption",
     "Machine",
@@ -60,6 +61,15 @@ SeedOption = Annotated[
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print JSON on stdout and nothing else there."),
+]
+DataRangeOption = Annotated[
+    tuple[float, float] | None,
+    typer.Option(
+        "--data-range",
+        metavar="LOW HIGH",
+        help="The values of black and white (default: 0 and 255, 65535 or, for floats, 1)",
+        show_default=False,
+    ),
 ]
 MaxPixelsOption = Annotated[
     int | None,

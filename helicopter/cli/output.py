@@ -11,10 +11,12 @@ from helicopter.errors import HelicopterError, InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from rich.console import Console
 
 __all__ = [
+    "about",
     "complain",
     "debugging",
     "emit_json",
@@ -66,6 +68,12 @@ def explain(error: BaseException) -> tuple[int, str]:
         f"unexpected {type(error).__name__}: {error} "
         "(a fault of ours, please report it; HELICOPTER_DEBUG=1 shows where)"
     )
+
+
+def about(path: Path, message: str) -> str:
+    """Name the file that a message is about, and the remedy as the command line has it."""
+    message = message.replace("data_range=(low, high)", "--data-range LOW HIGH")
+    return message if repr(str(path)) in message else f"{str(path)!r}: {message}"
 
 
 def printable(text: str) -> str:

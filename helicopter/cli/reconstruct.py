@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.cli.output import emit_json, printable
-from helicopter.errors import InvalidOptionError
+from helicopter.cli.output import about, complain, emit_json, printable
+from helicopter.errors import HelicopterError, InvalidMaskError, InvalidOptionError
 from helicopter.io import (
     DEFAULT_MAX_PIXELS,
     atomic_open,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from helicopter.cli.options import Machine
 
-__all__ = ["reconstruct_image"]
+__all__ = ["reconstruct_image", "sizes_differ"]
 
 
 def reconstruct_image(
@@ -35,6 +35,7 @@ def reconstruct_image(
     *,
     algorithm: str,
     uncertainty: Path | None,
+    data_range: tuple[float, float] | None = None,
     max_pixels: int | None,
     as_json: bool,
 ) -> None:
@@ -46,6 +47,8 @@ def reconstruct_image(
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     loaded = read_image(image, max_pixels=limit)
     hidden = read_mask(mask, max_pixels=limit)
+    if hidden.shape != loaded.pixels.shape[:2]:
+        raise InvalidMaskError(sizes_differ(mask, hidden, image, loaded.pixels))
     check_writable(output, loaded.pixels)
     if uncertainty is not None:
         if uncertainty.suffix.lower() not in (".tif", ".tiff", ".png"):
@@ -59,8 +62,18 @@ def reconstruct_image(
         use_rust_acceleration=machine.use_rust_acceleration,
         seed=machine.seed,
     )
-    with as_callback(True, image.name) as progress:
-        result = engine.reconstruct(loaded.pixels, hidden, progress=progress)
+    if output.suffix.lower() in (".jpg", ".jpeg"):
+        complain(
+            f"warning: {str(output)!r}: JPEG is lossy, so visible pixels change too; "
+            "use .png, .tif or .webp to keep them"
+        )
+    try:
+        with as_callback(True, image.name) as progress:
+            result = engine.reconstruct(
+                loaded.pixels, hidden, data_range=data_range, progress=progress
+            )
+    except HelicopterError as error:
+        raise type(error)(about(image, str(error))) from error
     write_image(output, result.reconstruction, icc_profile=loaded.icc_profile)
     if uncertainty is not None:
         _write_uncertainty(uncertainty, result.uncertainty_map, hidden, loaded.pixels)
@@ -84,6 +97,17 @@ def reconstruct_image(
     )
     if uncertainty is not None:
         print(printable(str(uncertainty)))
+
+
+def sizes_differ(
+    mask: Path, hidden: NDArray[np.bool_], image: Path, pixels: NDArray[np.generic]
+) -> str:
+    """Say that a mask does not fit its image, in widths and heights."""
+    sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (hidden, pixels)]
+    return (
+        f"{str(mask)!r}: the mask is {sizes[0]} pixels, but the image {str(image)!r} is "
+        f"{sizes[1]}; save the mask at the size of the image"
+    )
 
 
 def _write_uncertainty(

@@ -77,7 +77,8 @@ def write_report(
         What the page calls the image, the file name for instance. Escaped.
     options : mapping, optional
         Further options of the run, listed on the page (the seed, say). Escaped. A
-        ``"target_quality"`` is drawn into the curve as well.
+        ``"target_quality"`` is drawn into the curve as well; a true ``"open_book"`` makes the
+        page count the revealed patches as shown.
     icc_profile : bytes, optional
         The image's colour profile, so that a browser shows its colours as they are.
     data_range : (float, float), optional
@@ -106,10 +107,13 @@ def write_report(
             f"cannot make the folder {str(target)!r}: {error.strerror}; choose another"
         ) from error
     options = dict(options or {})
+    if data_range is not None:
+        options["data_range"] = data_range
+    hidden = wording.still_hidden(result, options)
     original = shrink(displayable(image, data_range), _LONGEST)
     pictures = {
         "original": original,
-        "shown": blank_hidden(original, shrink_mask(result.hidden_mask, _LONGEST)),
+        "shown": blank_hidden(original, shrink_mask(hidden, _LONGEST)),
         "redrawn": shrink(displayable(result.reconstruction, data_range), _LONGEST),
     }
     page = target / "report.html"
@@ -135,9 +139,9 @@ def _page(
         "report.html.j2",
         name=_printable(name),
         version=__version__,
-        verdict=wording.verdict(result),
+        verdict=wording.verdict(result, options),
         caution=wording.caution(result),
-        headline=wording.headline_figures(result),
+        headline=wording.headline_figures(result, options),
         figures=wording.other_figures(result, seconds, options),
         pictures={key: picture_uri(value, icc_profile) for key, value in pictures.items()},
         width=hidden.shape[1],
@@ -156,7 +160,7 @@ def _page(
         },
         rows=_rows(result.history),
         row_count=len(result.history),
-        percent_shown=f"{100 * wording.shown_share(result):.0f}",
+        captions=wording.captions(result, options),
     )
 
 
