@@ -50,6 +50,8 @@ def test_control_c_leaves_quietly_and_nothing_half_done(tmp_path, backend):
         [sys.executable, "-m", "helicopter", "analyze", str(tmp_path / "big.png"), "-o", str(out),
          "--patch-size", "8", "--target-quality", "1", "--backend", backend],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        # tests that run in the background inherit SIGINT as ignored, and would hand it on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     while not out.exists() and process.poll() is None:
         time.sleep(0.02)

@@ -13,7 +13,8 @@ use crate::reconstruction::online_scale;
 use crate::reconstruction::strategies::Strategy;
 use crate::reconstruction::{regional_engine, scores, uncertainty};
 
-const KINDS: [(&str, pde::Kind); 2] =
+/// The equations, by the names that users know.
+pub const KINDS: [(&str, pde::Kind); 2] =
     [("harmonic", pde::Kind::Harmonic), ("biharmonic", pde::Kind::Biharmonic)];
 
 /// Fitted constants that turn what is visible into an uncertainty.

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::crossing::Crossing;
+use super::engines::KINDS;
 use super::{convert, errors};
 use crate::{par, pde};
 
@@ -41,8 +42,7 @@ pub fn solve_pde(
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
     const OPERATION: &str = "solve_pde";
-    let kinds = [("harmonic", pde::Kind::Harmonic), ("biharmonic", pde::Kind::Biharmonic)];
-    let kind = convert::choice(OPERATION, "kind", &kinds, kind)?;
+    let kind = convert::choice(OPERATION, "kind", &KINDS, kind)?;
     let mut image = convert::image_mut(OPERATION, "image", image)?;
     let mask = convert::mask(OPERATION, "mask", mask)?;
     let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
