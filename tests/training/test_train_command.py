@@ -1,0 +1,72 @@
+"""What ``helicopter train`` refuses before any work; with PyTorch or without."""
+
+import importlib.util
+import sys
+import types
+
+import numpy as np
+import pytest
+from training_scenes import photograph
+
+from helicopter.cli import train
+from helicopter.errors import DeviceError, InvalidImageError, InvalidOptionError, ModelError
+from helicopter.io import write_image
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for number in range(2):
+        write_image(tmp_path / "photos" / f"{number}.png", photograph(number, 100, 104))
+    return tmp_path
+
+
+@pytest.fixture
+def without_gpu(monkeypatch):
+    """PyTorch as it is asked before training begins."""
+    cuda = types.SimpleNamespace(is_available=lambda: False, device_count=lambda: 0)
+    stub = types.SimpleNamespace(cuda=cuda, set_num_threads=lambda n: None)
+    monkeypatch.setitem(sys.modules, "torch", stub)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+
+
+def test_without_pytorch_it_says_what_to_install(folder, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ModelError, match=r"pip install 'helicopter\[train\]'"):
+        train.train_network(folder / "photos", folder / "w.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "named"),
+    [
+        ({"steps": 0}, InvalidOptionError, "--steps"),
+        ({"seed": -1}, InvalidOptionError, "--seed"),
+        ({"learning_rate": 2.0}, InvalidOptionError, "--learning-rate"),
+        ({"device": "tpu"}, InvalidOptionError, "--device"),
+        ({"device": "cuda"}, DeviceError, "--device cpu"),
+    ],
+)
+def test_bad_options(folder, without_gpu, options, error, named):
+    with pytest.raises(error, match=named):
+        train.train_network(folder / "photos", folder / "w.safetensors", **options)
+
+
+def test_bad_places(folder, without_gpu):
+    with pytest.raises(InvalidOptionError, match="does not exist"):
+        train.train_network(folder / "photos", folder / "no" / "w.safetensors")
+    with pytest.raises(InvalidOptionError, match="same file"):
+        train.train_network(
+            folder / "photos", folder / "w.safetensors", checkpoint=folder / "w.safetensors"
+        )
+    with pytest.raises(InvalidOptionError, match="folder"):
+        train.train_network(folder / "no", folder / "w.safetensors")
+
+
+def test_the_remedy_is_the_command_lines(folder, without_gpu):
+    for path in (folder / "photos").iterdir():
+        path.unlink()
+    for name in ("a.tif", "b.tif"):
+        dark = photograph(0, 100, 104).astype(np.uint16)
+        write_image(folder / "photos" / name, dark)
+    with pytest.raises(InvalidImageError, match="--data-range LOW HIGH"):
+        train.train_network(folder / "photos", folder / "w.safetensors")
