@@ -34,6 +34,7 @@ def arguments(description: str, *, images: bool = False) -> argparse.ArgumentPar
         parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
         parser.add_argument("--crop", type=int, default=512, help="side of the centre crop")
         parser.add_argument("--limit", type=int, default=None, help="use only the first N images")
+        parser.add_argument("--grey", action="store_true", help="in grey (luma), one channel")
     return parser
 
 
@@ -102,8 +103,12 @@ def median_ratio(slow: Sequence[Seconds], fast: Sequence[Seconds], clock: str = 
 # -- photographs -------------------------------------------------------------------------------
 
 
-def photographs(folder: Path, crop: int, limit: int | None = None) -> list[tuple[str, Photo]]:
-    """Read the 8-bit RGB images of a folder, by file name, cut to the centre."""
+def photographs(
+    folder: Path, crop: int, limit: int | None = None, *, grey: bool = False
+) -> list[tuple[str, Photo]]:
+    """Read the 8-bit RGB images of a folder, by file name, cut to the centre: (H, W, C)."""
+    from PIL import Image
+
     from helicopter.io import read_image
 
     photos = []
@@ -113,10 +118,40 @@ def photographs(folder: Path, crop: int, limit: int | None = None) -> list[tuple
             raise SystemExit(f"{path.name}: the benchmarks want 8-bit RGB images")
         height, width = (min(side, crop) for side in pixels.shape[:2])
         y, x = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-        photos.append((path.stem, np.ascontiguousarray(pixels[y : y + height, x : x + width, :3])))
+        photo = np.ascontiguousarray(pixels[y : y + height, x : x + width, :3])
+        if grey:  # ITU-R 601 luma, rounded
+            photo = np.array(Image.fromarray(photo).convert("L"))[:, :, None]
+        photos.append((path.stem, photo))
     if not photos:
         raise SystemExit(f"{folder}: no images ({', '.join(SUFFIXES)})")
     return photos
+
+
+def square_photo(path: Path | None, size: int) -> Photo:
+    """Return a square photograph: the centre of `path` or of the packaged sample, resized."""
+    from PIL import Image
+
+    from helicopter.io import read_image, sample_image
+
+    pixels = sample_image() if path is None else read_image(path).pixels[:, :, :3]
+    side = min(pixels.shape[:2])
+    top, left = ((length - side) // 2 for length in pixels.shape[:2])
+    square = Image.fromarray(np.ascontiguousarray(pixels[top : top + side, left : left + side]))
+    return np.array(square.resize((size, size), Image.Resampling.LANCZOS))
+
+
+def solve_equation(image: NDArray[np.float32], mask: Any, kind: str, *, rust: bool) -> None:
+    """Fill an image in place by a differential equation alone, with the threads that are set."""
+    if rust:
+        import helicopter_rs
+
+        import helicopter
+
+        helicopter_rs.solve_pde(image, mask, kind, threads=helicopter.get_num_threads())
+        return
+    from helicopter.backends.reference import pde
+
+    pde.solve(image, mask, kind)
 
 
 # -- printing ----------------------------------------------------------------------------------
@@ -131,6 +166,7 @@ def machine(threads: int) -> dict[str, Any]:
     if build.get("debug_assertions"):
         raise SystemExit("helicopter_rs is a debug build: run `maturin develop --release`")
     libraries = ["helicopter", "numpy", "scipy", "scikit-image", "opencv-python-headless"]
+    libraries += ["opencv-contrib-python-headless", "pypatchmatch"]
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -180,14 +216,17 @@ class Report:
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, caption=note)
-        table.caption_justify = "left"
+        # a title of its own would be broken to the width of a narrow table
+        table = Table(box=None, pad_edge=False)
         for number, heading in enumerate(rows[0]):
             table.add_column(heading, justify="right" if number else "left", no_wrap=True)
         for row in rows:
             table.add_row(*map(_text, row.values()))
-        print()
-        Console(width=max(100, Console().width) if sys.stdout.isatty() else 160).print(table)
+        console = Console(width=max(100, Console().width) if sys.stdout.isatty() else 160)
+        console.print(f"\n{title}", style="bold", highlight=False, markup=False)
+        console.print(table)
+        if note:
+            console.print(note, style="dim", highlight=False, markup=False)
 
     def close(self) -> None:
         """Print the JSON, if that was asked for."""

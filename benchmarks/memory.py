@@ -1,6 +1,6 @@
 """Peak memory and seconds of the reconstruction of a very large image, in a process of its own.
 
-python benchmarks/memory.py [--megapixels 100] [--channels 3] [--mask blocks16]
+python benchmarks/memory.py [--megapixels 12 25 50 100] [--algorithm network] [--mask blocks16]
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from common import Report, arguments, pin_threads
@@ -66,7 +67,7 @@ def child(given) -> None:
     pin_threads(given.threads)
     from helicopter.core import RegionalReconstructionEngine
 
-    side = math.isqrt(round(given.megapixels * 1e6))
+    side = math.isqrt(round(given.megapixels[0] * 1e6))
     image, mask = synthetic(side, given.channels), quarter_hidden(given.mask, side)
     if given.channels == 1:
         image = image[:, :, 0]
@@ -100,38 +101,24 @@ def child(given) -> None:
     print(json.dumps(facts))
 
 
-def main() -> None:
-    """Run the child and print its figures beside the bound."""
-    parser = arguments(__doc__)
-    parser.add_argument("--megapixels", type=float, default=100.0)
-    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
-    parser.add_argument("--mask", choices=MASKS, default="blocks16")
-    parser.add_argument("--algorithm", default="harmonic")
-    parser.add_argument("--backend", choices=("rust", "python"), default="rust")
-    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds")
-    parser.add_argument("--child", action="store_true", help="used by the script itself")
-    given = parser.parse_args()
-    if given.child:
-        child(given)
-        return
-    pin_threads(given.threads)
-    report = Report(given.threads, as_json=given.json)
-    command = [sys.executable, *sys.argv, "--child"]
+def run(given, megapixels: float) -> dict[str, Any]:
+    """Reconstruct an image of this size in a process of its own; return its row."""
+    command = [sys.executable, *sys.argv, "--child", "--megapixels", str(megapixels)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, timeout=given.timeout
         )
     except subprocess.TimeoutExpired:
-        raise SystemExit(f"not done after {given.timeout:.0f} s") from None
+        raise SystemExit(f"{megapixels} megapixels: not done after {given.timeout:.0f} s") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message: killed, out of memory?"]
         raise SystemExit(f"the reconstruction ended with {done.returncode}: {reason[0]}")
     facts = json.loads(done.stdout)
-    image = facts["pixels"] * given.channels * 4
-    bound = 3 * image + 2**30
+    bound = 3 * facts["pixels"] * given.channels * 4 + 2**30
     gib = 1 / 2**30
-    row = {
-        "megapixels": facts["pixels"] / 1e6,
+    pixels = facts["pixels"] / 1e6
+    return {
+        "megapixels": pixels,
         "channels": given.channels,
         "mask": given.mask,
         "algorithm": given.algorithm,
@@ -139,6 +126,7 @@ def main() -> None:
         "hidden": facts["hidden"],
         "seconds": facts["seconds"],
         "CPU s": facts["cpu"],
+        "CPU s / MP": facts["cpu"] / pixels,
         "before GiB": facts["before"] * gib,
         "peak GiB": facts["peak"] * gib,
         "bound GiB": bound * gib,
@@ -146,8 +134,27 @@ def main() -> None:
         "PSNR dB": facts["psnr"],
         "known kept": facts["known"],
     }
+
+
+def main() -> None:
+    """Run the children and print their figures beside the bound."""
+    parser = arguments(__doc__)
+    parser.add_argument("--megapixels", nargs="+", type=float, default=[100.0])
+    parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
+    parser.add_argument("--mask", choices=MASKS, default="blocks16")
+    parser.add_argument("--algorithm", default="network")
+    parser.add_argument("--backend", choices=("rust", "python"), default="rust")
+    parser.add_argument("--timeout", type=float, default=3600.0, help="seconds, for each size")
+    parser.add_argument("--child", action="store_true", help="used by the script itself")
+    given = parser.parse_args()
+    if given.child:
+        child(given)
+        return
+    pin_threads(given.threads)
+    report = Report(given.threads, as_json=given.json)
+    rows = [run(given, megapixels) for megapixels in given.megapixels]
     note = "bound: 3 x the image as float32 + 1 GiB; before: input and mask, in the same process"
-    report.table("Memory", [row], note)
+    report.table("Memory, and seconds by size", rows, note)
     report.close()
 
 

@@ -1,216 +1,258 @@
-"""Quality and seconds of `harmonic` and `biharmonic` against scikit-image and OpenCV.
+"""Quality and seconds of our algorithms and their peers, on the same photographs and masks.
 
-python benchmarks/reconstruction.py --images DIR [--protocols P1 P3] [--timed 3] [--skimage 1]
+python benchmarks/reconstruction.py --images DIR [--grey] [--protocols P1 P3] [--slow 4]
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import statistics
-from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import cv2
 import numpy as np
-import scipy.sparse as sparse
-from common import Photo, Report, Seconds, arguments, median, paired, photographs, pin_threads
-from protocols import PROTOCOLS, Mask, make_mask, psnr, ssim
-from scipy.sparse.linalg import splu
-from skimage.restoration import inpaint_biharmonic
+from common import (
+    Photo,
+    Report,
+    Seconds,
+    arguments,
+    median,
+    paired,
+    photographs,
+    pin_threads,
+    timed,
+)
+from methods import ALL, DEFAULT, OURS, SLOW, UNSUITED, Method, exact, methods, to_bytes
+from protocols import PROTOCOLS, make_mask, psnr, ssim, texture
 
 from helicopter.core import RegionalReconstructionEngine
 
-Method = Callable[[Photo, Mask], np.ndarray]
-OURS = ("harmonic", "biharmonic")
-SKIMAGE = ("scikit-image", "scikit-image, split")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BASE = "harmonic"
+#: A method that takes longer is run once for a photograph.
+LONG = 2.0
 
 
-def ours(algorithm: str, *, rust: bool) -> Method:
-    """Return the whole everyday call, with its uncertainty map."""
-    engine = RegionalReconstructionEngine(algorithm, use_rust_acceleration=rust, device="cpu")
-    return lambda image, mask: engine.reconstruct(image, mask).reconstruction
+class Score(NamedTuple):
+    """One photograph, one mask, one method."""
+
+    psnr: float
+    ssim: float
+    texture: float
 
 
-def fill_only(algorithm: str) -> Method:
-    """Return the work that the peers do too: no uncertainty, no confidence."""
-    import helicopter_rs
+class Cell(NamedTuple):
+    """One protocol, one method: a score and the runs of every photograph, in their order."""
 
-    def method(image: Photo, mask: Mask) -> np.ndarray:
-        filled = image.astype(np.float32)
-        filled *= np.float32(1 / 255)
-        helicopter_rs.solve_pde(filled, mask, algorithm, threads=cv2.getNumThreads())
-        return to_bytes(filled)
-
-    return method
+    scores: list[Score]
+    runs: list[Seconds]
 
 
-def opencv(flag: int) -> Method:
-    """Return one of OpenCV's two methods, radius 3."""
-    return lambda image, mask: cv2.inpaint(image, mask.view(np.uint8), 3, flag)
+Results = dict[str, dict[str, Cell]]  # by protocol, by method
 
 
-def skimage(*, split: bool) -> Method:
-    """Return scikit-image's biharmonic fill; `split` solves each connected region by itself."""
-
-    def method(image: Photo, mask: Mask) -> np.ndarray:
-        return inpaint_biharmonic(image, mask, split_into_regions=split, channel_axis=-1)
-
-    return method
-
-
-def exact(image: Photo, mask: Mask, algorithm: str) -> np.ndarray:
-    """Solve the whole system with SciPy's sparse LU: the solution to compare with."""
-    height, width = mask.shape
-
-    def path(n: int) -> sparse.sparray:
-        degree = np.full(n, 2.0)
-        degree[[0, -1]] = 1
-        return sparse.diags_array([degree, -np.ones(n - 1), -np.ones(n - 1)], offsets=[0, 1, -1])
-
-    across = sparse.kron(sparse.eye_array(height), path(width))
-    down = sparse.kron(path(height), sparse.eye_array(width))
-    matrix = (across + down).tocsr()
-    if algorithm == "biharmonic":
-        matrix = (matrix @ matrix).tocsr()
-    hidden = mask.ravel()
-    values = image.reshape(-1, image.shape[2]).astype(np.float64) / 255
-    load = -(matrix[hidden][:, ~hidden] @ values[~hidden])
-    values[hidden] = splu(matrix[hidden][:, hidden].tocsc(), permc_spec="MMD_AT_PLUS_A").solve(load)
-    return np.clip(values, 0, 1).reshape(image.shape)
-
-
-def to_bytes(image: np.ndarray) -> Photo:
-    """Round an image to 8 bits."""
-    if image.dtype == np.uint8:
-        return image
-    scaled = image * image.dtype.type(255)
-    np.rint(scaled, out=scaled)
-    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)
-
-
-METHODS: dict[str, Method] = {
-    **{f"{name}, Rust": ours(name, rust=True) for name in OURS},
-    **{f"{name}, Rust, fill only": fill_only(name) for name in OURS},
-    **{f"{name}, Python": ours(name, rust=False) for name in OURS},
-    "OpenCV Telea": opencv(cv2.INPAINT_TELEA),
-    "OpenCV Navier-Stokes": opencv(cv2.INPAINT_NS),
-    SKIMAGE[0]: skimage(split=False),
-    SKIMAGE[1]: skimage(split=True),
-}
-
-
-def quality(
-    photos: list[tuple[str, Photo]], protocol: str, skimages: int, exacts: int
-) -> list[dict[str, Any]]:
-    """PSNR and SSIM of every method, and of the exact solution."""
-    scores: dict[str, list[tuple[float, float]]] = {}
-    apart: dict[str, float] = dict.fromkeys(OURS, 0.0)
-    for number, (_, image) in enumerate(photos):
-        mask = make_mask(protocol, *image.shape[:2], number)
-        outputs = {
-            name: to_bytes(METHODS[name](image, mask))
-            for name in METHODS
-            if not ("Python" in name or "fill only" in name or name == SKIMAGE[1])
-            and (name not in SKIMAGE or number < skimages)
-        }
-        for name in OURS if number < exacts else ():
-            truth = exact(image, mask, name)
-            outputs[f"{name}, exact"] = to_bytes(truth)
-            engine = RegionalReconstructionEngine(name, device="cpu")
-            mine = engine.reconstruct(image / 255.0, mask).reconstruction
-            apart[name] = max(apart[name], float(np.abs(mine - truth).max()))
-        for name, output in outputs.items():
-            pair = psnr(image, output, mask), ssim(image, output, mask)
-            scores.setdefault(name, []).append(pair)
-    rows = []
-    for name, pairs in scores.items():
-        own = name.replace(", exact", ", Rust") if "harmonic" in name else "biharmonic, Rust"
-        base = scores[own][: len(pairs)]  # on the same photographs
-        rows.append(
-            {
-                "method": name,
-                "protocol": protocol,
-                "images": len(pairs),
-                "PSNR dB": f"{statistics.fmean(p for p, _ in pairs):.3f}",
-                "SSIM": f"{statistics.fmean(s for _, s in pairs):.4f}",
-                "PSNR - ours": f"{_difference(pairs, base):+.3f}" if own != name else None,
-                "largest difference from exact": (
-                    f"{apart[name.split(',')[0]]:.1e}" if exacts and name.endswith("Rust") else None
-                ),
-            }
-        )
-    return rows
-
-
-def _difference(pairs: list[tuple[float, float]], base: list[tuple[float, float]]) -> float:
-    return statistics.fmean(a[0] - b[0] for a, b in zip(pairs, base, strict=True))
-
-
-def _jobs(names: Iterable[str], image: Photo, mask: Mask) -> dict[str, Callable[[], object]]:
-    return {name: functools.partial(METHODS[name], image, mask) for name in names}
-
-
-def speed(
-    photos: list[tuple[str, Photo]], protocol: str, skimages: int, repeats: int, budget: float
-) -> list[dict[str, Any]]:
-    """Median seconds of every method over photographs and rounds."""
+def run_all(
+    jobs: dict[str, Callable[[], np.ndarray]], repeats: int
+) -> tuple[dict[str, np.ndarray], dict[str, list[Seconds]]]:
+    """Run every job; what is quick again, in turn, and then its first run is not counted."""
+    outputs: dict[str, np.ndarray] = {}
     runs: dict[str, list[Seconds]] = {}
+    for name, job in jobs.items():
+        runs[name] = [timed(lambda name=name, job=job: outputs.update({name: job()}))]
+    quick = {name: job for name, job in jobs.items() if runs[name][0].wall < LONG}
+    return outputs, runs | (paired(quick, repeats) if repeats else {})
+
+
+def run(
+    photos: list[tuple[str, Photo]],
+    protocol: str,
+    chosen: dict[str, Method],
+    slow: int,
+    repeats: int,
+) -> dict[str, Cell]:
+    """Score and time every method on every photograph (the slow ones on the first few)."""
+    cells = {
+        name: Cell([], [])
+        for name in chosen
+        if protocol not in UNSUITED.get(name, ()) and (slow or name not in SLOW)
+    }
     for number, (_, image) in enumerate(photos):
         mask = make_mask(protocol, *image.shape[:2], number)
-        names = [name for name in METHODS if name not in SKIMAGE or number < skimages]
-        for name in names:
-            METHODS[name](image, mask)  # caches and thread pools are not what is measured
-        for name, seconds in paired(_jobs(names, image, mask), repeats, budget).items():
-            runs.setdefault(name, []).extend(seconds)
-    cpu = {name: median(seconds, "cpu") for name, seconds in runs.items()}
-    opencv_best = min(value for name, value in cpu.items() if name.startswith("OpenCV"))
-    skimage_best = min((cpu[name] for name in SKIMAGE if name in cpu), default=None)
+        names = [name for name in cells if name not in SLOW or number < slow]
+        jobs = {name: functools.partial(chosen[name], image, mask) for name in names}
+        outputs, runs = run_all(jobs, repeats)
+        for name, output in outputs.items():
+            filled = to_bytes(output).reshape(image.shape)
+            filled = np.where(mask[:, :, None], filled, image)
+            score = Score(*(measure(image, filled, mask) for measure in (psnr, ssim, texture)))
+            cells[name].scores.append(score)
+            cells[name].runs.append(_middle(runs[name]))
+    return cells
+
+
+def _middle(runs: list[Seconds]) -> Seconds:
+    return Seconds(median(runs), median(runs, "cpu"))
+
+
+def warm_up(chosen: dict[str, Method], channels: int) -> None:
+    """Run everything once on little: caches and thread pools are not what is measured."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (64, 64, channels), dtype=np.uint8)
+    mask = np.zeros((64, 64), dtype=bool)
+    mask[24:40, 24:40] = True
+    for method in chosen.values():
+        method(image, mask)
+
+
+def gains(cells: dict[str, Cell], name: str, over: str, what: str) -> list[float]:
+    """How far `name` is ahead of `over`, on every photograph that both have done."""
+    pairs = zip(cells[name].scores, cells[over].scores, strict=False)
+    return [getattr(a, what) - getattr(b, what) for a, b in pairs]
+
+
+def table(results: Results, names: list[str], cell: Callable[[dict[str, Cell], str], str]) -> Any:
+    """One row a method, one column a protocol."""
     return [
         {
             "method": name,
-            "protocol": protocol,
-            "seconds": median(seconds),
-            "CPU s": cpu[name],
-            "runs": len(seconds),
-            "scikit-image's default / this": (
-                f"{cpu[SKIMAGE[0]] / cpu[name]:.1f}" if SKIMAGE[0] in cpu else None
-            ),
-            "its faster / this": skimage_best and f"{skimage_best / cpu[name]:.1f}",
-            "OpenCV's faster / this": f"{opencv_best / cpu[name]:.2f}",
+            "images": max(len(cells[name].scores) for cells in results.values() if name in cells),
+            **{p: cell(cells, name) if name in cells else None for p, cells in results.items()},
         }
-        for name, seconds in runs.items()
+        for name in names
+        if any(name in cells for cells in results.values())
     ]
 
 
+def best_peer(cells: dict[str, Cell], what: str) -> str | None:
+    """The peer that is furthest ahead of harmonic on what it has done."""
+    peers = [name for name in cells if name.split(",")[0] not in OURS]
+    return max(peers, key=lambda n: statistics.fmean(gains(cells, n, BASE, what)), default=None)
+
+
+def detail(photos: list[tuple[str, Photo]], results: Results, name: str) -> list[dict[str, Any]]:
+    """One algorithm against harmonic and against the best peer, by protocol."""
+    rows = []
+    for protocol, cells in results.items():
+        gain = gains(cells, name, BASE, "psnr")
+        worst = int(np.argmin(gain))
+        row: dict[str, Any] = {
+            "protocol": protocol,
+            "over harmonic, dB": f"{statistics.fmean(gain):+.2f} ± {_error(gain):.2f}",
+            "worst": f"{gain[worst]:+.2f}",
+            "on": photos[worst][0][:24],
+            "SSIM over harmonic": f"{statistics.fmean(gains(cells, name, BASE, 'ssim')):+.3f}",
+        }
+        if (peer := best_peer(cells, "psnr")) is not None:
+            row["best peer, PSNR"] = peer
+            row["over it, dB"] = f"{statistics.fmean(gains(cells, name, peer, 'psnr')):+.2f}"
+        if (peer := best_peer(cells, "ssim")) is not None:
+            row["best peer, SSIM"] = peer
+            row["over it"] = f"{statistics.fmean(gains(cells, name, peer, 'ssim')):+.3f}"
+        rows.append(row)
+    return rows
+
+
+def _error(values: list[float]) -> float:
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def distances(photos: list[tuple[str, Photo]], protocols: list[str]) -> list[dict[str, Any]]:
+    """Largest distance of our differential equations from their exact solutions, on [0, 1]."""
+    rows = []
+    for name in ("harmonic", "biharmonic"):
+        engine = RegionalReconstructionEngine(name, device="cpu")
+        row: dict[str, Any] = {"method": name, "images": len(photos)}
+        for protocol in protocols:
+            apart = []
+            for number, (_, image) in enumerate(photos):
+                mask = make_mask(protocol, *image.shape[:2], number)
+                mine = engine.reconstruct(image / 255.0, mask).reconstruction
+                apart.append(float(np.abs(mine - exact(image, mask, name)).max()))
+            row[protocol] = f"{max(apart):.1e}"
+        rows.append(row)
+    return rows
+
+
+def mean_of(what: str, form: str) -> Callable[[dict[str, Cell], str], str]:
+    """Return what writes the mean score of a method into a cell."""
+    return lambda cells, name: format(
+        statistics.fmean(getattr(score, what) for score in cells[name].scores), form
+    )
+
+
+def gain_of(what: str, form: str, pick: Any = statistics.fmean) -> Any:
+    """Return what writes the mean (or least) lead over harmonic into a cell."""
+    return lambda cells, name: format(pick(gains(cells, name, BASE, what)), form)
+
+
+def seconds_of(clock: str) -> Callable[[dict[str, Cell], str], str]:
+    """Return what writes the median seconds of a method into a cell."""
+    return lambda cells, name: f"{median(cells[name].runs, clock):.3g}"
+
+
+def print_quality(
+    report: Report, photos: list[tuple[str, Photo]], results: Results, names: list[str], about: str
+) -> None:
+    """PSNR, SSIM and texture; the first two also as differences to harmonic."""
+    note = "on the same photographs and masks"
+    rows = table(results, names, mean_of("psnr", ".2f"))
+    protocols = "; ".join(f"{p}: {PROTOCOLS[p]}" for p in results)
+    report.table(f"PSNR over hidden pixels, dB: {about}", rows, protocols)
+    rows = table(results, names, gain_of("psnr", "+.2f"))
+    report.table("PSNR above harmonic, dB: mean", rows, note)
+    rows = table(results, names, gain_of("psnr", "+.2f", min))
+    report.table("PSNR above harmonic, dB: worst photograph", rows, note)
+    rows = table(results, names, mean_of("ssim", ".3f"))
+    report.table(f"SSIM over hidden pixels: {about}", rows)
+    rows = table(results, names, gain_of("ssim", "+.3f"))
+    report.table("SSIM above harmonic: mean", rows, note)
+    rows = table(results, names, mean_of("texture", ".2f"))
+    note = "1: detail of the right strength, wherever it lies; 0: none, or twice as much"
+    report.table("Faithfulness of texture, which PSNR does not see", rows, note)
+    for name in [name for name in names if name in OURS and name != BASE][:1]:
+        title = f"{name} against {BASE} and the best peer"
+        report.table(title, detail(photos, results, name), "±: standard error; worst photograph")
+
+
+def print_seconds(report: Report, results: Results, names: list[str], threads: int) -> None:
+    """Processor seconds; with several threads seconds on the wall clock too."""
+    note = "medians over the photographs of the whole call; ours also state an uncertainty"
+    rows = table(results, names, seconds_of("cpu"))
+    report.table(f"Processor seconds a call, {threads} thread(s)", rows, note)
+    if threads > 1:
+        rows = table(results, names, seconds_of("wall"))
+        report.table(f"Seconds on the wall clock, {threads} threads", rows, note)
+
+
 def main() -> None:
-    """Print both tables of every protocol."""
+    """Run everything, then print the tables."""
     parser = arguments(__doc__, images=True)
     parser.add_argument("--protocols", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS))
-    parser.add_argument("--timed", type=int, default=3, help="photographs that are timed")
-    parser.add_argument("--skimage", type=int, default=1, help="photographs for scikit-image")
-    parser.add_argument("--exact", type=int, default=2, help="photographs solved with SciPy too")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--budget", type=float, default=60.0, help="seconds per photograph")
-    parser.add_argument("--no-quality", action="store_true")
+    parser.add_argument("--methods", nargs="+", choices=ALL, default=list(DEFAULT), metavar="NAME")
+    parser.add_argument("--slow", type=int, help="photographs for slow peers (default: all)")
+    parser.add_argument("--repeats", type=int, default=3, help="timed runs of what is quick")
+    parser.add_argument("--exact", type=int, default=0, help="photographs solved with SciPy too")
     given = parser.parse_args()
     pin_threads(given.threads)
     report = Report(given.threads, as_json=given.json)
-    photos = photographs(given.images, given.crop, given.limit)
-    height, width = photos[0][1].shape[:2]
-    for protocol in given.protocols:
-        what = f"{protocol}, {PROTOCOLS[protocol]}, {height} x {width}"
-        if not given.no_quality:
-            rows = quality(photos, protocol, given.skimage, given.exact)
-            note = "ours: biharmonic, on the same photographs; beside exact ones, the same equation"
-            report.table(f"Quality over hidden pixels: {what}", rows, note)
-        if given.timed:
-            few = photos[: given.timed]
-            rows = speed(few, protocol, given.skimage, given.repeats, given.budget)
-            report.table(
-                f"Seconds: {what}",
-                rows,
-                "medians; ratios of CPU medians, which other work on the machine hardly touches",
-            )
+    photos = photographs(given.images, given.crop, given.limit, grey=given.grey)
+    slow = len(photos) if given.slow is None else given.slow
+    chosen, missing = methods(list(dict.fromkeys([*given.methods, BASE])))
+    names = list(chosen)
+    height, width, channels = photos[0][1].shape
+    warm_up(chosen, channels)
+    results = {p: run(photos, p, chosen, slow, given.repeats) for p in given.protocols}
+
+    about = f"{len(photos)} photographs, {height} x {width}, {'RGB' if channels == 3 else 'grey'}"
+    if missing:
+        about += f"; left out: {', '.join(missing)}"
+    print_quality(report, photos, results, names, about)
+    print_seconds(report, results, names, given.threads)
+    if given.exact:
+        rows = distances(photos[: given.exact], given.protocols)
+        report.table("Largest distance from the exact solution", rows, "SciPy's sparse LU; [0, 1]")
     report.close()
 
 
