@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
 from helicopter.core.regional_engine import RegionalReconstructionEngine
+from helicopter.core.registry import DEFAULT
 from helicopter.core.results import Analysis, RegionalReconstruction
 
 if TYPE_CHECKING:
+    import os
+
     from helicopter.progress import ProgressCallback
 
 __all__ = ["analyze", "reconstruct"]
@@ -22,6 +25,7 @@ _ENGINE_OPTIONS = (
     "algorithm",
     "strategy",
     "seed",
+    "weights",
 )
 
 
@@ -41,7 +45,8 @@ def analyze(image: object, **options: Any) -> Analysis:
 
     Raises
     ------
-    InvalidImageError, InvalidMaskError, InvalidOptionError, DeviceError, RustAccelerationError
+    InvalidImageError, InvalidMaskError, InvalidOptionError, DeviceError, RustAccelerationError,
+    ModelError
     """
     started = time.perf_counter()
     of_engine = {name: options.pop(name) for name in _ENGINE_OPTIONS if name in options}
@@ -53,11 +58,12 @@ def analyze(image: object, **options: Any) -> Analysis:
 def reconstruct(
     image: object,
     mask: object,
-    algorithm: str = "harmonic",
+    algorithm: str = DEFAULT,
     *,
     data_range: tuple[float, float] | None = None,
     device: str = "auto",
     use_rust_acceleration: bool | None = None,
+    weights: str | os.PathLike[str] | None = None,
     progress: bool | ProgressCallback | None = None,
 ) -> RegionalReconstruction:
     """Fill the hidden pixels of an image; the short form of `RegionalReconstructionEngine`.
@@ -68,10 +74,11 @@ def reconstruct(
         See `RegionalReconstructionEngine.reconstruct`.
     mask : bool array_like of shape (H, W)
         True = hidden, to be predicted.
-    algorithm : str, default "harmonic"
+    algorithm : str, default "network"
     data_range : tuple of float, optional
     device : str, default "auto"
     use_rust_acceleration : bool, optional
+    weights : path-like, optional
     progress : None, True or callable
 
     Returns
@@ -85,9 +92,9 @@ def reconstruct(
     >>> ramp = np.linspace(0, 1, 32, dtype=np.float32)[None, :].repeat(32, axis=0)
     >>> hole = np.zeros(ramp.shape, dtype=bool)
     >>> hole[10:20, 10:20] = True
-    >>> filled = helicopter.reconstruct(ramp, hole).reconstruction
+    >>> filled = helicopter.reconstruct(ramp, hole, "harmonic").reconstruction
     >>> bool(np.abs(filled - ramp).max() < 1e-6)
     True
     """
-    engine = RegionalReconstructionEngine(algorithm, device, use_rust_acceleration)
+    engine = RegionalReconstructionEngine(algorithm, device, use_rust_acceleration, weights=weights)
     return engine.reconstruct(image, mask, data_range=data_range, progress=progress)

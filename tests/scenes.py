@@ -4,7 +4,8 @@ import numpy as np
 
 from helicopter.io import sample_image
 
-BUILT_IN = ("harmonic", "biharmonic")
+EQUATIONS = ("harmonic", "biharmonic")
+BUILT_IN = ("network", *EQUATIONS)
 CONCRETE = (
     "random",
     "edge_guided",

@@ -19,9 +19,8 @@ from scipy.optimize import minimize
 from helicopter.backends.loader import accelerator
 from helicopter.backends.protocol import UncertaintyModel
 from helicopter.backends.reference import pde, uncertainty
-from helicopter.backends.reference.autonomous_engine import LEAST_MAE
+from helicopter.backends.reference.online_scale import LEAST_MAE
 from helicopter.backends.reference.patches import PatchGrid
-from helicopter.core.registry import BUILT_IN
 from helicopter.core.validation import prepare_image
 from helicopter.io import atomic_open, read_image
 
@@ -194,7 +193,7 @@ def main() -> None:
     paths = sorted(p for p in parser.parse_args().images.iterdir() if p.suffix in (".png", ".jpg"))
     images = [prepare_image(read_image(path).pixels)[0].pixels for path in paths]
     models = {}
-    for algorithm in BUILT_IN:
+    for algorithm in ("harmonic", "biharmonic"):
         print(algorithm, flush=True)
         data = collect_pixels(images, algorithm)
         report(data)

@@ -16,10 +16,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from helicopter.models.network import NetworkWeights
+
 __all__ = [
+    "Algorithm",
     "AutonomousOptions",
     "AutonomousRun",
     "Backend",
+    "BuiltIn",
     "Image",
     "Iteration",
     "Kernel",
@@ -42,6 +46,9 @@ StopReason = Literal["target_quality", "all_patches_done", "no_improvement", "ma
 Progress: TypeAlias = "Callable[[int, int], None]"
 #: (context, mask) -> (prediction, sigma (H, W) or None); see `helicopter.core.registry`.
 Kernel: TypeAlias = "Callable[[Image, Mask], tuple[Image, Map | None]]"
+#: What a backend predicts with by itself: an equation, or a network on top of the harmonic one.
+BuiltIn: TypeAlias = "PdeKind | NetworkWeights"
+Algorithm: TypeAlias = "BuiltIn | Kernel"
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,8 @@ class UncertaintyModel:
     ----------
     variance_table : float64 ndarray of shape (D, 4)
         Row d holds the weights of (1, V_1, V_4, V_16) in the error variance d pixels away from the
-        nearest visible pixel; the last row serves all larger distances.
+        nearest visible pixel; the last row serves all larger distances. What states its uncertainty
+        itself, as the network does, has no use for it.
     log_mae_offset : float
         Mean of ln(patch MAE / root mean predicted variance).
     log_mae_spread : float
@@ -130,9 +138,12 @@ class Backend(Protocol):
         """What users call it."""
 
     def reconstruct(
-        self, context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel
+        self, context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel
     ) -> Map:
         """Fill the hidden pixels of `context` in place; return the variance of their errors."""
+
+    def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
+        """Fill the hidden pixels of `context` in place with patches found elsewhere in it."""
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         """Predict the error variance at hidden pixels; 0 at visible ones."""
@@ -144,7 +155,7 @@ class Backend(Protocol):
         self,
         image: Image,
         missing: Mask,
-        algorithm: PdeKind | Kernel,
+        algorithm: Algorithm,
         options: AutonomousOptions,
         model: UncertaintyModel,
         progress: Progress | None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from helicopter.errors import RustAccelerationError
+from helicopter.models.network import NetworkWeights
 
 from .loader import accelerator
 from .protocol import (
@@ -12,15 +14,16 @@ from .protocol import (
     AutonomousRun,
     Image,
     Iteration,
-    Kernel,
     Map,
     Mask,
-    PdeKind,
     Progress,
     Scores,
     UncertaintyModel,
 )
 from .threads import chosen_threads
+
+if TYPE_CHECKING:
+    from .protocol import Algorithm, BuiltIn
 
 __all__ = ["RustBackend"]
 
@@ -36,10 +39,15 @@ class RustBackend:
             raise RustAccelerationError("the accelerator helicopter_rs cannot be used any more.")
 
     def reconstruct(
-        self, context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel
+        self, context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel
     ) -> Map:
-        engine = self._rust.RegionalReconstructionEngine(kind, self._model(model))
+        engine = self._rust.RegionalReconstructionEngine(
+            self._algorithm(algorithm), self._model(model)
+        )
         return cast("Map", engine.reconstruct(context, mask, threads=chosen_threads()))
+
+    def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
+        self._rust.exemplar_fill(context, mask, seed=seed, threads=chosen_threads())
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         variance = self._rust.hidden_variance(
@@ -56,13 +64,13 @@ class RustBackend:
         self,
         image: Image,
         missing: Mask,
-        algorithm: PdeKind | Kernel,
+        algorithm: Algorithm,
         options: AutonomousOptions,
         model: UncertaintyModel,
         progress: Progress | None,
     ) -> AutonomousRun:
         engine = self._rust.AutonomousReconstructionEngine(
-            algorithm,
+            self._algorithm(algorithm),
             self._model(model),
             patch_size=options.patch_size,
             context_size=options.context_size,
@@ -83,7 +91,16 @@ class RustBackend:
         run["scores"] = Scores(*run["scores"])
         return AutonomousRun(**run)
 
+    def _algorithm(self, algorithm: Algorithm) -> Any:
+        return _network(algorithm) if isinstance(algorithm, NetworkWeights) else algorithm
+
     def _model(self, model: UncertaintyModel) -> Any:
         return self._rust.UncertaintyModel(
             model.variance_table, model.log_mae_offset, model.log_mae_spread, model.log_mae_prior
         )
+
+
+@lru_cache(maxsize=4)
+def _network(weights: NetworkWeights) -> Any:
+    """The weights as Rust lays them out, once for all engines that use them."""
+    return cast("Any", accelerator()).Network(weights.data)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["analyze_images", "folder_names"]
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells have it
-_ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy")
+_ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy", "weights")
 _PLOTS = ("original", "what-was-shown", "uncertainty", "error", "quality", "overview")
 #: All that a run may write into an image's folder.
 _KNOWN_FILES = (
@@ -80,7 +80,8 @@ def analyze_images(
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     codes: list[int] = []
-    inputs = [*paths, *([] if mask is None else [mask])]
+    weights = [] if options["weights"] is None else [Path(options["weights"])]
+    inputs = [*paths, *([] if mask is None else [mask]), *weights]
     interrupted = False
     for path, name in zip(paths, folder_names(paths), strict=True):
         try:

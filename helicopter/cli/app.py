@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from helicopter.cli.options import (
+    AlgorithmOption,
     Backend,
     BackendOption,
     DataRangeOption,
@@ -16,6 +17,7 @@ from helicopter.cli.options import (
     MaxPixelsOption,
     SeedOption,
     ThreadsOption,
+    WeightsOption,
     machine,
 )
 from helicopter.version import __version__
@@ -88,9 +90,8 @@ def analyze(
             show_default=False,
         ),
     ] = None,
-    algorithm: Annotated[
-        str, typer.Option("--algorithm", help="What predicts; `helicopter info` lists them.")
-    ] = "harmonic",
+    algorithm: AlgorithmOption = "network",
+    weights: WeightsOption = None,
     strategy: Annotated[
         str,
         typer.Option(
@@ -152,6 +153,7 @@ def analyze(
             "patch_size": patch_size,
             "context_size": context_size,
             "algorithm": algorithm,
+            "weights": None if weights is None else str(weights),
             "strategy": strategy,
             "target_quality": target_quality,
             "initial_known": initial_known,
@@ -188,9 +190,8 @@ def reconstruct(
             help="The suffix names the format; JPEG is lossy, so visible pixels change too.",
         ),
     ],
-    algorithm: Annotated[
-        str, typer.Option("--algorithm", help="What predicts; `helicopter info` lists them.")
-    ] = "harmonic",
+    algorithm: AlgorithmOption = "network",
+    weights: WeightsOption = None,
     uncertainty: Annotated[
         Path | None,
         typer.Option(
@@ -223,6 +224,7 @@ def reconstruct(
         output,
         machine(backend, device, threads, seed),
         algorithm=algorithm,
+        weights=weights,
         uncertainty=uncertainty,
         data_range=data_range,
         max_pixels=max_pixels,
@@ -282,5 +284,107 @@ def bench(
         tuple(size or (512,)),
         repeats,
         machine(backend, device, threads or 1, seed),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def train(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Holds PNG, JPEG, TIFF or WebP files of at least 96 x 96 pixels.",
+            readable=False,  # left to the reader, which says what to do
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where the weights go."),
+    ],
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            help="Batches to learn from (default: 20000, with --from 2000)",
+            show_default=False,
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="WEIGHTS",
+            help="Begin with these weights; `default` means those that come with Helicopter.",
+            show_default=False,
+        ),
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            "--validation",
+            metavar="FOLDER",
+            help="Images to calibrate on (default: every tenth image, which is then kept out)",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Is written now and then, and continued if it is there (default: beside FILE)",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            help="Size of the steps (default: 0.001, with --from 0.0003)",
+            show_default=False,
+        ),
+    ] = None,
+    data_range: DataRangeOption = None,
+    max_pixels: MaxPixelsOption = None,
+    as_json: JsonOption = False,
+    device: DeviceOption = "auto",
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            help="Threads of PyTorch (default: its own choice)",
+            rich_help_panel="Machine",
+            show_default=False,
+        ),
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Train a network on images of your own; needs PyTorch: pip install 'helicopter\\[train]'
+
+    [b]helicopter train cells/ -o cells.safetensors --from default[/b]
+
+    [b]helicopter reconstruct a.tif --mask holes.png -o b.tif --weights cells.safetensors[/b]
+
+    Ctrl-C writes a checkpoint; the same command goes on from it.
+    """
+    from helicopter.cli.train import train_network
+
+    train_network(
+        folder,
+        output,
+        steps=steps,
+        seed=seed,
+        device=device,
+        threads=threads,
+        checkpoint=checkpoint,
+        start=start,
+        validation=validation,
+        learning_rate=learning_rate,
+        data_range=data_range,
+        max_pixels=max_pixels,
         as_json=as_json,
     )

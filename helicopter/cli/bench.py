@@ -164,6 +164,7 @@ def _regional(algorithm: str) -> Callable[[NDArray[np.uint8], int], Job]:
 
 _JOBS: dict[str, Callable[[NDArray[np.uint8], int], Job]] = {
     "autonomous": _autonomous,
+    "regional, network": _regional("network"),
     "regional, harmonic": _regional("harmonic"),
     "regional, biharmonic": _regional("biharmonic"),
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 __all__ = [
+    "AlgorithmOption",
     "Backend",
     "BackendOption",
     "DataRangeOption",
@@ -18,6 +20,7 @@ __all__ = [
     "MaxPixelsOption",
     "SeedOption",
     "ThreadsOption",
+    "WeightsOption",
     "machine",
 ]
 
@@ -57,6 +60,19 @@ ThreadsOption = Annotated[
 SeedOption = Annotated[
     int,
     typer.Option("--seed", help="Seed of all random choices.", rich_help_panel=_PANEL),
+]
+AlgorithmOption = Annotated[
+    str, typer.Option("--algorithm", help="What predicts; `helicopter info` lists them.")
+]
+WeightsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="A network of your own (default: the one that comes with Helicopter)",
+        show_default=False,
+        readable=False,  # left to the reader, which says what to do
+    ),
 ]
 JsonOption = Annotated[
     bool,

@@ -18,6 +18,7 @@ from helicopter.io import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -34,6 +35,7 @@ def reconstruct_image(
     machine: Machine,
     *,
     algorithm: str,
+    weights: Path | None = None,
     uncertainty: Path | None,
     data_range: tuple[float, float] | None = None,
     max_pixels: int | None,
@@ -43,7 +45,8 @@ def reconstruct_image(
     from helicopter.core import RegionalReconstructionEngine
     from helicopter.progress import as_callback
 
-    _spare_inputs((image, mask), (output, uncertainty))
+    inputs = (image, mask) if weights is None else (image, mask, weights)
+    _spare_inputs(inputs, (output, uncertainty))
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     loaded = read_image(image, max_pixels=limit)
     hidden = read_mask(mask, max_pixels=limit)
@@ -61,6 +64,7 @@ def reconstruct_image(
         device=machine.device,
         use_rust_acceleration=machine.use_rust_acceleration,
         seed=machine.seed,
+        weights=weights,
     )
     if output.suffix.lower() in (".jpg", ".jpeg"):
         complain(
@@ -125,7 +129,7 @@ def _write_uncertainty(
         figure.savefig(file, format="png")
 
 
-def _spare_inputs(inputs: tuple[Path, ...], outputs: tuple[Path | None, ...]) -> None:
+def _spare_inputs(inputs: Sequence[Path], outputs: tuple[Path | None, ...]) -> None:
     """Refuse to write over what is read: the original would be gone for good."""
     given = [path for path in outputs if path is not None]
     for path in given:

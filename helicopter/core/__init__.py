@@ -1,6 +1,7 @@
 """The engines."""
 
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
+from helicopter.core.cross_results import CrossReconstruction, PatchScore
 from helicopter.core.masking import MASKING_STRATEGIES
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import (
@@ -24,8 +25,10 @@ __all__ = [
     "Analysis",
     "AutonomousAnalysis",
     "AutonomousReconstructionEngine",
+    "CrossReconstruction",
     "CustomReconstructionKernel",
     "IterationRecord",
+    "PatchScore",
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
     "UnderstandingScore",

@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.protocol import AutonomousOptions, AutonomousRun, Map, Mask
+from helicopter.backends.protocol import (
+    Algorithm,
+    AutonomousOptions,
+    AutonomousRun,
+    Image,
+    Kernel,
+    Map,
+    Mask,
+)
 from helicopter.backends.reference.patches import PatchGrid
 from helicopter.errors import InvalidOptionError
-from helicopter.models import uncertainty_model
 from helicopter.progress import ProgressCallback, as_callback
 
-from .engine import Engine
-from .registry import find_algorithm
+from .engine import PredictingEngine
+from .registry import DEFAULT
 from .results import AutonomousAnalysis, IterationRecord, understanding_level
-from .scales import psnr_db, quality_of, skill_of
+from .scales import error_map, psnr_db, quality_of, skill_of
 from .validation import (
     PreparedImage,
     check_choice,
     check_fraction,
     check_integer,
-    check_seed,
     prepare_image,
     require_visible,
 )
+
+if TYPE_CHECKING:
+    import os
 
 __all__ = ["STRATEGIES", "AutonomousReconstructionEngine"]
 
@@ -39,7 +49,7 @@ STRATEGIES: tuple[str, ...] = (
 )
 
 
-class AutonomousReconstructionEngine(Engine):
+class AutonomousReconstructionEngine(PredictingEngine):
     """Hides most of an image, redraws it from the rest, and says how well that went.
 
     Parameters
@@ -53,7 +63,7 @@ class AutonomousReconstructionEngine(Engine):
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     use_rust_acceleration : bool, optional
         True: Rust or an error; False: Python; None: Rust if it can be used.
-    algorithm : str, default "harmonic"
+    algorithm : str, default "network"
         See `RegionalReconstructionEngine`.
     strategy : str, default "adaptive"
         What chooses the patches to predict next: ``"random"``, ``"edge_guided"`` (most known
@@ -62,10 +72,12 @@ class AutonomousReconstructionEngine(Engine):
         (what measured best).
     seed : int, default 0
         Of the choice of the first patches, and between equally good ones.
+    weights : path-like, optional
+        A network of your own, written by ``helicopter train``; by default that of the package.
 
     Raises
     ------
-    InvalidOptionError, DeviceError, RustAccelerationError
+    InvalidOptionError, DeviceError, RustAccelerationError, ModelError
 
     Examples
     --------
@@ -82,9 +94,10 @@ class AutonomousReconstructionEngine(Engine):
         context_size: int | None = None,
         device: str = "auto",
         use_rust_acceleration: bool | None = None,
-        algorithm: str = "harmonic",
+        algorithm: str = DEFAULT,
         strategy: str = "adaptive",
         seed: int = 0,
+        weights: str | os.PathLike[str] | None = None,
     ) -> None:
         self.patch_size = check_integer(patch_size, "patch_size", 1)
         self.context_size = (
@@ -92,11 +105,8 @@ class AutonomousReconstructionEngine(Engine):
             if context_size is None
             else check_integer(context_size, "context_size", self.patch_size)
         )
-        self._algorithm = find_algorithm(algorithm)
-        self.algorithm = algorithm
         self.strategy = check_choice(strategy, "strategy", STRATEGIES)
-        self.seed = check_seed(seed)
-        super().__init__(device, use_rust_acceleration)
+        super().__init__(algorithm, weights, seed, device, use_rust_acceleration)
 
     def autonomous_analyze(
         self,
@@ -166,12 +176,19 @@ class AutonomousReconstructionEngine(Engine):
             run = self._backend.autonomous(
                 prepared.pixels,
                 missing,
-                self._algorithm,
+                self._for_one_run(options),
                 options,
-                uncertainty_model(self.algorithm),
+                self._model,
                 callback,
             )
         return self._result(prepared, run, options, started)
+
+    def _for_one_run(self, options: AutonomousOptions) -> Algorithm:
+        """The algorithm; `exemplar` is asked once where its answer would not change."""
+        once = self.algorithm == "exemplar" and not options.open_book
+        if once and options.context_size is None and callable(self._algorithm):
+            return _asked_once(self._algorithm)
+        return self._algorithm
 
     def _require_two_patches(self, missing: Mask) -> None:
         height, width = missing.shape
@@ -220,12 +237,20 @@ class AutonomousReconstructionEngine(Engine):
         )
 
 
+def _asked_once(kernel: Kernel) -> Kernel:
+    """Remember the first answer, which covers everything that will ever be hidden."""
+    answers: list[tuple[Image, Map | None]] = []
+
+    def run(context: Image, mask: Mask) -> tuple[Image, Map | None]:
+        if not answers:
+            answers.append(kernel(context, mask))
+        return answers[0]
+
+    return run
+
+
 def _error_map(prepared: PreparedImage, run: AutonomousRun) -> Map:
-    height, width, channels = run.prediction.shape
-    error = np.zeros((height, width), dtype=np.float32)
-    for channel in range(channels):  # far faster than a mean over a short axis
-        error += np.abs(run.prediction[:, :, channel] - prepared.pixels[:, :, channel])
-    error *= np.float32(prepared.units / channels)
+    error = error_map(prepared.pixels, run.prediction, prepared.units)
     error[~run.hidden] = 0
     error[run.hidden & ~run.scored] = np.nan
     return error

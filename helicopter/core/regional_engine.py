@@ -9,67 +9,75 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter.backends.reference.patches import PatchGrid
 from helicopter.errors import InvalidMaskError, InvalidOptionError
-from helicopter.models import uncertainty_model
 from helicopter.progress import ProgressCallback, as_callback
 
-from .engine import Engine
+from .cross_reconstruct import assign_folds, measure_patches, predict_folds, surprise
+from .cross_results import CrossReconstruction
+from .engine import PredictingEngine
+from .intervals import remainder_of
+from .laws import confidence_of
 from .masking import MASKING_STRATEGIES, make_mask
-from .registry import find_algorithm
+from .registry import DEFAULT
 from .results import (
     RegionalReconstruction,
     UnderstandingScore,
     UnderstandingTest,
     understanding_level,
 )
-from .scales import confidence_of, psnr_db, quality_of, skill_of
+from .scales import error_map, psnr_db, quality_of, skill_of
 from .validation import (
     check_choice,
     check_fraction,
     check_integer,
-    check_seed,
     prepare_image,
     require_visible,
 )
 
 if TYPE_CHECKING:
+    import os
+
     from helicopter.backends.protocol import Image, Map, Mask
 
 __all__ = ["RegionalReconstructionEngine"]
 
 
-class RegionalReconstructionEngine(Engine):
+class RegionalReconstructionEngine(PredictingEngine):
     """Predicts hidden pixels from visible ones, with an uncertainty for each.
 
     Parameters
     ----------
-    algorithm : str, default "harmonic"
+    algorithm : str, default "network"
+        ``"network"`` (a trained correction to `harmonic`, whose stated uncertainty is calibrated),
         ``"harmonic"`` (a stretched membrane; robust where much is hidden), ``"biharmonic"`` (a bent
-        plate; sharper in small gaps) or the name of a registered algorithm. Predictions are cut to
-        the data range, which `biharmonic` overshoots in wide gaps.
+        plate; sharper in small gaps), ``"exemplar"`` (patches found elsewhere in the image; for
+        texture) or the name of a registered algorithm. Predictions are cut to the data range, which
+        `biharmonic` overshoots in wide gaps.
     device : str, default "auto"
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     use_rust_acceleration : bool, optional
         True: Rust or an error; False: Python; None: Rust if it can be used.
     seed : int, default 0
-        Of the random masks of `test_understanding`.
+        Of the random masks of `test_understanding`, the folds of `cross_reconstruct` and the search
+        of `exemplar`.
+    weights : path-like, optional
+        A network of your own, written by ``helicopter train``; by default that of the package.
 
     Raises
     ------
-    InvalidOptionError, DeviceError, RustAccelerationError
+    InvalidOptionError, DeviceError, RustAccelerationError, ModelError
     """
 
     def __init__(
         self,
-        algorithm: str = "harmonic",
+        algorithm: str = DEFAULT,
         device: str = "auto",
         use_rust_acceleration: bool | None = None,
         seed: int = 0,
+        weights: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._algorithm = find_algorithm(algorithm)
-        self.algorithm = algorithm
-        self.seed = check_seed(seed)
-        super().__init__(device, use_rust_acceleration)
+        super().__init__(algorithm, weights, seed, device, use_rust_acceleration)
 
     def reconstruct(
         self,
@@ -116,29 +124,115 @@ class RegionalReconstructionEngine(Engine):
             sigma = np.sqrt(variance, out=variance)
             if callback is not None:
                 callback(1, 1)
-        confidence = confidence_of(sigma, hidden)
+        confidence = confidence_of(sigma, hidden, self._law)
+        restored = prepared.restore(context, hidden)
         return RegionalReconstruction(
-            reconstruction=prepared.restore(context, hidden),
+            reconstruction=restored,
             uncertainty_map=prepared.in_units(sigma),
             confidence_map=confidence,
             algorithm=self.algorithm,
             backend=self.backend,
             device=self.device,
             seconds=time.perf_counter() - started,
+            data_range=(prepared.low, prepared.high),
+            _law=self._law,
+            _remainder=remainder_of(prepared, context, restored),
         )
 
     def _predict(self, context: Image, hidden: Mask) -> Map:
         """Fill `context` in place and return the variance of the error."""
         if not hidden.any():
             return np.zeros(hidden.shape, dtype=np.float32)
-        model = uncertainty_model(self.algorithm)
         if not callable(self._algorithm):
-            return self._backend.reconstruct(context, hidden, self._algorithm, model)
+            return self._backend.reconstruct(context, hidden, self._algorithm, self._model)
         prediction, sigma = self._algorithm(context, hidden)
         np.copyto(context, prediction, where=hidden[:, :, None])
         if sigma is not None:
             return np.square(sigma)
-        return self._backend.hidden_variance(context, hidden, model)
+        return self._backend.hidden_variance(context, hidden, self._model)
+
+    def cross_reconstruct(
+        self,
+        image: object,
+        folds: int = 4,
+        patch_size: int = 16,
+        *,
+        data_range: tuple[float, float] | None = None,
+        progress: bool | ProgressCallback | None = None,
+    ) -> CrossReconstruction:
+        """Predict every pixel from the rest of the image, and say where that went wrong.
+
+        Every patch is hidden exactly once, together with others that are spread over the image, and
+        predicted from all that is visible then. So nothing has a say in its own prediction, and
+        what stands out from its surroundings shows in `surprise_map`.
+
+        Parameters
+        ----------
+        image : array_like
+            As in `reconstruct`; all of it is known.
+        folds : int, default 4
+            In how many rounds; each hides about the share 1 / `folds` of the patches.
+        patch_size : int, default 16
+            Side of the patches, in pixels.
+        data_range : tuple of float, optional
+        progress : None, True or callable
+
+        Returns
+        -------
+        CrossReconstruction
+
+        Raises
+        ------
+        InvalidImageError, InvalidOptionError
+        """
+        started = time.perf_counter()
+        rounds = check_integer(folds, "folds", 2)
+        side = check_integer(patch_size, "patch_size", 1)
+        with as_callback(progress, "Cross-reconstructing") as callback:
+            prepared, _ = prepare_image(image, data_range=data_range)
+            truth = prepared.pixels
+            everything = np.ones(truth.shape[:2], dtype=bool)
+            grid = PatchGrid(truth.shape[0], truth.shape[1], side)
+            if grid.count < rounds:
+                raise InvalidOptionError(
+                    f"folds: got {rounds} for {grid.count} patches of {side} pixels in an image of "
+                    f"{grid.height} x {grid.width}; expected at most as many folds as patches, "
+                    "so choose fewer folds or a smaller patch_size."
+                )
+            fold = assign_folds(grid, rounds, self.seed)
+            prediction, sigma = predict_folds(self._predict, truth, grid, fold, callback)
+        # the baseline is the mean colour of the whole image: nothing of it stays hidden
+        measured = self._backend.score(truth, prediction, ~everything, everything)
+        patches = measure_patches(truth, prediction, sigma, grid, self._model)
+        quality = quality_of(measured.mse)
+        restored = prepared.restore(prediction, everything)
+        return CrossReconstruction(
+            reconstruction_quality=quality,
+            understanding_level=understanding_level(quality),
+            ssim=measured.ssim,
+            psnr_db=psnr_db(measured.mse),
+            mae=measured.mae * prepared.units,
+            skill=skill_of(measured),
+            average_confidence=float(patches.confidence.mean(dtype=np.float64)),
+            reconstruction=restored,
+            uncertainty_map=prepared.in_units(sigma),
+            confidence_map=confidence_of(sigma, everything, self._law),
+            error_map=error_map(truth, prediction, prepared.units),
+            surprise_map=surprise(truth, prediction, sigma),
+            patch_quality=patches.quality,
+            patch_confidence=patches.confidence,
+            patch_surprise=patches.surprise,
+            patch_fold=fold.reshape(grid.rows, grid.cols).astype(np.int32),
+            patch_size=side,
+            folds=rounds,
+            data_range=(prepared.low, prepared.high),
+            algorithm=self.algorithm,
+            backend=self.backend,
+            device=self.device,
+            seconds=time.perf_counter() - started,
+            _law=self._law,
+            _remainder=remainder_of(prepared, prediction, restored),
+        )
 
     def test_understanding(
         self,
@@ -220,7 +314,7 @@ class RegionalReconstructionEngine(Engine):
         context = np.where(hidden[:, :, None], np.float32(0), truth)
         sigma = np.sqrt(self._predict(context, hidden))
         measured = self._backend.score(truth, context, hidden, hidden)
-        confidence = confidence_of(sigma, hidden)[hidden]
+        confidence = confidence_of(sigma, hidden, self._law)[hidden]
         return UnderstandingScore(
             strategy=strategy,
             difficulty=difficulty,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
-from helicopter.backends.protocol import Image, Kernel, Map, Mask, PdeKind
 from helicopter.errors import InvalidOptionError, KernelError
+from helicopter.models import load_network
 
 from .validation import check_name
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
+
+    from helicopter.backends.protocol import Algorithm, Image, Kernel, Map, Mask, PdeKind
 
 __all__ = [
     "BUILT_IN",
+    "DEFAULT",
     "CustomReconstructionKernel",
     "algorithms",
     "find_algorithm",
@@ -24,7 +28,10 @@ __all__ = [
     "unregister_algorithm",
 ]
 
-BUILT_IN: tuple[PdeKind, ...] = get_args(PdeKind)
+#: What every engine predicts with unless another algorithm is asked for.
+DEFAULT = "network"
+BuiltInName: TypeAlias = Literal["network", "harmonic", "biharmonic", "exemplar"]
+BUILT_IN: tuple[BuiltInName, ...] = get_args(BuiltInName)
 
 _registered: dict[str, Kernel] = {}
 _lock = threading.Lock()
@@ -82,17 +89,43 @@ def algorithms() -> tuple[str, ...]:
     return (*BUILT_IN, *sorted(_registered))
 
 
-def find_algorithm(name: object) -> PdeKind | Kernel:
-    """Return the built-in algorithm's name, or the registered kernel."""
-    if isinstance(name, str) and name in BUILT_IN:
-        return name
+def find_algorithm(
+    name: object, weights: str | os.PathLike[str] | None = None
+) -> Algorithm | Literal["exemplar"]:
+    """Return what an algorithm's name stands for.
+
+    Parameters
+    ----------
+    name : object
+        What the user passed as ``algorithm=``.
+    weights : path-like, optional
+        Of the network, if they are not those of the package.
+
+    Returns
+    -------
+    str, NetworkWeights or callable
+        The name of an equation or of `exemplar`, the network's weights, or a registered kernel.
+
+    Raises
+    ------
+    InvalidOptionError
+        If there is no such algorithm, or weights are given to one that has none.
+    ModelError
+        If the network's weights cannot be used.
+    """
     kernel = _registered.get(name) if isinstance(name, str) else None
-    if kernel is None:
+    if kernel is None and not (isinstance(name, str) and name in BUILT_IN):
         raise InvalidOptionError(
             f"algorithm: got {name!r}; expected one of {', '.join(algorithms())}. "
             "Your own become available by helicopter.register_algorithm(name, kernel)."
         )
-    return kernel
+    if name == "network":
+        return load_network(weights)
+    if weights is not None:
+        raise InvalidOptionError(
+            f"weights: got {weights!r} for the algorithm {name!r}; only 'network' has weights."
+        )
+    return kernel or cast("Literal['exemplar'] | PdeKind", name)
 
 
 def _checked(name: str, kernel: Callable[[Image, Mask], Any]) -> Kernel:

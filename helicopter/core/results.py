@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from .intervals import central_interval
+from .laws import LAPLACE, ErrorLaw
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,6 +57,10 @@ def _jsonable(value: Any, arrays: bool) -> Any:
     return value
 
 
+def _is_short(value: tuple[Any, ...]) -> bool:
+    return len(value) <= 4 and all(isinstance(item, (int, float)) for item in value)
+
+
 # eq=False: results compare by identity, like the owners of arrays do
 @dataclass(frozen=True, eq=False)
 class Result(Mapping[str, Any]):
@@ -76,7 +83,8 @@ class Result(Mapping[str, Any]):
 
     @classmethod
     def _names(cls) -> tuple[str, ...]:
-        return tuple(field.name for field in fields(cls))
+        # what begins with an underscore serves the methods only
+        return tuple(item.name for item in fields(cls) if not item.name.startswith("_"))
 
     def to_dict(self, *, arrays: bool = False) -> dict[str, Any]:
         """Return the fields as JSON-ready values.
@@ -113,7 +121,7 @@ class Result(Mapping[str, Any]):
                 text = f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
             elif isinstance(value, float):
                 text = f"{value:.4g}"
-            elif isinstance(value, tuple):
+            elif isinstance(value, tuple) and not _is_short(value):
                 text = f"<{len(value)} items>"
             else:
                 text = repr(value)
@@ -240,6 +248,8 @@ class RegionalReconstruction(Result):
     algorithm, backend, device : str
     seconds : float
         Wall-clock time.
+    data_range : tuple of float
+        The values of black and white.
     """
 
     reconstruction: NDArray[Any]
@@ -249,6 +259,39 @@ class RegionalReconstruction(Result):
     backend: str
     device: str
     seconds: float
+    data_range: tuple[float, float] = (0.0, 1.0)
+    _law: ErrorLaw = field(default=LAPLACE)
+    _remainder: NDArray[np.int8] | None = field(default=None)
+
+    def interval(self, level: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the central predictive interval of every value.
+
+        Of the hidden values the share `level` lies between the two ends: so it was found on
+        photographs. Around integers the interval is that of the prediction before it was rounded.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1, both excluded.
+
+        Returns
+        -------
+        low, high : float32 ndarray
+            Of the image's shape, in its units and within its range; both are the value itself
+            where it was visible.
+
+        Raises
+        ------
+        InvalidOptionError
+        """
+        return central_interval(
+            self.reconstruction,
+            self._remainder,
+            self.uncertainty_map,
+            self.data_range,
+            self._law,
+            level,
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

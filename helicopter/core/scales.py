@@ -10,14 +10,12 @@ import numpy as np
 from helicopter.backends.reference.measures import RIGHT, quality_of
 
 if TYPE_CHECKING:
-    from helicopter.backends.protocol import Map, Mask, Scores
+    from helicopter.backends.protocol import Image, Map, Scores
 
-__all__ = ["RIGHT", "confidence_of", "psnr_db", "quality_of", "skill_of"]
+__all__ = ["RIGHT", "error_map", "psnr_db", "quality_of", "skill_of"]
 
 #: A mean squared error that is no more than the rounding of a constant image.
 NO_VARIANCE = 1e-12
-#: Rows worked on at a time; bounds the memory for large images.
-STRIP = 512
 
 
 def psnr_db(mse: float) -> float:
@@ -32,16 +30,11 @@ def skill_of(scores: Scores) -> float:
     return 1.0 - scores.mse / scores.baseline_mse
 
 
-def confidence_of(sigma: Map, hidden: Mask) -> Map:
-    """Probability that a pixel is off by at most `RIGHT`; 1 where visible.
-
-    Errors of context prediction, in units of their standard deviation, follow a Laplace law closely
-    (`training/fit_classical_uncertainty.py` prints how closely).
-    """
-    confidence = np.ones(sigma.shape, dtype=np.float32)
-    for top in range(0, sigma.shape[0], STRIP):
-        rows = slice(top, top + STRIP)
-        where = hidden[rows]
-        scale = np.maximum(sigma[rows][where], np.float32(1e-6))
-        confidence[rows][where] = -np.expm1(np.float32(-math.sqrt(2.0) * RIGHT) / scale)
-    return confidence
+def error_map(truth: Image, prediction: Image, units: float) -> Map:
+    """Absolute error, mean over the channels, in the image's own units."""
+    height, width, channels = prediction.shape
+    error = np.zeros((height, width), dtype=np.float32)
+    for channel in range(channels):  # far faster than a mean over a short axis
+        error += np.abs(prediction[:, :, channel] - truth[:, :, channel])
+    error *= np.float32(units / channels)
+    return error

@@ -1,7 +1,8 @@
-"""Fitted constants, shipped as package data."""
+"""What has been learnt from photographs, shipped as package data: tables, and a network."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from functools import cache
 from pathlib import Path
@@ -11,14 +12,20 @@ import numpy as np
 
 from helicopter.backends.protocol import UncertaintyModel
 from helicopter.errors import ModelError
+from helicopter.models.network import NetworkWeights, load_network
 
-__all__ = ["uncertainty_model"]
+__all__ = ["NetworkWeights", "load_network", "uncertainty_model"]
 
 CLASSICAL = "classical_uncertainty.json"
 
 
-def uncertainty_model(algorithm: str) -> UncertaintyModel:
+def uncertainty_model(algorithm: str | NetworkWeights) -> UncertaintyModel:
     """Return the fitted uncertainty of an algorithm; of `harmonic` for those without one.
+
+    Parameters
+    ----------
+    algorithm : str or NetworkWeights
+        A network states the variance itself; its calibration says what to make of it for patches.
 
     Raises
     ------
@@ -26,7 +33,12 @@ def uncertainty_model(algorithm: str) -> UncertaintyModel:
         If the data file is missing or damaged.
     """
     models = _classical()
-    return models.get(algorithm, models["harmonic"])
+    if isinstance(algorithm, str):
+        return models.get(algorithm, models["harmonic"])
+    offset, spread, prior = algorithm.calibration.patches.tolist()
+    return dataclasses.replace(
+        models["harmonic"], log_mae_offset=offset, log_mae_spread=spread, log_mae_prior=prior
+    )
 
 
 @cache

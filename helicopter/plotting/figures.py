@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from functools import singledispatch
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from helicopter.core.cross_results import CrossReconstruction, PatchScore
 from helicopter.core.results import (
     Analysis,
     AutonomousAnalysis,
@@ -150,6 +151,46 @@ def _(result: RegionalReconstruction, style: Style) -> Figure:
 
 
 @result_overview.register
+def _(result: CrossReconstruction, style: Style) -> Figure:
+    height, width = result.uncertainty_map.shape
+    aspect = float(np.clip(height / width, 0.4, 1.8))
+    figure = new_figure(11, 2 * 4.6 * aspect + 1.3, style)
+    redrawn, uncertainty, error, surprise = figure.subplots(2, 2).flat
+    figure.suptitle(
+        f"each patch from the others: quality {result.reconstruction_quality:.3f} "
+        f"({result.understanding_level}), skill {result.skill:.2f}, PSNR {result.psnr_db:.1f} dB, "
+        f"{result.algorithm}",
+        color=style.ink,
+        fontsize=13,
+    )
+    unit = unit_of(result.reconstruction)
+    both = (("Uncertainty", result.uncertainty_map), ("Error", result.error_map))
+    top = nice_top(np.concatenate([_sampled(values) for _, values in both]))
+    draw_image(redrawn, result.reconstruction, "Reconstruction, out of sample", style)
+    for axes, (title, values) in zip((uncertainty, error), both, strict=True):
+        draw_map(axes, values, title, unit, style, top=top)
+    draw_map(
+        surprise,
+        np.abs(result.surprise_map),
+        "Surprise (error in units of its uncertainty)",
+        "standard deviations",
+        style,
+    )
+    return figure
+
+
+@result_overview.register
+def _(result: PatchScore, style: Style) -> Figure:
+    numbers = {
+        "quality": result.quality,
+        "confidence": result.confidence,
+        "surprise": result.surprise,
+    }
+    top, left, bottom, right = result.box
+    return _bars(numbers, f"Patch of rows {top} to {bottom}, columns {left} to {right}", style)
+
+
+@result_overview.register
 def _(result: UnderstandingTest, style: Style) -> Figure:
     rows = len({score.strategy for score in result.scores})
     figure = new_figure(12, 1.9 + 0.42 * rows, style)
@@ -217,12 +258,15 @@ def map_figure(
 
 def common_top(result: AutonomousAnalysis) -> float:
     """Return one end for the colour scales of uncertainty and error, so that they compare."""
-    # a million pixels tell a percentile as well as a hundred million
-    step = max(1, math.isqrt(result.hidden_mask.size // 1_000_000))
-    every = np.s_[::step, ::step]
-    hidden = result.hidden_mask[every]
-    both = [result.uncertainty_map[every][hidden], result.error_map[every][hidden]]
+    hidden = _sampled(result.hidden_mask)
+    both = [_sampled(values)[hidden] for values in (result.uncertainty_map, result.error_map)]
     return nice_top(np.concatenate(both))
+
+
+def _sampled(values: NDArray[Any]) -> NDArray[Any]:
+    # a million pixels tell a percentile as well as a hundred million
+    step = max(1, math.isqrt(values.size // 1_000_000))
+    return values[::step, ::step]
 
 
 def _bars(numbers: Mapping[str, float], title: str, style: Style) -> Figure:

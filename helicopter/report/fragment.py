@@ -34,5 +34,7 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, tuple):
+        if all(isinstance(item, (int, float)) for item in value):
+            return ", ".join(_text(item) for item in value)
         return f"{len(value)} items"
     return str(value)

@@ -158,8 +158,9 @@ def _describe(
 
 
 def _units(result: Result, data_range: tuple[float, float] | None) -> float:
-    if data_range is not None:
-        return float(data_range[1] - data_range[0])
+    known = data_range or getattr(result, "data_range", None)
+    if known is not None:
+        return float(known[1] - known[0])
     image = getattr(result, "reconstruction", None)
     if isinstance(image, np.ndarray) and image.dtype.kind == "u":
         return float(np.iinfo(image.dtype).max)

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors.numpy import save
+from safetensors.numpy import save as serialise
 
 from helicopter.io.atomic import atomic_open
 
@@ -46,7 +46,7 @@ def write_weights(
         for name, value in state.items()
     }
     tensors |= calibration.tensors()
-    data = save(tensors, metadata={"format": FORMAT, "sha256": digest_of(tensors)})
+    data = serialise(tensors, metadata={"format": FORMAT, "sha256": digest_of(tensors)})
     with atomic_open(path) as file:
         file.write(data)
     return hashlib.sha256(data).hexdigest()

@@ -143,7 +143,7 @@ def test_a_reconstruction_without_a_mask_is_refused(regional):
 SIZE = "expected a whole number from 1 to 2147483647"
 SHARE = "expected a number from 0 to 1"
 INSIDE = "expected a number between 0 and 1, both excluded"
-ALGORITHM = "expected one of harmonic, biharmonic.*helicopter.register_algorithm"
+ALGORITHM = "expected one of network, harmonic, biharmonic, exemplar.*helicopter.register_algorithm"
 
 ENGINE_OPTIONS = [
     *[("both", "algorithm", v, f"algorithm: got {v!r}; {ALGORITHM}") for v in ("cubic", None, 3)],

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from command import BACKENDS, RUST, SMALL, done, environment, helicopter, refused
+from networks import write
 
 from helicopter.cli.options import Machine
 from helicopter.cli.reconstruct import reconstruct_image
@@ -300,12 +301,46 @@ def test_an_unwritable_result_is_not_computed(tmp_path, photo, mask, monkeypatch
         )  # fmt: skip
 
 
+# ---- weights of one's own
+
+
+def test_own_weights_are_used_and_named(tmp_path, photo, mask):
+    own = write(tmp_path / "own.safetensors")
+    shipped, other = tmp_path / "shipped.png", tmp_path / "other.png"
+    done("reconstruct", photo, "--mask", mask, "-o", shipped)
+    done("reconstruct", photo, "--mask", mask, "-o", other, "--weights", own)
+    assert (read_image(shipped).pixels != read_image(other).pixels).any()
+    text = done("analyze", photo, "-o", tmp_path / "o", "--json", "--weights", own, *SMALL)
+    (entry,) = json.loads(text)["images"]
+    assert entry["options"]["weights"] == str(own)
+    assert entry["options"]["algorithm"] == "network"
+
+
+def test_weights_that_cannot_be_used(tmp_path, photo, mask):
+    call = ["reconstruct", photo, "--mask", mask, "-o", tmp_path / "o.png", "--weights"]
+    assert "cannot be read: No such file" in refused(1, *call, tmp_path / "none.safetensors")
+    assert "no safetensors file" in refused(1, *call, photo)
+    own = write(tmp_path / "own.png")
+    assert "only 'network' has weights" in refused(2, *call, own, "--algorithm", "harmonic")
+    before = own.read_bytes()
+    call[call.index("-o") + 1] = own
+    assert "one of the inputs" in refused(2, *call, own)
+    assert own.read_bytes() == before
+    assert not (tmp_path / "o.png").exists()
+
+
 # ---- info, bench, help
 
 
 def test_info_says_why_not(tmp_path):
     text = done("info", HELICOPTER_DISABLE_RUST="1")
-    for part in (__version__, "CPython", "python", "harmonic, biharmonic", "cuda"):
+    for part in (
+        __version__,
+        "CPython",
+        "python",
+        "network, harmonic, biharmonic, exemplar",
+        "cuda",
+    ):
         assert part in text
     assert "HELICOPTER_DISABLE_RUST" in " ".join(text.split())
     data = json.loads(done("info", "--json", "--threads", 3, HELICOPTER_DISABLE_RUST="1"))
@@ -333,7 +368,9 @@ def test_bench_measures_and_is_honest_without_rust():
     data = json.loads(result.stdout)
     assert "Rust was not measured" in data["note"]
     jobs = [timing["job"] for timing in data["timings"]]
-    assert jobs == ["autonomous", "regional, harmonic", "regional, biharmonic"]
+    assert jobs == [
+        "autonomous", "regional, network", "regional, harmonic", "regional, biharmonic",
+    ]  # fmt: skip
     for timing in data["timings"]:
         assert timing["python_seconds"] > 0
         assert timing["rust_seconds"] is None

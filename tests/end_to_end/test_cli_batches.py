@@ -16,6 +16,7 @@ from helicopter.io import read_image, sample_image, write_image
 def options(**changes):
     return {
         "patch_size": 16, "context_size": None, "algorithm": "harmonic", "strategy": "adaptive",
+        "weights": None,
         "target_quality": 0.9, "initial_known": 0.2, "max_iterations": 1, "open_book": False,
         "data_range": None, **changes,
     }  # fmt: skip

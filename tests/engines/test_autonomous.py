@@ -131,9 +131,8 @@ def test_uncertainty_guided_takes_the_least_sure_first(autonomous, kernel):
     assert rows == sorted(rows, reverse=True)
     # and without a kernel, what lies far from everything known
     image = scene(96, 96, 1)
-    result = autonomous(PATCH, strategy="uncertainty_guided").autonomous_analyze(
-        image, initial_known=0.05, max_iterations=1, open_book=True
-    )
+    engine = autonomous(PATCH, strategy="uncertainty_guided", algorithm="harmonic")
+    result = engine.autonomous_analyze(image, initial_known=0.05, max_iterations=1, open_book=True)
     known = ~result.hidden_mask[::PATCH, ::PATCH]
     y, x = np.mgrid[:12, :12]
     distance = np.sqrt(
@@ -374,7 +373,7 @@ def test_steps_without_truth_have_no_quality(autonomous):
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])
 def test_a_flat_image_is_no_achievement(autonomous, value):
     image = np.full((64, 64, 3), value)
-    result = autonomous(PATCH).autonomous_analyze(image)
+    result = autonomous(PATCH, algorithm="harmonic").autonomous_analyze(image)
     assert result.understanding_level == "excellent"
     assert result.converged
     assert result.mae < 1e-6

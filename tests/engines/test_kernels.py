@@ -117,7 +117,7 @@ def test_no_sigma_is_the_same_as_none(regional, kernel):
     kernel("none", lambda context, mask: (mean_colour(context, mask), None))
     bare, none = (regional(name).reconstruct(IMAGE, MASK) for name in ("bare", "none"))
     np.testing.assert_array_equal(bare.uncertainty_map, none.uncertainty_map)
-    harmonic = regional().reconstruct(IMAGE, MASK)
+    harmonic = regional("harmonic").reconstruct(IMAGE, MASK)
     np.testing.assert_array_equal(bare.uncertainty_map, harmonic.uncertainty_map)
 
 
@@ -224,10 +224,11 @@ def test_an_exception_in_the_middle_of_a_run_stops_it(autonomous, kernel):
 
 
 def test_registered_names_are_listed_and_can_be_forgotten(regional, kernel):
-    assert helicopter.algorithms() == BUILT_IN == ("harmonic", "biharmonic")
+    assert helicopter.algorithms() == BUILT_IN
+    assert BUILT_IN == ("network", "harmonic", "biharmonic", "exemplar")
     kernel("zebra", mean_colour)
     kernel("ant", mean_colour)
-    assert helicopter.algorithms() == ("harmonic", "biharmonic", "ant", "zebra")
+    assert helicopter.algorithms() == (*BUILT_IN, "ant", "zebra")
     helicopter.register_algorithm("fly", mean_colour)
     engine = regional("fly")
     helicopter.unregister_algorithm("fly")

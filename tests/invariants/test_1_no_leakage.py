@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scenes import BUILT_IN, CONCRETE, holes, in_dtype, mean_colour, scene, unsure
 
 from helicopter.backends.protocol import AutonomousOptions
+from helicopter.core.registry import find_algorithm
 from helicopter.models import uncertainty_model
 from helicopter.testing.strategies import images_with_masks
 
@@ -103,11 +104,12 @@ def test_the_backend_itself_does_not_read_hidden_pixels(inner, kind):
     # the border blanks them; should it ever fail to, nothing behind it may notice
     image = scene(HEIGHT, WIDTH)
     expected = np.where(MASK[:, :, None], np.float32(0), image)
-    variance = inner.reconstruct(expected, MASK, kind, MODEL)
+    algorithm = find_algorithm(kind)
+    variance = inner.reconstruct(expected, MASK, algorithm, MODEL)
     blank = np.where(MASK[:, :, None], np.float32(0), image)
     for filling in fillings(image):
         context = np.where(MASK[:, :, None], filling, image)
-        identical(inner.reconstruct(context, MASK, kind, MODEL), variance)
+        identical(inner.reconstruct(context, MASK, algorithm, MODEL), variance)
         identical(context, expected)
         context = np.clip(np.where(MASK[:, :, None], filling, image), 0, 1)
         identical(
@@ -149,7 +151,7 @@ def steps(history):
     return repr([*whole[:-1], (last.patches, last.strategy, last.confidence)])
 
 
-@pytest.mark.parametrize("algorithm", ["harmonic", "biharmonic", "unsure"])
+@pytest.mark.parametrize("algorithm", [*BUILT_IN, "unsure"])
 @pytest.mark.parametrize("context_size", [None, 24])
 @pytest.mark.parametrize("open_book", [False, True])
 @pytest.mark.parametrize("strategy", CONCRETE)
@@ -217,7 +219,7 @@ def test_the_same_of_a_whole_analysis(autonomous, strategy):
         identical(result[name][until_k], expected[name][until_k])
 
 
-@pytest.mark.parametrize("algorithm", ["harmonic", "unsure"])
+@pytest.mark.parametrize("algorithm", ["network", "harmonic", "unsure"])
 @pytest.mark.parametrize("context_size", [8, 11, 24])
 @pytest.mark.parametrize("open_book", [False, True])
 def test_nothing_outside_the_window_has_a_say(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import BUILT_IN, CONCRETE, holes, scene
 
+from helicopter.core.registry import find_algorithm
 from helicopter.models import uncertainty_model
 from helicopter.testing.strategies import DTYPES, images_with_masks
 
@@ -87,7 +88,7 @@ def test_a_kernel_cannot_change_visible_pixels(autonomous, regional, kernel):
 def test_the_backend_itself_writes_hidden_pixels_only(inner, kind, channels):
     image = scene(channels=channels)
     context, mask = image.copy(), MASK.copy()
-    variance = inner.reconstruct(context, mask, kind, uncertainty_model(kind))
+    variance = inner.reconstruct(context, mask, find_algorithm(kind), uncertainty_model(kind))
     same_bytes(context[~MASK], image[~MASK])
     same_bytes(mask, MASK)
     assert (variance[~MASK] == 0).all()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scenes import BUILT_IN, CONCRETE, scene
+from scenes import CONCRETE, EQUATIONS, scene
 
 from helicopter import set_num_threads
 
@@ -19,7 +19,7 @@ def masks():
     return first, second
 
 
-@pytest.mark.parametrize("algorithm", BUILT_IN)
+@pytest.mark.parametrize("algorithm", EQUATIONS)
 def test_a_hole_elsewhere_changes_nothing(regional, algorithm):
     image = scene(SIDE, SIDE)
     first, second = masks()
@@ -30,7 +30,7 @@ def test_a_hole_elsewhere_changes_nothing(regional, algorithm):
     np.testing.assert_allclose(both[SECOND], alone[SECOND], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("algorithm", BUILT_IN)
+@pytest.mark.parametrize("algorithm", EQUATIONS)
 def test_holes_of_every_shape_elsewhere_change_nothing(regional, algorithm):
     image = scene(SIDE, SIDE)
     first, _ = masks()
@@ -43,7 +43,7 @@ def test_holes_of_every_shape_elsewhere_change_nothing(regional, algorithm):
         np.testing.assert_allclose(result[FIRST], alone[FIRST], atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("algorithm", BUILT_IN)
+@pytest.mark.parametrize("algorithm", EQUATIONS)
 def test_values_beyond_the_wall_change_nothing(regional, algorithm):
     image = scene(SIDE, SIDE)
     first, second = masks()
@@ -62,7 +62,7 @@ def test_values_beyond_the_wall_change_nothing(regional, algorithm):
     assert np.abs(result[FIRST] - expected[FIRST]).max() > 1e-3
 
 
-@pytest.mark.parametrize("algorithm", BUILT_IN)
+@pytest.mark.parametrize("algorithm", EQUATIONS)
 def test_channels_do_not_influence_each_other(regional, algorithm):
     image = scene(SIDE, SIDE)
     first, second = masks()
@@ -72,7 +72,7 @@ def test_channels_do_not_influence_each_other(regional, algorithm):
         np.testing.assert_allclose(together[:, :, channel], alone.reconstruction, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("algorithm", BUILT_IN)
+@pytest.mark.parametrize("algorithm", EQUATIONS)
 def test_the_order_of_the_pixels_does_not_matter(regional, algorithm):
     image = scene(SIDE, 50)
     mask = np.random.default_rng(1).random((SIDE, 50)) < 0.6
@@ -113,7 +113,7 @@ def threads():
     set_num_threads(None)
 
 
-@pytest.mark.parametrize("algorithm", BUILT_IN)
+@pytest.mark.parametrize("algorithm", EQUATIONS)
 def test_holes_side_by_side_on_many_threads(regional, threads, algorithm):
     """Many holes, solved in parallel, each as if it were alone."""
     image = scene(320, 320)

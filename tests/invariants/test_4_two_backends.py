@@ -10,14 +10,15 @@ import helicopter
 from helicopter.core import (
     AutonomousReconstructionEngine,
     RegionalReconstructionEngine,
+    cross_results,
     results,
 )
 from helicopter.testing import Tier, assert_parity, tiers_of
-from helicopter.testing.tiers import PREDICTION
+from helicopter.testing.tiers import PREDICTION, UNCERTAINTY
 
 KINDS = [
     value
-    for name, value in vars(results).items()
+    for name, value in {**vars(results), **vars(cross_results)}.items()
     if isinstance(value, type) and issubclass(value, results.Result) and name != "Result"
 ]
 DISCRETE = {
@@ -31,6 +32,11 @@ DISCRETE = {
     "converged",
     "understanding_level",
     "patch_size",
+    "patch_fold",
+    "folds",
+    "fold",
+    "box",
+    "data_range",
     "hidden_fraction",
     "difficulty",
     "algorithm",
@@ -69,7 +75,9 @@ def test_uncertainty_has_the_same_bits():
     image = photograph(200, 200, 0, 0)
     for mask in (holes(200, 200), np.random.default_rng(0).random((200, 200)) < 0.9):
         python, rust = on_both(
-            lambda mask=mask, **o: RegionalReconstructionEngine(**o).reconstruct(image, mask)
+            lambda mask=mask, **o: RegionalReconstructionEngine("harmonic", **o).reconstruct(
+                image, mask
+            )
         )
         assert python.uncertainty_map.tobytes() == rust.uncertainty_map.tobytes()
         assert python.confidence_map.tobytes() == rust.confidence_map.tobytes()
@@ -83,7 +91,7 @@ def test_uncertainty_has_the_same_bits():
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_table_names_every_output(kind, algorithm):
     tiers = tiers_of(kind.__name__, algorithm)
-    assert set(tiers) == {field.name for field in dataclasses.fields(kind)}
+    assert set(tiers) == set(kind._names())
     for name in DISCRETE & set(tiers):
         assert tiers[name].kind == "exact", name
     ignored = {name for name, tier in tiers.items() if tier.kind == "ignored"}
@@ -98,8 +106,15 @@ def test_the_table_names_every_output(kind, algorithm):
 
 
 def test_the_tolerances_that_were_promised():
-    assert PREDICTION == {"harmonic": 1e-6, "biharmonic": 1e-5, "registered": 0.0}
-    for algorithm in PREDICTION:
+    assert PREDICTION == {
+        "network": 5e-5,
+        "harmonic": 1e-6,
+        "biharmonic": 1e-5,
+        "exemplar": 1e-6,
+        "registered": 0.0,
+    }
+    assert UNCERTAINTY == {"network": 2e-3}
+    for algorithm in set(PREDICTION) - set(UNCERTAINTY):
         tiers = tiers_of("RegionalReconstruction", algorithm)
         assert tiers["uncertainty_map"] == tiers["confidence_map"] == Tier("exact")
 
@@ -107,7 +122,8 @@ def test_the_tolerances_that_were_promised():
 @pytest.fixture(scope="module")
 def analysis():
     image = scene()
-    return AutonomousReconstructionEngine(8, use_rust_acceleration=False).autonomous_analyze(image)
+    engine = AutonomousReconstructionEngine(8, algorithm="harmonic", use_rust_acceleration=False)
+    return engine.autonomous_analyze(image)
 
 
 def altered(analysis, name):

@@ -122,10 +122,9 @@ def test_everything_that_writes_files_writes_them_whole():
                 if any(isinstance(mode, str) and set(mode) & set("wax+") for mode in modes):
                     found.add((path.relative_to(PACKAGE).as_posix(), name))
             elif name in direct:
-                target = node.args[0] if node.args else None
                 # into a file that is already open, or into memory
-                safe = isinstance(target, ast.Name) and target.id in ("file", "buffer", "stream")
-                if not safe:
+                targets = {argument.id for argument in node.args if isinstance(argument, ast.Name)}
+                if not targets & {"file", "buffer", "stream"}:
                     found.add((path.relative_to(PACKAGE).as_posix(), name))
     assert found == {("io/atomic.py", "open")}
 

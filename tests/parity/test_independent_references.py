@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sparse
-from scenes import BUILT_IN, holes, photograph, scene
+from scenes import EQUATIONS, holes, photograph, scene
 from scipy.sparse.linalg import spsolve
 from skimage import metrics, restoration
 
@@ -63,7 +63,7 @@ MASKS = {
 
 
 @pytest.mark.parametrize("name", MASKS)
-@pytest.mark.parametrize("kind", BUILT_IN)
+@pytest.mark.parametrize("kind", EQUATIONS)
 def test_the_equations_are_solved(inner, kind, name):
     mask = MASKS[name]
     image = 0.4 + 0.2 * scene(64, 72)  # the plate overshoots, but not beyond black and white
@@ -95,7 +95,7 @@ def test_most_masks_stay_unclipped():
     assert len(inside) >= 4
 
 
-@pytest.mark.parametrize("kind", BUILT_IN)
+@pytest.mark.parametrize("kind", EQUATIONS)
 def test_a_large_hole_is_solved_as_well(inner, kind):
     image = 0.4 + 0.2 * scene(150, 150, 1)
     mask = np.zeros((150, 150), bool)
@@ -123,7 +123,7 @@ def test_the_plate_is_that_of_scikit_image(regional, name):
     np.testing.assert_allclose(result[unclipped], expected[unclipped], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", BUILT_IN)
+@pytest.mark.parametrize("kind", EQUATIONS)
 def test_what_an_equation_reproduces(regional, kind):
     """A membrane through a plane is the plane; a plate through a plane is too."""
     y, x = np.mgrid[:40, :50]

@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helicopter.backends.protocol import (
+    Algorithm,
     AutonomousOptions,
     AutonomousRun,
     Image,
     Iteration,
-    Kernel,
     Map,
     Mask,
-    PdeKind,
     Progress,
     StopReason,
     UncertaintyModel,
 )
 
-from . import pde
-from .measures import RIGHT, quality_of
+from .measures import quality_of
+from .online_scale import OnlineScale
 from .patches import PatchGrid
 from .ranking import STREAM_INITIAL, STREAM_TIES, random_ranks
+from .regional_engine import fill
 from .scores import score
 from .strategies import concrete_strategy, priorities
 from .uncertainty import hidden_variance, local_variogram
@@ -41,8 +41,6 @@ __all__ = ["run"]
 
 #: The hidden patches are predicted in about this many batches.
 BATCHES = 24
-#: Errors below this count as this when their logarithm is taken.
-LEAST_MAE = 1e-4
 #: The target counts as reached when it lies below this one-sided 95 % bound of the quality ...
 BOUND = 1.6448536269514722
 #: ... of at least this many patches.
@@ -56,48 +54,12 @@ BLANK, BLANK_VARIANCE = 0.5, 1.0 / 12.0
 
 
 @dataclass
-class OnlineScale:
-    """Learns within the image by how much errors differ from what was predicted.
-
-    ln(patch MAE / predicted root mean variance) is taken as normal with the model's offset and
-    spread, and with a shift of its own for each image, whose normal posterior is kept here (Gelman
-    et al., *Bayesian Data Analysis*, 3rd ed., section 2.5).
-    """
-
-    model: UncertaintyModel
-    count: int = 0
-    total: float = 0.0
-
-    def add(self, variance: float, mae: float) -> None:
-        predicted = 0.5 * math.log(variance) + self.model.log_mae_offset
-        self.total += math.log(max(mae, LEAST_MAE)) - predicted
-        self.count += 1
-
-    @property
-    def shift(self) -> float:
-        ratio = (self.model.log_mae_spread / self.model.log_mae_prior) ** 2
-        return self.total / (self.count + ratio)
-
-    @property
-    def variance_factor(self) -> float:
-        return math.exp(2.0 * self.shift)
-
-    def confidence(self, variance: float) -> float:
-        """Probability that a patch of this predicted mean variance is right."""
-        spread, prior = self.model.log_mae_spread, self.model.log_mae_prior
-        of_shift = 1.0 / (1.0 / prior**2 + self.count / spread**2)
-        expected = 0.5 * math.log(variance) + self.model.log_mae_offset + self.shift
-        z = (math.log(RIGHT) - expected) / math.sqrt(spread**2 + of_shift)
-        return 0.5 * math.erfc(-z / math.sqrt(2.0))
-
-
-@dataclass
 class _Loop:
     """State of one run. `context` and `hidden` are what predictions may be made from."""
 
     image: Image
     missing: Mask
-    algorithm: PdeKind | Kernel
+    algorithm: Algorithm
     options: AutonomousOptions
     model: UncertaintyModel
     grid: PatchGrid = field(init=False)
@@ -136,11 +98,9 @@ class _Loop:
     # -- choosing ----------------------------------------------------------------------------
 
     def choose(self, strategy: str, batch: int) -> NDArray[np.intp]:
-        if strategy == "uncertainty_guided" and callable(self.algorithm):
-            variance = self.predict_everything()[1]
-        else:
-            variance = self.base_variance
-        priority = priorities(strategy, self.grid, self.waiting, variance, lambda: self.variogram)
+        priority = priorities(
+            strategy, self.grid, self.waiting, lambda: self.guiding_variance, lambda: self.variogram
+        )
         (patches,) = np.nonzero(self.waiting)
         order = np.lexsort((patches, self.tie_break[patches], -priority[patches]))
         return patches[order[:batch]]
@@ -148,6 +108,13 @@ class _Loop:
     @property
     def variogram(self) -> NDArray[np.float64]:
         return local_variogram(self.context, self.unseen)
+
+    @property
+    def guiding_variance(self) -> Map:
+        """What to look at next: the algorithm's own variance if it states one."""
+        if isinstance(self.algorithm, str):
+            return self.base_variance
+        return self.predict_everything()[1]
 
     @property
     def base_variance(self) -> Map:
@@ -182,8 +149,7 @@ class _Loop:
             mean, sigma = self.algorithm(context, hidden)
             return mean, None if sigma is None else np.square(sigma)
         mean = context.copy()
-        pde.solve(mean, hidden, self.algorithm)
-        return mean, None
+        return mean, fill(mean, hidden, self.algorithm)
 
     def predict_patch(self, patch: int) -> None:
         """Store the prediction of the still hidden pixels of `patch`, with its uncertainty."""
@@ -236,7 +202,7 @@ class _Loop:
         if reveal:
             self.stated_variance = None
         # what a differential equation says of the rest stays true once its own words are taken
-        # for granted, so a closed book is predicted once
+        # for granted, and a network is no wiser for them: a closed book is predicted once
         if reveal or callable(self.algorithm):
             self.standing = None
 
@@ -300,7 +266,7 @@ def _pooled_quality(errors: list[tuple[float, int]]) -> float:
 def run(
     image: Image,
     missing: Mask,
-    algorithm: PdeKind | Kernel,
+    algorithm: Algorithm,
     options: AutonomousOptions,
     model: UncertaintyModel,
     progress: Progress | None,

@@ -8,13 +8,13 @@ from . import autonomous_engine, regional_engine, scores, uncertainty
 
 if TYPE_CHECKING:
     from helicopter.backends.protocol import (
+        Algorithm,
         AutonomousOptions,
         AutonomousRun,
+        BuiltIn,
         Image,
-        Kernel,
         Map,
         Mask,
-        PdeKind,
         Progress,
         Scores,
         UncertaintyModel,
@@ -29,9 +29,14 @@ class ReferenceBackend:
     name: Literal["python"] = "python"
 
     def reconstruct(
-        self, context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel
+        self, context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel
     ) -> Map:
-        return regional_engine.reconstruct(context, mask, kind, model)
+        return regional_engine.reconstruct(context, mask, algorithm, model)
+
+    def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
+        from . import exemplar
+
+        exemplar.fill(context, mask, seed)
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         return uncertainty.hidden_variance(context, mask, model)
@@ -43,7 +48,7 @@ class ReferenceBackend:
         self,
         image: Image,
         missing: Mask,
-        algorithm: PdeKind | Kernel,
+        algorithm: Algorithm,
         options: AutonomousOptions,
         model: UncertaintyModel,
         progress: Progress | None,

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import pde
+import numpy as np
+
+from . import network, pde
 from .uncertainty import hidden_variance
 
 if TYPE_CHECKING:
-    from helicopter.backends.protocol import Image, Map, Mask, PdeKind, UncertaintyModel
+    from helicopter.backends.protocol import BuiltIn, Image, Map, Mask, UncertaintyModel
 
-__all__ = ["reconstruct"]
+__all__ = ["fill", "reconstruct"]
 
 
-def reconstruct(context: Image, mask: Mask, kind: PdeKind, model: UncertaintyModel) -> Map:
+def reconstruct(context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel) -> Map:
     """Fill the hidden pixels of `context` in place and return the variance of their errors."""
-    pde.solve(context, mask, kind)
+    variance = fill(context, mask, algorithm)
     # looks at visible pixels only, so it may as well come after the fill
-    return hidden_variance(context, mask, model)
+    return hidden_variance(context, mask, model) if variance is None else variance
+
+
+def fill(context: Image, mask: Mask, algorithm: BuiltIn) -> Map | None:
+    """Fill the hidden pixels in place; return their variance where the algorithm states it."""
+    if isinstance(algorithm, str):
+        pde.solve(context, mask, algorithm)
+        return None
+    pde.solve(context, mask, "harmonic")
+    return np.square(network.predict(context, mask, algorithm))

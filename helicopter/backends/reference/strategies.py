@@ -46,7 +46,7 @@ def priorities(
     strategy: str,
     grid: PatchGrid,
     waiting: NDArray[np.bool_],
-    variance: NDArray[np.float32],
+    variance: Callable[[], NDArray[np.float32]],
     variogram: Callable[[], NDArray[np.float64]],
 ) -> NDArray[np.int64]:
     """Return the priority of every patch under a concrete strategy.
@@ -55,8 +55,8 @@ def priorities(
     ----------
     waiting : bool ndarray of shape (grid.count,)
         Patches that are not predicted yet.
-    variance : float32 ndarray of shape (H, W)
-        Predicted error variance, before rescaling.
+    variance : callable
+        Returns the predicted error variance (H, W), before rescaling; called where it is needed.
     variogram : callable
         Returns the `local_variogram` of what has truly been seen; called where it is needed.
     """
@@ -76,8 +76,9 @@ def priorities(
         detail = interpolate_cells(variogram()[0], rows, cols)
         return np.floor(detail * VARIANCE_STEPS).astype(np.int64)
     if strategy == "uncertainty_guided":
-        steps = np.floor(variance.astype(np.float64) * VARIANCE_STEPS).astype(np.int64)
-        unsure = grid.sums((variance > 0).astype(np.int64))
+        predicted = variance()
+        steps = np.floor(predicted.astype(np.float64) * VARIANCE_STEPS).astype(np.int64)
+        unsure = grid.sums((predicted > 0).astype(np.int64))
         return np.asarray(grid.sums(steps) // np.maximum(unsure, 1))
     if strategy == "progressive_refinement":
         level = np.minimum(_factors_of_two(grid.rows)[:, None], _factors_of_two(grid.cols)[None, :])

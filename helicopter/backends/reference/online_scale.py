@@ -1,0 +1,53 @@
+"""How far the errors of one image differ from what was predicted, learnt while they are seen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .measures import RIGHT
+
+if TYPE_CHECKING:
+    from helicopter.backends.protocol import UncertaintyModel
+
+__all__ = ["LEAST_MAE", "OnlineScale"]
+
+#: Errors below this count as this when their logarithm is taken.
+LEAST_MAE = 1e-4
+
+
+@dataclass
+class OnlineScale:
+    """Learns within the image by how much errors differ from what was predicted.
+
+    ln(patch MAE / predicted root mean variance) is taken as normal with the model's offset and
+    spread, and with a shift of its own for each image, whose normal posterior is kept here (Gelman
+    et al., *Bayesian Data Analysis*, 3rd ed., section 2.5).
+    """
+
+    model: UncertaintyModel
+    count: int = 0
+    total: float = 0.0
+
+    def add(self, variance: float, mae: float) -> None:
+        predicted = 0.5 * math.log(variance) + self.model.log_mae_offset
+        self.total += math.log(max(mae, LEAST_MAE)) - predicted
+        self.count += 1
+
+    @property
+    def shift(self) -> float:
+        ratio = (self.model.log_mae_spread / self.model.log_mae_prior) ** 2
+        return self.total / (self.count + ratio)
+
+    @property
+    def variance_factor(self) -> float:
+        return math.exp(2.0 * self.shift)
+
+    def confidence(self, variance: float) -> float:
+        """Probability that a patch of this predicted mean variance is right."""
+        spread, prior = self.model.log_mae_spread, self.model.log_mae_prior
+        of_shift = 1.0 / (1.0 / prior**2 + self.count / spread**2)
+        expected = 0.5 * math.log(variance) + self.model.log_mae_offset + self.shift
+        z = (math.log(RIGHT) - expected) / math.sqrt(spread**2 + of_shift)
+        return 0.5 * math.erfc(-z / math.sqrt(2.0))

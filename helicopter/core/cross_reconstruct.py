@@ -1,0 +1,129 @@
+"""Cross-reconstruction: which patches each fold hides, and what their predictions are worth."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from helicopter.backends.reference.online_scale import LEAST_MAE, OnlineScale
+from helicopter.backends.reference.ranking import random_ranks
+
+from .scales import quality_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import Image, Map, Mask, UncertaintyModel
+    from helicopter.backends.reference.patches import PatchGrid
+    from helicopter.progress import ProgressCallback
+
+__all__ = ["PatchMeasures", "assign_folds", "measure_patches", "predict_folds", "surprise"]
+
+#: Of the shared random numbers; the first ones belong to what both backends choose.
+STREAM_FOLDS = 16
+#: Variances below this count as this.
+LEAST_VARIANCE = 1e-12
+#: Rows worked on at a time; bounds the memory for large images.
+STRIP = 512
+
+
+def assign_folds(grid: PatchGrid, folds: int, seed: int) -> NDArray[np.intp]:
+    """Return the fold of every patch.
+
+    Patches that lie together form groups of `folds`, and each fold hides one of every group, in
+    seeded order: what a fold hides is spread over the whole image.
+    """
+    side = math.isqrt(folds - 1) + 1
+    row, col = np.divmod(np.arange(grid.count), grid.cols)
+    together = np.lexsort((col, row, col // side, row // side))
+    group = np.arange(grid.count) // folds
+    shuffled = np.lexsort((random_ranks(seed, STREAM_FOLDS, grid.count)[together], group))
+    fold = np.empty(grid.count, dtype=np.intp)
+    fold[together[shuffled]] = np.arange(grid.count) % folds
+    return fold
+
+
+def predict_folds(
+    predict: Callable[[Image, Mask], Map],
+    truth: Image,
+    grid: PatchGrid,
+    fold: NDArray[np.intp],
+    progress: ProgressCallback | None,
+) -> tuple[Image, Map]:
+    """Predict every pixel from the other folds.
+
+    Parameters
+    ----------
+    predict : callable
+        Fills a context in place and returns the variance.
+    truth : float32 ndarray of shape (H, W, C)
+    grid : PatchGrid
+    fold : int ndarray of shape (grid.count,)
+    progress : callable, optional
+
+    Returns
+    -------
+    prediction : float32 ndarray of shape (H, W, C)
+    sigma : float32 ndarray of shape (H, W)
+    """
+    prediction, sigma = np.empty_like(truth), np.empty(truth.shape[:2], dtype=np.float32)
+    count = int(fold.max()) + 1
+    for number in range(count):
+        if progress is not None:
+            progress(number, count)
+        hidden = grid.pixels(fold == number)
+        context = np.where(hidden[:, :, None], np.float32(0), truth)
+        variance = predict(context, hidden)
+        np.copyto(prediction, context, where=hidden[:, :, None])
+        np.sqrt(variance, out=sigma, where=hidden)
+    if progress is not None:
+        progress(count, count)
+    return prediction, sigma
+
+
+def surprise(truth: Image, prediction: Image, sigma: Map) -> Map:
+    """Return the standardised residual: root mean square of the channels, sign of their mean."""
+    out = np.empty_like(sigma)
+    for top in range(0, truth.shape[0], STRIP):
+        rows = slice(top, top + STRIP)
+        residual = truth[rows] - prediction[rows]
+        size = np.sqrt(np.square(residual).mean(axis=2))
+        scale = np.maximum(sigma[rows], np.float32(math.sqrt(LEAST_VARIANCE)))
+        out[rows] = np.copysign(size, residual.mean(axis=2)) / scale
+    return out
+
+
+class PatchMeasures(NamedTuple):
+    """Of each patch, shape (rows, cols)."""
+
+    quality: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    surprise: NDArray[np.float32]
+
+
+def measure_patches(
+    truth: Image, prediction: Image, sigma: Map, grid: PatchGrid, model: UncertaintyModel
+) -> PatchMeasures:
+    """Score every patch against the truth, and against what was expected of it."""
+    shape = (grid.rows, grid.cols)
+    pixels = grid.sums(np.ones(truth.shape[:2], dtype=np.int64))
+
+    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(grid.sums(values) / pixels)
+
+    residual = (prediction - truth).astype(np.float64)
+    squared, absolute = mean(np.square(residual).mean(axis=2)), mean(np.abs(residual).mean(axis=2))
+    variance = np.maximum(mean(np.square(sigma.astype(np.float64))), LEAST_VARIANCE)
+    scale = OnlineScale(model)  # each patch is judged by itself: nothing is learnt from the others
+    confidence = [scale.confidence(value) for value in variance.tolist()]
+    expected = 0.5 * np.log(variance) + model.log_mae_offset
+    spread = math.hypot(model.log_mae_spread, model.log_mae_prior)
+    surprises = (np.log(np.maximum(absolute, LEAST_MAE)) - expected) / spread
+    quality = [quality_of(value) for value in squared.tolist()]
+    return PatchMeasures(
+        *(np.asarray(v, dtype=np.float32).reshape(shape) for v in (quality, confidence, surprises))
+    )
