@@ -67,28 +67,3 @@ def ssim(truth: NDArray[np.uint8], output: NDArray[np.uint8], hidden: Mask) -> f
 
     _, everywhere = structural_similarity(truth, output, channel_axis=2, data_range=255, full=True)
     return float(everywhere[hidden].mean())
-
-
-def texture(truth: NDArray[np.uint8], output: NDArray[np.uint8], hidden: Mask) -> float:
-    """Faithfulness of texture: whether the detail has the right strength, wherever it lies.
-
-    PSNR asks for the very pixels, so that a smooth guess beats a texture that is only alike. Here
-    the differences of neighbours 1, 2 and 4 pixels apart are compared as distributions, in squares
-    of 32 pixels: 1 less the Wasserstein distance between their sizes, in units of the truth's mean.
-    1: the same amounts of detail; 0: none at all, or twice what there is.
-    """
-    grey = [image.mean(axis=2, dtype=np.float32) for image in (truth, output)]
-    rows, columns = (np.arange(length) // 32 for length in hidden.shape)
-    cells = rows[:, None] * (columns[-1] + 1) + columns
-    lost = total = 0.0
-    for step in (1, 2, 4):
-        for turned in (False, True):
-            one, other, mask, cell = (a.T if turned else a for a in (*grey, hidden, cells))
-            drawn = mask[step:] | mask[:-step]
-            cell = cell[step:][drawn]
-            sizes = [np.abs(image[step:] - image[:-step])[drawn] for image in (one, other)]
-            # both in the order of size within each square, which holds as many of either
-            one, other = (size[np.lexsort((size, cell))] for size in sizes)
-            lost += float(np.abs(one - other).sum(dtype=np.float64))
-            total += float(one.sum(dtype=np.float64))
-    return 1.0 - lost / max(total, 1e-12)

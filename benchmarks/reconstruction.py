@@ -23,9 +23,9 @@ from common import (
     timed,
 )
 from methods import ALL, DEFAULT, OURS, SLOW, UNSUITED, Method, exact, methods, to_bytes
-from protocols import PROTOCOLS, make_mask, psnr, ssim, texture
+from protocols import PROTOCOLS, make_mask, psnr, ssim
 
-from helicopter.core import RegionalReconstructionEngine
+from helicopter.core import RegionalReconstructionEngine, texture_faithfulness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +86,9 @@ def run(
         for name, output in outputs.items():
             filled = to_bytes(output).reshape(image.shape)
             filled = np.where(mask[:, :, None], filled, image)
-            score = Score(*(measure(image, filled, mask) for measure in (psnr, ssim, texture)))
+            score = Score(
+                *(measure(image, filled, mask) for measure in (psnr, ssim, texture_faithfulness))
+            )
             cells[name].scores.append(score)
             cells[name].runs.append(_middle(runs[name]))
     return cells
@@ -209,7 +211,7 @@ def print_quality(
     rows = table(results, names, gain_of("ssim", "+.3f"))
     report.table("SSIM above harmonic: mean", rows, note)
     rows = table(results, names, mean_of("texture", ".2f"))
-    note = "1: detail of the right strength, wherever it lies; 0: none, or twice as much"
+    note = "1: detail of the right strength, wherever it lies; 0: none"
     report.table("Faithfulness of texture, which PSNR does not see", rows, note)
     for name in [name for name in names if name in OURS and name != BASE][:1]:
         title = f"{name} against {BASE} and the best peer"

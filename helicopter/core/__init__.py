@@ -18,6 +18,7 @@ from helicopter.core.results import (
     UnderstandingScore,
     UnderstandingTest,
 )
+from helicopter.core.texture import texture_faithfulness
 
 __all__ = [
     "MASKING_STRATEGIES",
@@ -35,5 +36,6 @@ __all__ = [
     "UnderstandingTest",
     "algorithms",
     "register_algorithm",
+    "texture_faithfulness",
     "unregister_algorithm",
 ]

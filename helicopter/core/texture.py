@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
 
 from helicopter.errors import InvalidImageError
 
@@ -145,6 +144,8 @@ def _quarters(
     wide: NDArray[np.float64], scale: int, shape: tuple[int, ...]
 ) -> list[NDArray[np.float64]]:
     """Means over the squares above left, above right, below left and below right of each pixel."""
+    from scipy.ndimage import uniform_filter1d  # slow to import, and few need it
+
     for axis in (0, 1):
         # over the `scale` rows or columns that begin at a pixel
         wide = uniform_filter1d(wide, scale, axis=axis, origin=-(scale // 2))
@@ -154,6 +155,8 @@ def _quarters(
 
 
 def _mean(values: NDArray[np.float64], side: int) -> NDArray[np.float64]:
+    from scipy.ndimage import uniform_filter1d
+
     for axis in (0, 1):
         values = uniform_filter1d(values, side, axis=axis, mode="constant")
     return values

@@ -22,7 +22,7 @@ import numpy as np
 
 from . import pde
 from .exemplar_frames import Frame, fill_membrane
-from .ranking import _GOLDEN, _mix
+from .ranking import GOLDEN, STREAM_EXEMPLAR, mix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,8 +55,6 @@ TRUST_PER_STEP, FARTHEST = np.float32(0.7), 64
 NONE = -1
 #: A difference that has not been measured.
 UNMEASURED = 2**32 - 1
-#: Which patches are tried: a stream of `ranking`.
-STREAM_EXEMPLAR = 4
 #: Random numbers set aside for each pixel of a sweep.
 DRAWS = 32
 #: Patches compared at a time; bounds the memory, and Ctrl-C waits no longer.
@@ -147,7 +145,7 @@ def _coarser(frame: Frame, radius: int) -> Frame | None:
 def _hash(key: NDArray[np.uint64] | int, counter: NDArray[np.uint64] | int) -> NDArray[np.uint64]:
     """Mix a key with counters, as `ranking.random_ranks` does."""
     start, by = (np.atleast_1d(np.asarray(value, dtype=np.uint64)) for value in (key, counter))
-    return _mix(start + by * _GOLDEN)
+    return mix(start + by * GOLDEN)
 
 
 class Level:
