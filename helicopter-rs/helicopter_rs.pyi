@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 __all__ = [
     "AutonomousReconstructionEngine",
+    "Network",
     "RegionalReconstructionEngine",
     "UncertaintyModel",
     "__version__",
@@ -21,6 +22,7 @@ __all__ = [
     "_panic",
     "_spin",
     "build_info",
+    "exemplar_fill",
     "hidden_variance",
     "num_threads",
     "score",
@@ -65,6 +67,45 @@ def solve_pde(
     """
 
 @final
+class Network:
+    """A trained network, from the bytes of its file of weights (safetensors)."""
+
+    def __new__(cls, data: bytes) -> Self: ...
+    def predict(
+        self,
+        image: _Image,
+        mask: _Mask,
+        *,
+        threads: int | None = None,
+        progress: _Progress | None = None,
+    ) -> NDArray[np.float32]:
+        """Fill the hidden pixels of `image` in place; return the standard deviation of their errors.
+
+        When the call raises, the hidden pixels are left in an undefined state.
+        """
+
+    @property
+    def radius(self) -> int:
+        """How many pixels away something may matter to a prediction."""
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels of each level."""
+
+def exemplar_fill(
+    image: _Image,
+    mask: _Mask,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: _Progress | None = None,
+) -> None:
+    """Fill the hidden pixels of `image` in place with what is found elsewhere in it.
+
+    When the call raises, the hidden pixels are left in an undefined state.
+    """
+
+@final
 class UncertaintyModel:
     """Fitted constants that turn what is visible into an uncertainty.
 
@@ -84,7 +125,7 @@ class RegionalReconstructionEngine:
     """Fills any mask in any image, and says how sure each pixel is."""
 
     def __new__(
-        cls, algorithm: Literal["harmonic", "biharmonic"], model: UncertaintyModel
+        cls, algorithm: Literal["harmonic", "biharmonic"] | Network, model: UncertaintyModel
     ) -> Self: ...
     def reconstruct(
         self, image: _Image, mask: _Mask, *, threads: int | None = None
@@ -97,7 +138,7 @@ class AutonomousReconstructionEngine:
 
     def __new__(
         cls,
-        algorithm: Literal["harmonic", "biharmonic"] | _Kernel,
+        algorithm: Literal["harmonic", "biharmonic"] | Network | _Kernel,
         model: UncertaintyModel,
         *,
         patch_size: int = 32,

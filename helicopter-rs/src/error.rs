@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
+use crate::network::NetworkError;
 use crate::pde::PdeError;
 
 /// What the core returns.
@@ -32,6 +33,15 @@ pub enum Error {
     /// A kernel of the user's failed. Its own error, which nobody here looks into.
     #[error("{0}")]
     Kernel(#[source] Box<dyn StdError + Send + Sync>),
+
+    /// Weights that cannot be used: what is wrong with them, and what to do.
+    #[error("{operation}: {reason}")]
+    Model {
+        /// What was being attempted.
+        operation: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
 
     /// The operating system did not give what was needed (threads, memory).
     #[error("{operation}: {reason}")]
@@ -87,6 +97,19 @@ impl From<PdeError> for Error {
                 "such that visible, finite pixels decide what the hidden ones are",
                 "one that leaves the equations without a unique solution",
             ),
+        }
+    }
+}
+
+impl From<NetworkError> for Error {
+    fn from(error: NetworkError) -> Self {
+        match error {
+            NetworkError::Cancelled => Self::Cancelled,
+            NetworkError::Shape => PdeError::Shape.into(),
+            NetworkError::Pde(error) => error.into(),
+            NetworkError::Weights(_) => {
+                Self::Model { operation: "Network", reason: error.to_string() }
+            }
         }
     }
 }

@@ -6,13 +6,17 @@
 //! * [`par`]: the one door to rayon: thread pools that belong to one process and survive a fork;
 //! * [`host`]: what the core may ask of its caller: stop? how far? what does your kernel predict?
 //! * [`pde`]: harmonic and biharmonic reconstruction, solved exactly;
+//! * [`exemplar`]: hidden regions sewn together from visible patches, for texture;
+//! * [`network`]: a trained network that corrects the harmonic solution;
 //! * [`reconstruction`]: the engines that predict, and what they stand on;
 //! * [`python`]: the only folder that knows Python (feature `python`): module, crossing, conversion.
 //!
 //! Everything outside [`python`] is plain Rust on array views and returns [`error::Result`].
 
 pub mod error;
+pub mod exemplar;
 pub mod host;
+pub mod network;
 pub mod par;
 pub mod pde;
 #[cfg(feature = "python")]

@@ -1,17 +1,21 @@
 //! The engines as Python classes, and the functions that several of them need.
 
+use std::sync::Arc;
+
 use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray2};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::crossing::Crossing;
+use super::network::Network;
 use super::{convert, errors};
 use crate::pde;
 use crate::reconstruction::autonomous_engine::{self, Algorithm, Options};
 use crate::reconstruction::online_scale;
+use crate::reconstruction::regional_engine::{self, Predictor};
 use crate::reconstruction::strategies::Strategy;
-use crate::reconstruction::{regional_engine, scores, uncertainty};
+use crate::reconstruction::{scores, uncertainty};
 
 /// The equations, by the names that users know.
 pub const KINDS: [(&str, pde::Kind); 2] =
@@ -108,7 +112,7 @@ pub fn score<'py>(
 /// Fills any mask in any image, and says how sure each pixel is.
 #[pyclass(frozen, module = "helicopter_rs")]
 pub struct RegionalReconstructionEngine {
-    kind: pde::Kind,
+    predictor: Predictor,
     model: Py<UncertaintyModel>,
 }
 
@@ -116,8 +120,13 @@ pub struct RegionalReconstructionEngine {
 impl RegionalReconstructionEngine {
     #[new]
     fn new(algorithm: &Bound<'_, PyAny>, model: Py<UncertaintyModel>) -> PyResult<Self> {
-        let kind = convert::choice("RegionalReconstructionEngine", "algorithm", &KINDS, algorithm)?;
-        Ok(Self { kind, model })
+        const OPERATION: &str = "RegionalReconstructionEngine";
+        let predictor = if let Ok(network) = algorithm.cast::<Network>() {
+            Predictor::Network(Arc::clone(&network.get().0))
+        } else {
+            Predictor::Pde(convert::choice(OPERATION, "algorithm", &KINDS, algorithm)?)
+        };
+        Ok(Self { predictor, model })
     }
 
     /// Fills the hidden pixels of `image` in place and returns the variance of their errors.
@@ -137,7 +146,7 @@ impl RegionalReconstructionEngine {
         require_visible(py, OPERATION, hidden)?;
         let model = &self.model.get().0;
         let variance = Crossing::new(OPERATION).threads(threads)?.run(py, |host| {
-            regional_engine::reconstruct(pixels.view_mut(), hidden, self.kind, model, host)
+            regional_engine::reconstruct(pixels.view_mut(), hidden, &self.predictor, model, host)
         })?;
         Ok(variance.into_pyarray(py))
     }
@@ -169,7 +178,9 @@ impl AutonomousReconstructionEngine {
         seed: u64,
     ) -> PyResult<Self> {
         const OPERATION: &str = "AutonomousReconstructionEngine";
-        let (algorithm, kernel) = if algorithm.is_callable() {
+        let (algorithm, kernel) = if let Ok(network) = algorithm.cast::<Network>() {
+            (Algorithm::Network(Arc::clone(&network.get().0)), None)
+        } else if algorithm.is_callable() {
             (Algorithm::Kernel, Some(algorithm.clone().unbind()))
         } else {
             (Algorithm::Pde(convert::choice(OPERATION, "algorithm", &KINDS, algorithm)?), None)
@@ -214,7 +225,7 @@ impl AutonomousReconstructionEngine {
         convert::same_size(py, OPERATION, pixels.dim(), missing.dim())?;
         require_visible(py, OPERATION, missing)?;
         let options = Options {
-            algorithm: self.algorithm,
+            algorithm: self.algorithm.clone(),
             patch_size: self.patch_size,
             context_size: self.context_size,
             strategy: self.strategy,
@@ -235,7 +246,7 @@ impl AutonomousReconstructionEngine {
     }
 }
 
-fn require_visible(
+pub(super) fn require_visible(
     py: Python<'_>,
     operation: &str,
     mask: ndarray::ArrayView2<bool>,

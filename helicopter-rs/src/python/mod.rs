@@ -11,7 +11,9 @@ pub mod convert;
 pub mod crossing;
 pub mod engines;
 pub mod errors;
+pub mod exemplar;
 pub mod functions;
+pub mod network;
 pub mod testing;
 
 /// The module, as Python imports it.
@@ -23,7 +25,11 @@ pub mod helicopter_rs {
         UncertaintyModel,
     };
     #[pymodule_export]
+    use super::exemplar::exemplar_fill;
+    #[pymodule_export]
     use super::functions::{build_info, num_threads, solve_pde};
+    #[pymodule_export]
+    use super::network::Network;
     #[pymodule_export]
     use super::testing::{_call_kernel, _panic, _spin};
 

@@ -128,15 +128,15 @@ impl<'a> Loop<'a> {
             variogram = Some(local_variogram(self.context.view(), self.unseen.view(), self.host)?);
         }
         if strategy == Strategy::UncertaintyGuided {
-            if self.options.algorithm == Algorithm::Kernel {
+            if self.options.algorithm.may_state_variance() {
                 self.predict_everything()?;
             } else {
                 self.ensure_base_variance()?;
             }
         }
-        let of_kernel = self.options.algorithm == Algorithm::Kernel;
+        let stated = self.options.algorithm.may_state_variance();
         let variance = match (&self.standing, &self.base_variance) {
-            (Some((_, variance)), _) if of_kernel => variance,
+            (Some((_, variance)), _) if stated => variance,
             (_, Some(variance)) => variance,
             _ => &self.variance, // not looked at by the other strategies
         };
@@ -200,10 +200,14 @@ impl<'a> Loop<'a> {
         hidden: ArrayView2<bool>,
     ) -> Result<(Array3<f32>, Option<Array2<f32>>)> {
         let mut mean = context.as_standard_layout().into_owned();
-        match self.options.algorithm {
+        match &self.options.algorithm {
             Algorithm::Pde(kind) => {
-                pde::solve(mean.view_mut(), hidden, kind, &self.host)?;
+                pde::solve(mean.view_mut(), hidden, *kind, &self.host)?;
                 Ok((mean, None))
+            }
+            Algorithm::Network(network) => {
+                let sigma = network.predict(mean.view_mut(), hidden, &self.host)?;
+                Ok((mean, Some(sigma.mapv(|sigma| sigma * sigma))))
             }
             Algorithm::Kernel => {
                 let answer = self.host.kernel(mean, hidden.as_standard_layout().into_owned())?;
@@ -237,7 +241,7 @@ impl<'a> Loop<'a> {
             let inside = (rows.start - window.0.start, cols.start - window.1.start);
             Ok((self.predict_window(window)?, inside))
         };
-        let windows: Vec<_> = if self.options.algorithm == Algorithm::Kernel {
+        let windows: Vec<_> = if matches!(self.options.algorithm, Algorithm::Kernel) {
             // the user's code runs patch after patch, as in the reference
             patches.iter().map(one).collect::<Result<_>>()?
         } else {
@@ -333,8 +337,8 @@ impl<'a> Loop<'a> {
             self.base_variance = None;
         }
         // what a differential equation says of the rest stays true once its own words are taken
-        // for granted, so a closed book is predicted once
-        if reveal || self.options.algorithm == Algorithm::Kernel {
+        // for granted, so a closed book is predicted once; and so with the network, which corrects it
+        if reveal || matches!(self.options.algorithm, Algorithm::Kernel) {
             self.standing = None;
         }
     }

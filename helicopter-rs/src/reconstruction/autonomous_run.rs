@@ -1,18 +1,31 @@
 //! What the autonomous loop is given, and what it returns.
 
+use std::sync::Arc;
+
 use ndarray::{Array2, Array3};
 
 use super::scores::Scores;
 use super::strategies::Strategy;
+use crate::network::Network;
 use crate::pde;
 
 /// What predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Algorithm {
     /// A differential equation.
     Pde(pde::Kind),
+    /// A trained network, which states its own variance.
+    Network(Arc<Network>),
     /// The kernel that the host holds.
     Kernel,
+}
+
+impl Algorithm {
+    /// Whether it says itself how far its predictions may be off.
+    #[must_use]
+    pub fn may_state_variance(&self) -> bool {
+        !matches!(self, Algorithm::Pde(_))
+    }
 }
 
 /// Options of one run, checked and complete.

@@ -7,6 +7,8 @@
 pub const STREAM_INITIAL: u64 = 1;
 /// Which of equally good patches comes first.
 pub const STREAM_TIES: u64 = 2;
+/// Which patches `exemplar` tries; 3 is for masks, which are made in Python.
+pub const STREAM_EXEMPLAR: u64 = 4;
 
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -16,13 +18,22 @@ fn mix(z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// What the numbers of a stream start from.
+pub fn key(seed: u64, stream: u64) -> u64 {
+    mix(seed.wrapping_add(GOLDEN.wrapping_mul(stream)))
+}
+
+/// Number `index` of the stream that starts from `key`.
+#[inline(always)]
+pub fn number(key: u64, index: u64) -> u64 {
+    mix(key.wrapping_add(GOLDEN.wrapping_mul(index + 1)))
+}
+
 /// One 64-bit number for each of `count` items; equal ones are ordered by index.
 #[must_use]
 pub fn random_ranks(seed: u64, stream: u64, count: usize) -> Vec<u64> {
-    let start = mix(seed.wrapping_add(GOLDEN.wrapping_mul(stream)));
-    (1..=count as u64)
-        .map(|counter| mix(start.wrapping_add(counter.wrapping_mul(GOLDEN))))
-        .collect()
+    let start = key(seed, stream);
+    (0..count as u64).map(|index| number(start, index)).collect()
 }
 
 #[cfg(test)]

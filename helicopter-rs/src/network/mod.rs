@@ -1,0 +1,172 @@
+//! The network: corrects the harmonic solution, and says how far it may still be off.
+//!
+//! A residual U-Net of 3 x 3 convolutions at half resolution and below; what it is exactly stands in
+//! `helicopter/backends/reference/network.py`, which is the law. From a file of weights to pixels:
+//!
+//! * `weights` reads and checks the file, `graph` makes a list of layers of it;
+//! * `tiles` looks where something is hidden and cuts that into parts that fit into memory;
+//! * `schedule` says which rows of which layer are computed when, `rows` keeps them, and `forward`
+//!   computes them, strip by strip from top to bottom, so that nothing is computed twice;
+//! * `winograd` and `product` are the arithmetic, on the vectors of `lanes`, compiled for several
+//!   processors and chosen at run time by `kernels`;
+//! * `picture` is the way from the image to features and back, `calibration` from scale to sigma.
+//!
+//! All arithmetic is in float32. Every number is computed from the same others in the same order,
+//! whatever the number of threads and the parts, so results do not depend on them.
+
+use ndarray::{Array2, ArrayView2, ArrayViewMut3};
+use thiserror::Error;
+
+mod calibration;
+mod dense;
+mod forward;
+mod graph;
+mod kernels;
+mod lanes;
+mod picture;
+mod product;
+mod rows;
+mod schedule;
+#[cfg(test)]
+mod tests;
+mod tiles;
+mod weights;
+mod winograd;
+
+use calibration::Calibration;
+use graph::Graph;
+use kernels::Isa;
+use rows::Memory;
+use weights::Weights;
+
+use crate::pde::{self, Control, PdeError};
+
+/// Why there is no network, or no result.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NetworkError {
+    /// `Control::cancelled` said so. Some hidden pixels may be filled already.
+    #[error("cancelled")]
+    Cancelled,
+    /// Image and mask do not fit together.
+    #[error("the image must have the size of the mask, and 1 or 3 channels")]
+    Shape,
+    /// The data are not weights, or not those that they should be.
+    #[error(
+        "the weights cannot be used: {0}. Take the file as it was written by \
+         `helicopter train`, or install Helicopter anew if it is the one that comes with it"
+    )]
+    Weights(String),
+    /// The harmonic solution, which is computed first, failed.
+    #[error(transparent)]
+    Pde(PdeError),
+}
+
+impl From<PdeError> for NetworkError {
+    fn from(error: PdeError) -> Self {
+        match error {
+            PdeError::Cancelled => Self::Cancelled,
+            PdeError::Shape => Self::Shape,
+            other @ PdeError::NotPositiveDefinite => Self::Pde(other),
+        }
+    }
+}
+
+/// A trained network, ready to predict.
+pub struct Network {
+    graph: Graph,
+    calibration: Calibration,
+    widths: Vec<usize>,
+    isa: Isa,
+    memory: Memory,
+    /// Images are corrected in parts of at most this many columns.
+    most_cols: usize,
+}
+
+impl std::fmt::Debug for Network {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Network").field("widths", &self.widths).finish_non_exhaustive()
+    }
+}
+
+impl Network {
+    /// Reads a file of weights (safetensors).
+    ///
+    /// # Errors
+    /// [`NetworkError::Weights`] if the data are anything else, or damaged.
+    pub fn from_bytes(data: &[u8]) -> Result<Self, NetworkError> {
+        let weights = Weights::read(data)?;
+        let widths = weights.down.len();
+        let widths = std::iter::once(weights.enter.outputs)
+            .chain(weights.shrink.iter().map(|filter| filter.outputs))
+            .take(widths)
+            .collect();
+        Ok(Self {
+            graph: Graph::new(&weights),
+            calibration: Calibration::new(&weights.log_scale, &weights.log_sigma),
+            widths,
+            isa: Isa::best(),
+            memory: Memory::default(),
+            most_cols: tiles::MOST_COLS,
+        })
+    }
+
+    /// Channels of each level.
+    #[must_use]
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// How many pixels away something may matter to a prediction.
+    #[must_use]
+    pub fn radius(&self) -> usize {
+        self.graph.radius()
+    }
+
+    /// Fills the pixels that `mask` marks, and returns the standard deviation of their errors (0 at
+    /// visible pixels, which are not touched). What hidden pixels hold does not matter.
+    ///
+    /// The work is done in the current rayon pool; the result does not depend on its size. At least one
+    /// pixel must be visible.
+    ///
+    /// # Errors
+    /// [`NetworkError::Cancelled`] soon after `control` asks for it, [`NetworkError::Shape`] for a mask
+    /// that does not fit or a number of channels other than 1 and 3.
+    pub fn predict(
+        &self,
+        mut image: ArrayViewMut3<f32>,
+        mask: ArrayView2<bool>,
+        control: &dyn Control,
+    ) -> Result<Array2<f32>, NetworkError> {
+        pde::solve(image.view_mut(), mask, pde::Kind::Harmonic, control)?;
+        self.correct(image, mask, control)
+    }
+
+    /// As [`Network::predict`], for an image whose hidden pixels hold the harmonic solution already.
+    ///
+    /// # Errors
+    /// As [`Network::predict`].
+    pub fn correct(
+        &self,
+        mut image: ArrayViewMut3<f32>,
+        mask: ArrayView2<bool>,
+        control: &dyn Control,
+    ) -> Result<Array2<f32>, NetworkError> {
+        let (height, width, channels) = image.dim();
+        if mask.dim() != (height, width) || !(channels == 1 || channels == 3) {
+            return Err(NetworkError::Shape);
+        }
+        let mut sigma = Array2::zeros((height, width));
+        let mask = mask.as_standard_layout();
+        let (Some(mask), Some(sigmas)) = (mask.as_slice(), sigma.as_slice_mut()) else {
+            return Err(NetworkError::Shape); // cannot happen: both were just laid out so
+        };
+        if let Some(pixels) = image.as_slice_mut() {
+            self.correct_all((pixels, mask), sigmas, (height, width, channels), control)?;
+        } else {
+            let mut copy: Vec<f32> = image.iter().copied().collect();
+            self.correct_all((&mut copy, mask), sigmas, (height, width, channels), control)?;
+            image.iter_mut().zip(copy).for_each(|(pixel, value)| *pixel = value);
+        }
+        Ok(sigma)
+    }
+}

@@ -1,0 +1,119 @@
+//! A small dense matrix product: rows of floats times packed weights.
+
+use super::lanes::{Lanes, WIDTH};
+
+/// `out[m] = bias + sum over k of a[m][k] * weights[k] (+ addend[m])`, for `rows` rows and `blocks`
+/// blocks of columns. Sums are taken in the order of k, whatever rows are computed together, so that
+/// a row's result depends on that row alone.
+#[derive(Clone, Copy)]
+pub(super) struct Product {
+    pub rows: usize,
+    pub blocks: usize,
+    /// Where the rows begin; a row may consist of two halves that lie apart.
+    pub a: [*const f32; 2],
+    /// How many of the two there are.
+    pub halves: usize,
+    /// Floats from a row to the next.
+    pub a_stride: usize,
+    /// Floats in a row, or in each half.
+    pub depth: usize,
+    /// `[block][k][WIDTH]`, k running over all halves.
+    pub weights: *const f32,
+    /// Nothing, or a value for each column.
+    pub bias: *const f32,
+    /// Nothing, or rows as far apart as those of `out`.
+    pub addend: *const f32,
+    pub out: *mut f32,
+    pub out_stride: usize,
+}
+
+/// Computes the whole product.
+///
+/// # Safety
+/// `Lanes` safety, and the pointers must be good for what the fields say; `out` overlaps nothing else.
+#[inline(always)]
+pub(super) unsafe fn product_any<V: Lanes>(product: &Product) {
+    let mut block = 0;
+    while block < product.blocks {
+        block += V::panel(product, block);
+    }
+}
+
+/// Computes `N` blocks of columns, `M` rows at a time; returns `N`.
+///
+/// # Safety
+/// As `product_any`; `first + N` is at most `product.blocks`.
+#[inline(always)]
+pub(super) unsafe fn columns<V: Lanes, const M: usize, const N: usize>(
+    product: &Product,
+    first: usize,
+) -> usize {
+    if product.rows >= M {
+        some_rows::<V, M, N>(product, first, 0);
+    } else if product.rows >= 4 {
+        some_rows::<V, 4, N>(product, first, 0);
+    } else {
+        some_rows::<V, 1, N>(product, first, 0);
+    }
+    N
+}
+
+/// All rows from `row` on, `M` at a time; the last ones overlap those before, which changes nothing.
+#[inline(always)]
+unsafe fn some_rows<V: Lanes, const M: usize, const N: usize>(
+    product: &Product,
+    first: usize,
+    mut row: usize,
+) {
+    while row < product.rows {
+        let from = row.min(product.rows - M);
+        tile::<V, M, N>(product, first, from);
+        row = from + M;
+    }
+}
+
+#[inline(always)]
+unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
+    product: &Product,
+    first: usize,
+    row: usize,
+) {
+    let stride = product.a_stride;
+    let block = product.depth * product.halves * WIDTH;
+    let mut weights = product.weights.add(first * block);
+    let mut sum = [[V::splat(0.0); N]; M];
+    if !product.bias.is_null() {
+        for n in 0..N {
+            let bias = V::load(product.bias.add((first + n) * WIDTH));
+            for m in 0..M {
+                sum[m][n] = bias;
+            }
+        }
+    }
+    for half in 0..product.halves {
+        let a = product.a[half].add(row * stride);
+        for k in 0..product.depth {
+            let mut w = [V::splat(0.0); N];
+            for n in 0..N {
+                w[n] = V::load(weights.add(n * block));
+            }
+            for m in 0..M {
+                let value = V::splat(*a.add(m * stride + k));
+                for n in 0..N {
+                    sum[m][n] = sum[m][n].plus(value, w[n]);
+                }
+            }
+            weights = weights.add(WIDTH);
+        }
+    }
+    for m in 0..M {
+        for n in 0..N {
+            let at = (row + m) * product.out_stride + (first + n) * WIDTH;
+            let mut value = sum[m][n];
+            if !product.addend.is_null() {
+                value = value.add(V::load(product.addend.add(at)));
+            }
+            value.store(product.out.add(at));
+        }
+    }
+}
