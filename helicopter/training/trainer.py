@@ -168,14 +168,14 @@ class Trainer:
                     log(record)
                     measured = []
                 if self.step % self.settings.save_every == 0:
-                    self.save()
+                    self.write_checkpoint()
                     saved_at = self.step
                 if progress is not None:
                     progress(self.step, self.settings.steps)
             for future in coming:
                 future.cancel()
         if self.step != saved_at:
-            self.save()
+            self.write_checkpoint()
         return self.step >= self.settings.steps
 
     def _update(self, batch: Batch) -> list[float]:
@@ -220,7 +220,7 @@ class Trainer:
         planes = torch.from_numpy(field.astype(np.float32, copy=False))
         return planes.to(self.device).permute(0, 3, 1, 2)
 
-    def save(self) -> None:
+    def write_checkpoint(self) -> None:
         """Write the checkpoint: whole, or not at all."""
         state = {
             "step": self.step,

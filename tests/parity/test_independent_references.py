@@ -287,10 +287,10 @@ def test_the_generator_is_splitmix64():
     ]
     golden = 0x9E3779B97F4A7C15
     states = np.array([(1234567 + k * golden) % 2**64 for k in range(1, 6)], dtype=np.uint64)
-    assert ranking._mix(states).tolist() == published
+    assert ranking.mix(states).tolist() == published
     # the ranks of a stream are the generator's numbers from a mixed seed on
-    start = int(ranking._mix(np.array([(5 + 2 * golden) % 2**64], dtype=np.uint64))[0])
-    expected = ranking._mix(
+    start = int(ranking.mix(np.array([(5 + 2 * golden) % 2**64], dtype=np.uint64))[0])
+    expected = ranking.mix(
         np.array([(start + k * golden) % 2**64 for k in range(1, 9)], dtype=np.uint64)
     )
     np.testing.assert_array_equal(ranking.random_ranks(5, 2, 8), expected)
