@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Architecture", "Calibration", "NetworkWeights", "load_network"]
+__all__ = ["FORMAT", "Architecture", "Calibration", "NetworkWeights", "digest_of", "load_network"]
 
 FORMAT = "helicopter-network-1"
 #: The weights that come with the package, and the SHA-256 of that file.
@@ -228,7 +228,7 @@ def _parse(data: bytes, source: str, advice: str) -> NetworkWeights:
     if about.get("format") != FORMAT:
         raise wrong(f"its format is {about.get('format')!r}, expected {FORMAT!r}")
     try:
-        digest = _digest(tensors)
+        digest = digest_of(tensors)
     except KeyError as problem:
         raise wrong(f"it holds numbers of type {problem.args[0]}") from None
     if about.get("sha256") != digest:
@@ -248,8 +248,11 @@ def _parse(data: bytes, source: str, advice: str) -> NetworkWeights:
     )
 
 
-def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
-    """SHA-256 over the tensors by name: a line ``enter.weight F16 48,20,3,3``, then the bytes."""
+def digest_of(tensors: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over all tensors, in the order of their names, so that damage is found anywhere.
+
+    Of each tensor a line such as ``enter.weight F16 48,20,3,3``, then its bytes, little-endian.
+    """
     digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name]

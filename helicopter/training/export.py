@@ -9,6 +9,7 @@ import numpy as np
 from safetensors.numpy import save as serialise
 
 from helicopter.io.atomic import atomic_open
+from helicopter.models.network import FORMAT, digest_of
 
 if TYPE_CHECKING:
     import os
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
     from .calibration import Calibration
 
-__all__ = ["FORMAT", "digest_of", "half_precision", "write_weights"]
-
-FORMAT = "helicopter-network-1"
+__all__ = ["half_precision", "write_weights"]
 
 
 def half_precision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -50,22 +49,3 @@ def write_weights(
     with atomic_open(path) as file:
         file.write(data)
     return hashlib.sha256(data).hexdigest()
-
-
-#: safetensors' names of the types in a weights file
-_TYPES = {"float16": "F16", "float32": "F32", "float64": "F64"}
-
-
-def digest_of(tensors: Mapping[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]]) -> str:
-    """SHA-256 over all tensors, in the order of their names, so that damage is found anywhere.
-
-    Of each tensor the line ``name type shape`` (``enter.bias F16 48``, sides joined by commas) and
-    its bytes, little-endian.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name]
-        shape = ",".join(str(length) for length in value.shape)
-        digest.update(f"{name} {_TYPES[value.dtype.name]} {shape}\n".encode())
-        digest.update(np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<")).tobytes())
-    return digest.hexdigest()
