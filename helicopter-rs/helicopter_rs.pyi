@@ -79,7 +79,7 @@ class Network:
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> NDArray[np.float32]:
-        """Fill the hidden pixels of `image` in place; return the standard deviation of their errors.
+        """Fill the hidden pixels of `image` in place; return the standard deviation of the errors.
 
         When the call raises, the hidden pixels are left in an undefined state.
         """
