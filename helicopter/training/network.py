@@ -106,8 +106,7 @@ class Network(nn.Module):
                 x = self.shrink[level](x)
         for level in reversed(range(len(self.up))):
             x = self.up[level](skips[level] + F.pixel_shuffle(self.grow[level](x), 2))
-        # the scale learns from the features but does not bend them: the mean comes first
-        scale = self.scale_second(F.relu(self.scale_first(x.detach())))
+        scale = self.scale_second(F.relu(self.scale_first(x)))
         return F.pixel_shuffle(self.mean(x), 2), F.pixel_shuffle(scale, 2)
 
 

@@ -32,6 +32,9 @@ __all__ = ["Settings", "Trainer", "starting_point"]
 
 #: Errors of a crop are compared to those of the harmonic solution, plus this: (squared, absolute).
 LEAST_ERROR = (1e-4, 4e-3)
+#: The scale needs features of its own (what serves the mean says little of its error), but the mean
+#: comes first.
+SURPRISE_WEIGHT = 0.2
 #: Share of the steps over which the learning rate rises, and falls to zero at the end.
 WARM_UP, COOL_DOWN = 0.015, 0.35
 AVERAGING = 0.999
@@ -196,10 +199,10 @@ class Trainer:
         absolute = _per_crop(error.abs(), hidden) / (
             _per_crop(wrong.abs(), hidden) + LEAST_ERROR[1]
         )
-        # Laplace likelihood of the errors; their mean is not bent by it
+        # Laplace likelihood of the errors, which stand: to state them is not to make them small
         size = error.detach().abs().mean(1, keepdim=True)
         surprise = ((log_scale + size * torch.exp(-log_scale)) * hidden).sum() / hidden.sum()
-        loss = squared.mean() + absolute.mean() + surprise
+        loss = squared.mean() + absolute.mean() + SURPRISE_WEIGHT * surprise
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
