@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["FINE_TUNING_STEPS", "STEPS", "train_network"]
 
 #: Steps and learning rate from the start, and from weights that have learnt already.
-STEPS, FINE_TUNING_STEPS = 20_000, 2_000
-LEARNING_RATE, FINE_TUNING_RATE = 1e-3, 3e-4
+STEPS, FINE_TUNING_STEPS = 32_000, 2_000
+LEARNING_RATE, FINE_TUNING_RATE = 7e-4, 3e-4
 #: What ``--from`` takes for the weights that come with the package.
 SHIPPED = "default"
 #: Threads that prepare batches for a GPU, which would else wait for them.
@@ -188,7 +188,7 @@ def _trainer(
         steps or FINE_TUNING_STEPS,
         learning_rate or FINE_TUNING_RATE,
         seed=seed,
-        learnable_steps=0,
+        learnable_share=0.0,
     )
     architecture, state = starting_point(begin)
     return Trainer(photographs, checkpoint, settings, architecture, device, state, workers)

@@ -16,16 +16,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["LEARNABLE_STEPS", "Batch", "Crops", "solve_harmonic"]
+__all__ = ["Batch", "Crops", "solve_harmonic"]
 
 #: (side, crops) of the batches and how often each comes: about equal work.
 SHAPES = ((96, 16), (144, 7), (192, 4))
-SHAPE_WEIGHTS = (0.55, 0.25, 0.2)
-_SHARES = tuple(zip(SHAPES, SHAPE_WEIGHTS, strict=True))
+#: While the learnable masks are learnt, and later: large holes need large crops.
+FIRST_WEIGHTS, SHAPE_WEIGHTS = (0.8, 0.2, 0.0), (0.5, 0.3, 0.2)
 #: Crops whose standard deviation is less teach next to nothing.
 FLAT = 0.03
-#: Steps before masks of all families come.
-LEARNABLE_STEPS = 1500
 #: Attempts to find a crop that is not flat.
 ATTEMPTS = 8
 
@@ -67,7 +65,7 @@ class Crops:
         self,
         photographs: Sequence[NDArray[np.uint8]],
         seed: int,
-        learnable_steps: int = LEARNABLE_STEPS,
+        learnable_steps: int = 0,
     ) -> None:
         self.seed = seed
         self.learnable_steps = learnable_steps
@@ -80,16 +78,17 @@ class Crops:
         sides = np.array([min(picture.shape[:2]) for picture in self.pictures])
         #: how likely each picture is where crops of that side are cut
         self.weights = {side: np.sqrt(areas) * (sides >= side) for side, _ in SHAPES}
-        fitting = np.array([share * self.weights[side].any() for (side, _), share in _SHARES])
-        if not fitting.any():
+        self.fitting = np.array([self.weights[side].any() for side, _ in SHAPES])
+        if not self.fitting[0]:
             raise ValueError(f"no photograph has {SHAPES[0][0]} pixels on each side")
-        self.shape_weights = fitting / fitting.sum()
 
     def batch(self, step: int) -> Batch:
         """Cut the batch of a step."""
         rng = np.random.default_rng([self.seed, step])
-        side, count = SHAPES[int(rng.choice(len(SHAPES), p=self.shape_weights))]
-        families = LEARNABLE if step < self.learnable_steps else WIDE
+        first = step < self.learnable_steps
+        weights = np.array(FIRST_WEIGHTS if first else SHAPE_WEIGHTS) * self.fitting
+        side, count = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))]
+        families = LEARNABLE if first else WIDE
         truth = np.stack([self._crop(rng, side) for _ in range(count)])
         masks = np.stack([random_mask(rng, side, families) for _ in range(count)])
         inside = np.ones(masks.shape, dtype=np.float32)

@@ -135,7 +135,7 @@ _FAMILIES: dict[str, Callable[[np.random.Generator, int], NDArray[np.bool_]]] = 
 }
 
 #: Weights of the families to begin with: where there is most to be learnt.
-LEARNABLE: dict[str, float] = {"blocks": 3, "pixels": 2, "scribbles": 1}
+LEARNABLE: dict[str, float] = {"blocks": 6, "patches": 1, "pixels": 1, "scribbles": 1.5}
 #: Weights of all families.
 WIDE: dict[str, float] = {
     "blocks": 4,

@@ -15,7 +15,7 @@ import torch
 from helicopter.errors import InvalidOptionError, ModelError
 from helicopter.io.atomic import atomic_open
 
-from .crops import LEARNABLE_STEPS, Batch, Crops
+from .crops import Batch, Crops
 from .muon import optimizers
 from .network import Architecture, Network, network_input
 
@@ -55,17 +55,18 @@ class Settings:
     learning_rate, weight_decay : float
     seed : int
         Of everything: first weights, crops, masks.
-    learnable_steps : int
-        Steps with the masks that are learnt first; 0 for a network that has learnt already.
+    learnable_share : float
+        Share of the steps with the masks that are learnt first; 0 for a network that has
+        learnt already.
     log_every, save_every : int
         Steps between two records and two checkpoints.
     """
 
-    steps: int = 20_000
-    learning_rate: float = 1e-3
+    steps: int = 32_000
+    learning_rate: float = 7e-4
     weight_decay: float = 1e-4
     seed: int = 0
-    learnable_steps: int = LEARNABLE_STEPS
+    learnable_share: float = 0.28
     log_every: int = 50
     save_every: int = 500
 
@@ -103,11 +104,15 @@ class Trainer:
         start: Mapping[str, Tensor] | None = None,
         workers: int = 1,
     ) -> None:
+        # the momentum of a feature that has died fades into numbers that take ten times as long
+        torch.set_flush_denormal(True)
         self.settings = settings
         self.checkpoint = checkpoint
         self.device = torch.device(device)
         self.workers = workers
-        self.crops = Crops(photographs, settings.seed, settings.learnable_steps)
+        self.crops = Crops(
+            photographs, settings.seed, round(settings.learnable_share * settings.steps)
+        )
         self.fingerprint = _fingerprint(photographs)
         saved = self._saved() if checkpoint.exists() else None
         if saved is not None:

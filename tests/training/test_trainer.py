@@ -30,7 +30,9 @@ PHOTOGRAPHS = [photograph(0), photograph(1)]
 
 
 def trainer(path, steps, **options):
-    settings = Settings(steps=steps, learnable_steps=3, log_every=2, **options.pop("settings", {}))
+    settings = Settings(
+        steps=steps, learnable_share=0.5, log_every=2, **options.pop("settings", {})
+    )
     return Trainer(PHOTOGRAPHS, path, settings, SMALL, **options)
 
 
