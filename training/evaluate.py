@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="by default those of the package")
     parser.add_argument("--checkpoint", type=Path, help="of the run that made them")
     parser.add_argument("--photographs", type=Path, help="the folder that it learnt from")
+    parser.add_argument("--calibrated-on", metavar="TEXT", help="if not on some of these")
     parser.add_argument("--table", type=Path, default=HERE / "photographs.tsv")
     parser.add_argument("--figures", type=Path, nargs="*", default=[], metavar="JSON")
     parser.add_argument("-o", "--output", type=Path, default=CARD)
@@ -81,7 +82,7 @@ def main() -> None:
         "Written by `training/evaluate.py`; what to run again is in docs/training.md.",
         "",
         *network_section(weights),
-        *data_section(table, given.photographs),
+        *data_section(table, given.photographs, given.calibrated_on),
         *training_section(given.checkpoint),
         *figures_section(given.figures),
         "## Limits",
@@ -117,16 +118,19 @@ def network_section(weights: NetworkWeights) -> Iterator[str]:
     )
 
 
-def data_section(table: Sequence[Photograph], folder: Path | None) -> Iterator[str]:
+def data_section(
+    table: Sequence[Photograph], folder: Path | None, elsewhere: str | None
+) -> Iterator[str]:
     """What it learnt from, with every photograph's licence."""
     used = {photograph.name: photograph for photograph in table}
     yield from ("## Data", "")
     if folder is not None:
         paths = find_photographs(folder)
-        kept, held_out = hold_out(paths)
+        kept, held_out = (paths, []) if elsewhere else hold_out(paths)
         used = {path.stem: used[path.stem] for path in paths}  # all must be in the table
+        calibrating = f"{len(held_out)} ({megapixels(held_out):.1f}; every tenth by name)"
         yield f"{len(kept)} photographs to learn from ({megapixels(kept):.1f} megapixels) and"
-        yield f"{len(held_out)} to calibrate on ({megapixels(held_out):.1f}; every tenth by name),"
+        yield f"{elsewhere or calibrating} to calibrate on. The former were"
     else:
         yield f"{len(used)} photographs,"
     yield "rebuilt by `python training/photographs.py DIR` from the packages below, made smaller by"
@@ -162,8 +166,8 @@ def training_section(checkpoint: Path | None) -> Iterator[str]:
     yield from ("## Training", "")
     yield "Masks: blocks, patches, single pixels, holes, scribbles, free shapes, lines and lost"
     yield "borders, 1 % to 97 % hidden. Loss: squared and absolute error relative to those of the"
-    yield "harmonic solution, and the likelihood of a Laplace distribution for the scale, which"
-    yield "does not bend the prediction. Optimizer: Muon inside, AdamW for the first and last"
+    yield "harmonic solution, and a fifth of the likelihood of a Laplace distribution for the"
+    yield "scale. Optimizer: Muon inside, AdamW for the first and last"
     yield "layers. What is shipped is the running average of the weights."
     yield ""
     if checkpoint is None:
