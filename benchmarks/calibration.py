@@ -15,6 +15,7 @@ from scipy.ndimage import distance_transform_edt
 from scipy.stats import spearmanr
 
 from helicopter.backends.reference.online_scale import OnlineScale
+from helicopter.backends.reference.uncertainty import hidden_distance
 from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
 
 LEVELS = (0.50, 0.80, 0.90, 0.95)
@@ -99,9 +100,10 @@ def hidden_patches(
     The confidence of a patch is the probability that its *mean* absolute error is at most 0.05 of
     the range. It does not follow from the confidences of its pixels: their mean is the expected
     share of pixels that are right, and a patch may be right with half of them wrong. So it comes
-    from the patch's root mean variance, by the law that the autonomous engine uses, before that has
-    seen any error of the image. The mean of `confidence_map` is judged beside it, as what it is (a
-    share of pixels) and as what one might take it for (the confidence of the patch).
+    from the patch's root mean variance and its distance from what is visible, by the law that the
+    autonomous engine uses, before that has seen any error of the image. The mean of
+    `confidence_map` is judged beside it, as what it is (a share of pixels) and as what one might
+    take it for (the confidence of the patch).
     """
     engine = RegionalReconstructionEngine(algorithm, device="cpu")
     plain = RegionalReconstructionEngine("harmonic", device="cpu")
@@ -121,11 +123,13 @@ def hidden_patches(
             "confidence": np.where(mask, result.confidence_map, 0),
             "right": np.where(mask[:, :, None], error <= 0.05, False).mean(axis=2),
             "simple": np.where(mask, simple_signal(photo, mask, harmonic), 0),
+            "distance": hidden_distance(mask),
         }
         for name, values in means.items():
             columns.setdefault(name, []).append(patch_sums(values, side)[whole] / area[whole])
-    mae, variance, confidence, right, simple = (np.concatenate(c) for c in columns.values())
-    stated = np.array([law.confidence(max(float(value), 1e-12)) for value in variance])
+    mae, variance, confidence, right, simple, distance = map(np.concatenate, columns.values())
+    pairs = zip(np.maximum(variance, 1e-12).tolist(), distance.tolist(), strict=True)
+    stated = np.array([law.confidence(*of_patch) for of_patch in pairs])
     hit = mae <= 0.05
     ece, curve = reliability(stated, hit)
 

@@ -116,6 +116,7 @@ class UncertaintyModel:
         cls,
         variance_table: NDArray[np.float64],
         log_mae_offset: float,
+        log_mae_distance: float,
         log_mae_spread: float,
         log_mae_prior: float,
     ) -> Self: ...

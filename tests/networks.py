@@ -30,7 +30,7 @@ def random_tensors(architecture=SMALL, seed=0):
         "calibration.confidence": -np.expm1(-0.07 / np.exp(log_sigma)),
         "calibration.levels": levels,
         "calibration.log_reach": reach.astype(np.float32),
-        "calibration.patches": np.array([-0.4, 0.5, 0.3]),
+        "calibration.patches": np.array([-0.4, -0.1, 0.5, 0.3]),
     }
     return tensors
 

@@ -19,10 +19,10 @@ from scipy.optimize import minimize
 from helicopter.backends.loader import accelerator
 from helicopter.backends.protocol import UncertaintyModel
 from helicopter.backends.reference import pde, uncertainty
-from helicopter.backends.reference.online_scale import LEAST_MAE
 from helicopter.backends.reference.patches import PatchGrid
 from helicopter.core.validation import prepare_image
 from helicopter.io import atomic_open, read_image
+from helicopter.training.patch_law import PatchLaw, fit_patch_law
 
 OUTPUT = Path(__file__).parent.parent / "helicopter/models/classical_uncertainty.json"
 KNOTS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], dtype=np.float64)
@@ -144,17 +144,14 @@ def _between(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, position - low
 
 
-def fit_patches(
-    images: list[np.ndarray], algorithm: str, model: UncertaintyModel
-) -> tuple[float, float, float]:
-    """Offset, spread within and between photographs of ln(patch MAE / root mean variance)."""
-    by_photo = []
+def fit_patches(images: list[np.ndarray], algorithm: str, model: UncertaintyModel) -> PatchLaw:
+    """Fit the confidence of whole patches; every mask counts alike."""
+    columns: dict[str, list[np.ndarray]] = {}
     for number, photo in enumerate(images):
         rng = np.random.default_rng([SEED, 1, number])
-        ratios = []
         for side in (16, 24, 32, 48):
             grid = PatchGrid(*photo.shape[:2], side)
-            for known in (0.1, 0.2, 0.4):
+            for known in (0.1, 0.2, 0.4, 0.75):
                 hidden = rng.random(grid.count) >= known
                 mask = grid.pixels(hidden)
                 if mask.all() or not mask.any():
@@ -162,13 +159,16 @@ def fit_patches(
                 filled = fill(photo, mask, algorithm)
                 variance = uncertainty.hidden_variance(photo, mask, model)
                 area = grid.sums(np.ones(mask.shape))[hidden]
-                mae = grid.sums(np.abs(filled - photo).mean(axis=2))[hidden] / area
-                mean = grid.sums(variance.astype(np.float64))[hidden] / area
-                ratios.append(np.log(np.maximum(mae, LEAST_MAE)) - 0.5 * np.log(mean))
-        by_photo.append(np.concatenate(ratios))
-    means = np.array([ratios.mean() for ratios in by_photo])
-    spread = float(np.sqrt(np.mean([ratios.var() for ratios in by_photo])))
-    return float(means.mean()), spread, float(means.std(ddof=1))
+                means = {
+                    "mae": np.abs(filled - photo).mean(axis=2),
+                    "variance": variance.astype(np.float64),
+                    "distance": uncertainty.hidden_distance(mask),
+                }
+                for name, values in means.items():
+                    columns.setdefault(name, []).append(grid.sums(values)[hidden] / area)
+                columns.setdefault("photograph", []).append(np.full(area.size, number))
+                columns.setdefault("weight", []).append(np.full(area.size, 1 / area.size))
+    return fit_patch_law(**{name: np.concatenate(parts) for name, parts in columns.items()})
 
 
 def report(data: dict[str, np.ndarray]) -> None:
@@ -201,16 +201,15 @@ def main() -> None:
         table = np.concatenate([np.full((KNOTS.size, 1), ROUNDING), weights], axis=1)
         distance = np.arange(int(KNOTS[-1]) + 1)
         full = np.stack([np.interp(distance, KNOTS, column) for column in table.T], axis=1)
-        offset, spread, prior = fit_patches(images, algorithm, UncertaintyModel(full, 0, 1, 1))
-        print(
-            f"  patches: offset {offset:.3f}, spread {spread:.3f}, between photographs {prior:.3f}"
-        )
+        law = fit_patches(images, algorithm, UncertaintyModel(full, 0, 0, 1, 1))
+        print(f"  {law}")
         models[algorithm] = {
             "distances": KNOTS.tolist(),
             "weights": [[float(f"{value:.4g}") for value in row] for row in table],
-            "log_mae_offset": round(offset, 4),
-            "log_mae_spread": round(spread, 4),
-            "log_mae_prior": round(prior, 4),
+            "log_mae_offset": round(law.offset, 4),
+            "log_mae_distance": round(law.distance, 4),
+            "log_mae_spread": round(law.spread, 4),
+            "log_mae_prior": round(law.prior, 4),
         }
     note = "Written by training/fit_classical_uncertainty.py; see there."
     photos = [path.name for path in paths]

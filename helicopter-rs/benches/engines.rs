@@ -28,6 +28,7 @@ fn engines(criterion: &mut Criterion) {
     let model = UncertaintyModel {
         variance_table: (0..=64).map(|d| [1e-6, 0.1, 0.02 * f64::from(d), 0.01]).collect(),
         log_mae_offset: -0.8,
+        log_mae_distance: -0.1,
         log_mae_spread: 0.7,
         log_mae_prior: 0.3,
     };

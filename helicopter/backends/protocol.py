@@ -62,15 +62,19 @@ class UncertaintyModel:
         nearest visible pixel; the last row serves all larger distances. What states its uncertainty
         itself, as the network does, has no use for it.
     log_mae_offset : float
-        Mean of ln(patch MAE / root mean predicted variance).
+        Mean of ln(patch MAE / root mean predicted variance) one pixel from what is visible.
+    log_mae_distance : float
+        Its slope over the logarithm of the patch's mean distance from what is visible: far away,
+        errors go together, and a patch is more often wholly right or wholly wrong.
     log_mae_spread : float
-        Standard deviation of the same within one image.
+        Its standard deviation within one image.
     log_mae_prior : float
         Standard deviation of its mean from image to image.
     """
 
     variance_table: NDArray[np.float64]
     log_mae_offset: float
+    log_mae_distance: float
     log_mae_spread: float
     log_mae_prior: float
 

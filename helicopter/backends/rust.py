@@ -96,7 +96,11 @@ class RustBackend:
 
     def _model(self, model: UncertaintyModel) -> Any:
         return self._rust.UncertaintyModel(
-            model.variance_table, model.log_mae_offset, model.log_mae_spread, model.log_mae_prior
+            model.variance_table,
+            model.log_mae_offset,
+            model.log_mae_distance,
+            model.log_mae_spread,
+            model.log_mae_prior,
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from helicopter.backends.reference.online_scale import LEAST_MAE, OnlineScale
 from helicopter.backends.reference.ranking import random_ranks
+from helicopter.backends.reference.uncertainty import hidden_distance
 
 from .scales import quality_of
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
     from helicopter.backends.reference.patches import PatchGrid
     from helicopter.progress import ProgressCallback
 
-__all__ = ["PatchMeasures", "assign_folds", "measure_patches", "predict_folds", "surprise"]
+__all__ = [
+    "FoldPredictions",
+    "PatchMeasures",
+    "assign_folds",
+    "measure_patches",
+    "predict_folds",
+    "surprise",
+]
 
 #: Of the shared random numbers; the first ones belong to what both backends choose.
 STREAM_FOLDS = 16
@@ -47,13 +55,24 @@ def assign_folds(grid: PatchGrid, folds: int, seed: int) -> NDArray[np.intp]:
     return fold
 
 
+class FoldPredictions(NamedTuple):
+    """What the folds predict of each other."""
+
+    #: float32 (H, W, C)
+    prediction: Image
+    #: float32 (H, W)
+    sigma: Map
+    #: of each patch, the mean distance of its pixels from what its fold showed
+    distance: NDArray[np.float64]
+
+
 def predict_folds(
     predict: Callable[[Image, Mask], Map],
     truth: Image,
     grid: PatchGrid,
     fold: NDArray[np.intp],
     progress: ProgressCallback | None,
-) -> tuple[Image, Map]:
+) -> FoldPredictions:
     """Predict every pixel from the other folds.
 
     Parameters
@@ -64,13 +83,9 @@ def predict_folds(
     grid : PatchGrid
     fold : int ndarray of shape (grid.count,)
     progress : callable, optional
-
-    Returns
-    -------
-    prediction : float32 ndarray of shape (H, W, C)
-    sigma : float32 ndarray of shape (H, W)
     """
     prediction, sigma = np.empty_like(truth), np.empty(truth.shape[:2], dtype=np.float32)
+    distance = np.zeros(grid.count)
     count = int(fold.max()) + 1
     for number in range(count):
         if progress is not None:
@@ -80,9 +95,10 @@ def predict_folds(
         variance = predict(context, hidden)
         np.copyto(prediction, context, where=hidden[:, :, None])
         np.sqrt(variance, out=sigma, where=hidden)
+        distance += grid.sums(hidden_distance(hidden))
     if progress is not None:
         progress(count, count)
-    return prediction, sigma
+    return FoldPredictions(prediction, sigma, distance / grid.sums(np.ones(sigma.shape, np.int64)))
 
 
 def surprise(truth: Image, prediction: Image, sigma: Map) -> Map:
@@ -106,7 +122,7 @@ class PatchMeasures(NamedTuple):
 
 
 def measure_patches(
-    truth: Image, prediction: Image, sigma: Map, grid: PatchGrid, model: UncertaintyModel
+    truth: Image, folds: FoldPredictions, grid: PatchGrid, model: UncertaintyModel
 ) -> PatchMeasures:
     """Score every patch against the truth, and against what was expected of it."""
     shape = (grid.rows, grid.cols)
@@ -115,12 +131,13 @@ def measure_patches(
     def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(grid.sums(values) / pixels)
 
-    residual = (prediction - truth).astype(np.float64)
+    residual = (folds.prediction - truth).astype(np.float64)
     squared, absolute = mean(np.square(residual).mean(axis=2)), mean(np.abs(residual).mean(axis=2))
-    variance = np.maximum(mean(np.square(sigma.astype(np.float64))), LEAST_VARIANCE)
+    variance = np.maximum(mean(np.square(folds.sigma.astype(np.float64))), LEAST_VARIANCE)
     scale = OnlineScale(model)  # each patch is judged by itself: nothing is learnt from the others
-    confidence = [scale.confidence(value) for value in variance.tolist()]
-    expected = 0.5 * np.log(variance) + model.log_mae_offset
+    stated = list(zip(variance.tolist(), folds.distance.tolist(), strict=True))
+    confidence = [scale.confidence(*of_patch) for of_patch in stated]
+    expected = np.array([scale.expected(*of_patch) for of_patch in stated])
     spread = math.hypot(model.log_mae_spread, model.log_mae_prior)
     surprises = (np.log(np.maximum(absolute, LEAST_MAE)) - expected) / spread
     quality = [quality_of(value) for value in squared.tolist()]

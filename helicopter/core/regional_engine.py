@@ -200,10 +200,11 @@ class RegionalReconstructionEngine(PredictingEngine):
                     "so choose fewer folds or a smaller patch_size."
                 )
             fold = assign_folds(grid, rounds, self.seed)
-            prediction, sigma = predict_folds(self._predict, truth, grid, fold, callback)
+            predicted = predict_folds(self._predict, truth, grid, fold, callback)
+        prediction, sigma = predicted.prediction, predicted.sigma
         # the baseline is the mean colour of the whole image: nothing of it stays hidden
         measured = self._backend.score(truth, prediction, ~everything, everything)
-        patches = measure_patches(truth, prediction, sigma, grid, self._model)
+        patches = measure_patches(truth, predicted, grid, self._model)
         quality = quality_of(measured.mse)
         restored = prepared.restore(prediction, everything)
         return CrossReconstruction(

@@ -35,9 +35,13 @@ def uncertainty_model(algorithm: str | NetworkWeights) -> UncertaintyModel:
     models = _classical()
     if isinstance(algorithm, str):
         return models.get(algorithm, models["harmonic"])
-    offset, spread, prior = algorithm.calibration.patches.tolist()
+    offset, distance, spread, prior = algorithm.calibration.patches.tolist()
     return dataclasses.replace(
-        models["harmonic"], log_mae_offset=offset, log_mae_spread=spread, log_mae_prior=prior
+        models["harmonic"],
+        log_mae_offset=offset,
+        log_mae_distance=distance,
+        log_mae_spread=spread,
+        log_mae_prior=prior,
     )
 
 
@@ -62,6 +66,7 @@ def _model(entry: dict[str, Any]) -> UncertaintyModel:
     return UncertaintyModel(
         variance_table=np.ascontiguousarray(table),
         log_mae_offset=float(entry["log_mae_offset"]),
+        log_mae_distance=float(entry["log_mae_distance"]),
         log_mae_spread=float(entry["log_mae_spread"]),
         log_mae_prior=float(entry["log_mae_prior"]),
     )

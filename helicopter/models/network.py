@@ -121,8 +121,9 @@ class Calibration:
     levels : float32 ndarray of shape (L,)
     log_reach : float32 ndarray of shape (K, L)
         Log of half the width of the central interval of that level, in standard deviations.
-    patches : float64 ndarray of shape (3,)
-        `log_mae_offset`, `log_mae_spread`, `log_mae_prior` of `UncertaintyModel`.
+    patches : float64 ndarray of shape (4,)
+        `log_mae_offset`, `log_mae_distance`, `log_mae_spread`, `log_mae_prior` of
+        `UncertaintyModel`.
     """
 
     log_scale: NDArray[np.float32]
@@ -318,7 +319,7 @@ def _fault_in_calibration(tables: Mapping[str, NDArray[Any] | None]) -> str:
         found.append(table)
     scale, sigma, confidence, levels, reach, patches = found
     knots, count = scale.size, levels.size
-    sizes = [(knots,), (knots,), (knots,), (count,), (knots, count), (3,)]
+    sizes = [(knots,), (knots,), (knots,), (count,), (knots, count), (4,)]
     if [table.shape for table in found] != sizes or not (knots and count):
         return "the tables of its calibration do not fit each other"
     meaningful = (
@@ -330,6 +331,6 @@ def _fault_in_calibration(tables: Mapping[str, NDArray[Any] | None]) -> str:
         and (np.diff(levels) > 0).all()
         and (np.abs(reach) < 50).all()
         and (np.diff(reach, axis=1) >= 0).all()
-        and (patches[1:] > 0).all()
+        and (patches[2:] > 0).all()
     )
     return "" if meaningful else "the tables of its calibration make no sense"

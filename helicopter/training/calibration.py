@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 
+from helicopter.backends.reference.measures import RIGHT
+from helicopter.backends.reference.uncertainty import hidden_distance
+
 from .crops import solve_harmonic
 from .masks import random_mask
 from .network import Network, network_input
+from .patch_law import PatchLaw, fit_patch_law
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,14 +34,10 @@ __all__ = ["Calibration", "calibrate", "predict"]
 LEVELS = (0.1, 0.25, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99)
 #: Values of the stated log scale at which everything is fitted.
 KNOTS = 24
-#: A value is right when it is off by at most this share of the range.
-RIGHT = 0.05
 #: Errors below this count as this when their logarithm is taken: a twentieth of a grey level.
 LEAST_ERROR = 2e-4
 #: Side of the squares that are calibrated on.
 SIDE = 512
-#: As in `helicopter.backends.reference.autonomous_engine`.
-LEAST_MAE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Calibration:
     levels : float32 ndarray of shape (L,)
     log_reach : float32 ndarray of shape (K, L)
         Log of half the width of the central interval of each level, in standard deviations.
-    patches : tuple of float
-        Offset, spread and prior of ln(patch MAE / root mean variance); see `UncertaintyModel`.
+    patches : PatchLaw
     """
 
     log_scale: NDArray[np.float32]
@@ -61,7 +60,7 @@ class Calibration:
     confidence: NDArray[np.float32]
     levels: NDArray[np.float32]
     log_reach: NDArray[np.float32]
-    patches: tuple[float, float, float]
+    patches: PatchLaw
 
     def tensors(self) -> dict[str, NDArray[np.float32] | NDArray[np.float64]]:
         """Return what goes into a weights file."""
@@ -121,7 +120,7 @@ def calibrate(
     stated: list[NDArray[np.float32]] = []
     errors: list[NDArray[np.float32]] = []
     weights: list[NDArray[np.float64]] = []
-    patches: dict[int, list[tuple[float, NDArray[np.float32]]]] = {}
+    patches: dict[int, list[_Patch]] = {}
     for done, (number, image, mask, side) in enumerate(cases):
         prediction, log_scale = predict(network, image, mask)
         error = np.abs(prediction - image)[mask]
@@ -139,7 +138,7 @@ def calibrate(
         np.concatenate(stated),
         np.concatenate(errors),
         np.concatenate(weights),
-        list(patches.values()),
+        patches,
     )
 
 
@@ -167,24 +166,41 @@ def _cells(rng: np.random.Generator, side: int, cell: int, share: float) -> NDAr
     return cells.repeat(cell, axis=0).repeat(cell, axis=1)[:side, :side]
 
 
+class _Patch(NamedTuple):
+    """A patch that was hidden."""
+
+    mae: float
+    #: log scales of its pixels
+    stated: NDArray[np.float32]
+    #: mean distance from what was visible
+    distance: float
+    #: every mask counts alike, however many patches it hides
+    weight: float
+
+
 def _patches(
     error: NDArray[np.float32], log_scale: NDArray[np.float32], mask: NDArray[np.bool_], side: int
-) -> list[tuple[float, NDArray[np.float32]]]:
-    """Of each hidden patch the mean absolute error and the stated log scales."""
-    found = []
-    for y in range(0, mask.shape[0], side):
-        for x in range(0, mask.shape[1], side):
-            box = slice(y, y + side), slice(x, x + side)
-            if mask[box].all():
-                found.append((float(error[box].mean()), log_scale[box].copy()))
-    return found
+) -> list[_Patch]:
+    distance = hidden_distance(mask)
+    corners = [(y, x) for y in range(0, mask.shape[0], side) for x in range(0, mask.shape[1], side)]
+    boxes = [(slice(y, y + side), slice(x, x + side)) for y, x in corners]
+    hidden = [box for box in boxes if mask[box].all()]
+    return [
+        _Patch(
+            mae=float(error[box].mean()),
+            stated=log_scale[box].copy(),
+            distance=float(distance[box].mean()),
+            weight=1 / len(hidden),
+        )
+        for box in hidden
+    ]
 
 
 def _fit(
     scale: NDArray[np.float32],
     error: NDArray[np.float32],
     weight: NDArray[np.float64],
-    patches: list[list[tuple[float, NDArray[np.float32]]]],
+    patches: dict[int, list[_Patch]],
 ) -> Calibration:
     order = np.argsort(scale, kind="stable")
     scale, error, weight = scale[order], error[order], weight[order]
@@ -199,14 +215,13 @@ def _fit(
     table = table[np.concatenate([[True], np.diff(table[:, 0].astype(np.float32)) > 0])]
     log_scale, confidence = table[:, 0], np.minimum.accumulate(table[:, 2])
     log_sigma = np.maximum.accumulate(table[:, 1])
-    offset, spread, prior = _fit_patches(log_scale, log_sigma, patches)
     return Calibration(
         log_scale=log_scale.astype(np.float32),
         log_sigma=log_sigma.astype(np.float32),
         confidence=confidence.astype(np.float32),
         levels=np.array(LEVELS, dtype=np.float32),
         log_reach=np.maximum.accumulate(table[:, 3:], axis=1).astype(np.float32),
-        patches=(offset, spread, prior),
+        patches=_fit_patches(log_scale, log_sigma, patches),
     )
 
 
@@ -228,19 +243,14 @@ def _knot(
 def _fit_patches(
     log_scale: NDArray[np.float64],
     log_sigma: NDArray[np.float64],
-    patches: list[list[tuple[float, NDArray[np.float32]]]],
-) -> tuple[float, float, float]:
-    """Offset, spread within and between photographs of ln(patch MAE / root mean variance)."""
-    ratios = []
-    for of_photograph in patches:
-        ratios.append(
-            [
-                math.log(max(mae, LEAST_MAE))
-                - 0.5 * math.log(np.exp(2 * np.interp(stated, log_scale, log_sigma)).mean())
-                for mae, stated in of_photograph
-            ]
-        )
-    means = np.array([np.mean(values) for values in ratios])
-    within = np.array([np.var(values) for values in ratios])
-    prior = float(means.std(ddof=1)) if len(means) > 1 else 0.1
-    return float(means.mean()), max(math.sqrt(within.mean()), 1e-3), max(prior, 1e-3)
+    patches: dict[int, list[_Patch]],
+) -> PatchLaw:
+    found = [patch for of_photograph in patches.values() for patch in of_photograph]
+    variance = [np.exp(2 * np.interp(p.stated, log_scale, log_sigma)).mean() for p in found]
+    return fit_patch_law(
+        variance=np.array(variance),
+        distance=np.array([patch.distance for patch in found]),
+        mae=np.array([patch.mae for patch in found]),
+        photograph=np.repeat(list(patches), [len(of) for of in patches.values()]),
+        weight=np.array([patch.weight for patch in found]),
+    )

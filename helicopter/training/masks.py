@@ -142,7 +142,7 @@ WIDE: dict[str, float] = {
     "patches": 3,
     "few_patches_left": 2,
     "pixels": 4,
-    "holes": 2,
+    "holes": 3,
     "scribbles": 3,
     "free_shapes": 1.5,
     "lines": 1,

@@ -198,11 +198,11 @@ def probe(index, distances=64):
     """A model that states one of the model's terms, at every distance."""
     table = np.zeros((distances + 1, 4))
     table[:, index] = 1.0
-    return UncertaintyModel(table, 0.0, 1.0, 1.0)
+    return UncertaintyModel(table, 0.0, 0.0, 1.0, 1.0)
 
 
 DISTANCE = UncertaintyModel(
-    np.arange(65.0)[:, None] * np.array([1.0, 0.0, 0.0, 0.0]), 0.0, 1.0, 1.0
+    np.arange(65.0)[:, None] * np.array([1.0, 0.0, 0.0, 0.0]), 0.0, 0.0, 1.0, 1.0
 )
 
 
@@ -224,6 +224,18 @@ def test_the_reference_distance_is_exact():
     mask = MASKS["almost everything"]
     found = uncertainty.squared_distance(mask)
     np.testing.assert_array_equal(found[mask], brute_force_distance(mask))
+    assert (found[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("name", [*MASKS, "tall"])
+def test_hidden_distances_end_at_64_and_strips_do_not_show(name):
+    mask = MASKS.get(name)
+    if mask is None:
+        mask = np.ones((1100, 3), bool)  # three strips; hidden pixels far from anything
+        mask[[5, 530, 1030], 1] = False
+    found = uncertainty.hidden_distance(mask)
+    expected = np.minimum(np.sqrt(brute_force_distance(mask)), 64).astype(np.float32)
+    np.testing.assert_array_equal(found[mask], expected)
     assert (found[~mask] == 0).all()
 
 

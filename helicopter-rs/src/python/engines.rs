@@ -32,6 +32,7 @@ impl UncertaintyModel {
         py: Python<'_>,
         variance_table: &Bound<'_, PyAny>,
         log_mae_offset: f64,
+        log_mae_distance: f64,
         log_mae_spread: f64,
         log_mae_prior: f64,
     ) -> PyResult<Self> {
@@ -51,6 +52,7 @@ impl UncertaintyModel {
         Ok(Self(online_scale::UncertaintyModel {
             variance_table: table.rows().into_iter().map(|r| [r[0], r[1], r[2], r[3]]).collect(),
             log_mae_offset,
+            log_mae_distance,
             log_mae_spread,
             log_mae_prior,
         }))

@@ -12,7 +12,7 @@ use super::patches::{PatchGrid, Rectangle};
 use super::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
 use super::scores::score;
 use super::strategies::{priorities, Strategy};
-use super::uncertainty::{hidden_variance, local_variogram};
+use super::uncertainty::{hidden_distance, hidden_variance, local_variogram};
 use crate::error::Result;
 use crate::host::Host;
 use crate::pde;
@@ -50,8 +50,12 @@ fn pooled_quality(errors: &[PatchError]) -> f64 {
     quality_of(errors.iter().map(|(squared, _)| squared).sum::<f64>() / size as f64)
 }
 
-/// A predicted image and the variance of its errors.
-type Predicted = (Array3<f32>, Array2<f32>);
+/// A predicted image, the variance of its errors, and how far from what was seen they are.
+struct Predicted {
+    mean: Array3<f32>,
+    variance: Array2<f32>,
+    distance: Array2<f32>,
+}
 
 /// State of one run. `context` and `hidden` are what predictions may be made from.
 struct Loop<'a> {
@@ -72,8 +76,8 @@ struct Loop<'a> {
     prediction: Array3<f32>,
     variance: Array2<f32>,
     confidence: Vec<f64>,
-    /// Mean predicted variance of each patch, once it is stated.
-    mean_variance: Vec<Option<f64>>,
+    /// Mean predicted variance of each patch and its mean distance from what was seen.
+    stated: Vec<Option<(f64, f64)>>,
     standing: Option<Predicted>,
     base_variance: Option<Array2<f32>>,
     errors: Vec<PatchError>,
@@ -115,7 +119,7 @@ impl<'a> Loop<'a> {
             prediction: context.clone(),
             context,
             variance: Array2::zeros((height, width)),
-            mean_variance: vec![None; grid.count()],
+            stated: vec![None; grid.count()],
             standing: None,
             base_variance: None,
             errors: Vec::new(),
@@ -136,7 +140,7 @@ impl<'a> Loop<'a> {
         }
         let stated = self.options.algorithm.may_state_variance();
         let variance = match (&self.standing, &self.base_variance) {
-            (Some((_, variance)), _) if stated => variance,
+            (Some(standing), _) if stated => &standing.variance,
             (_, Some(variance)) => variance,
             _ => &self.variance, // not looked at by the other strategies
         };
@@ -172,7 +176,8 @@ impl<'a> Loop<'a> {
             self.ensure_base_variance()?;
             self.base_variance.clone().unwrap_or_default()
         };
-        self.standing = Some((mean, variance));
+        let distance = hidden_distance(self.unseen.view(), self.host)?;
+        self.standing = Some(Predicted { mean, variance, distance });
         Ok(())
     }
 
@@ -181,16 +186,22 @@ impl<'a> Loop<'a> {
         let part = s![rows.clone(), cols.clone(), ..];
         let plane = s![rows, cols];
         let (context, hidden) = (self.context.slice(part), self.hidden.slice(plane));
+        let unseen = self.unseen.slice(plane);
+        let distance = hidden_distance(unseen, self.host)?;
         if hidden.iter().all(|&hidden| hidden) {
             let variance = Array2::from_elem(hidden.dim(), BLANK_VARIANCE);
-            return Ok((Array3::from_elem(context.dim(), BLANK), variance));
+            return Ok(Predicted {
+                mean: Array3::from_elem(context.dim(), BLANK),
+                variance,
+                distance,
+            });
         }
         let (mean, sigma) = self.mean_of(context, hidden)?;
         let variance = match sigma {
             Some(variance) => variance,
-            None => hidden_variance(context, self.unseen.slice(plane), self.model, self.host)?,
+            None => hidden_variance(context, unseen, self.model, self.host)?,
         };
-        Ok((mean, variance))
+        Ok(Predicted { mean, variance, distance })
     }
 
     /// The prediction, and its variance where the algorithm states one itself.
@@ -255,35 +266,37 @@ impl<'a> Loop<'a> {
     }
 
     /// Takes the pixels of `patch` over from a prediction whose part of it begins at `inside`.
-    fn store(&mut self, patch: usize, (mean, variance): &Predicted, inside: (usize, usize)) {
+    fn store(&mut self, patch: usize, predicted: &Predicted, inside: (usize, usize)) {
         let (rows, cols) = self.grid.rectangle(patch);
         let factor = self.scale.variance_factor() as f32;
-        let (mut sum, mut count) = (0.0, 0.0_f64);
+        let (mut variances, mut distances, mut count) = (0.0, 0.0, 0.0_f64);
         for (dy, y) in rows.enumerate() {
-            let from = s![inside.0 + dy, inside.1..inside.1 + cols.len()];
-            let (from_mean, from_variance) =
-                (mean.slice(s![inside.0 + dy, .., ..]), variance.slice(from));
-            let from_mean = from_mean.slice_move(s![inside.1..inside.1 + cols.len(), ..]);
+            let across = inside.1..inside.1 + cols.len();
+            let from = s![inside.0 + dy, across.clone()];
+            let from_mean = predicted.mean.slice(s![inside.0 + dy, across, ..]);
             let mut to_mean = self.prediction.slice_mut(s![y, cols.clone(), ..]);
             Zip::from(to_mean.rows_mut())
                 .and(from_mean.rows())
                 .and(self.variance.slice_mut(s![y, cols.clone()]))
-                .and(from_variance)
+                .and(predicted.variance.slice(from))
+                .and(predicted.distance.slice(from))
                 .and(self.hidden.slice(s![y, cols.clone()]))
-                .for_each(|mut to_mean, from_mean, to_variance, &variance, &hidden| {
+                .for_each(|mut to_mean, from_mean, to_variance, &variance, &distance, &hidden| {
                     if hidden {
                         let base = variance.max(LEAST_VARIANCE);
-                        sum += f64::from(base);
+                        variances += f64::from(base);
+                        distances += f64::from(distance);
                         count += 1.0;
                         *to_variance = base * factor;
                         to_mean.iter_mut().zip(from_mean).for_each(|(to, &from)| *to = from);
                     }
                 });
         }
-        if self.mean_variance[patch].is_none() {
+        if self.stated[patch].is_none() {
             // a confidence is stated once, before the score
-            self.confidence[patch] = self.scale.confidence(sum / count);
-            self.mean_variance[patch] = Some(sum / count);
+            let stated = (variances / count, distances / count);
+            self.confidence[patch] = self.scale.confidence(stated);
+            self.stated[patch] = Some(stated);
         }
     }
 
@@ -306,8 +319,8 @@ impl<'a> Loop<'a> {
         }
         if size > 0 {
             self.errors.push((squared, size));
-            if let Some(variance) = self.mean_variance[patch] {
-                self.scale.add(variance, absolute / size as f64);
+            if let Some(stated) = self.stated[patch] {
+                self.scale.add(stated, absolute / size as f64);
             }
         }
     }

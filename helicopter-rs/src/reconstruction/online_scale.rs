@@ -5,8 +5,10 @@
 pub struct UncertaintyModel {
     /// Weights of (1, `V_1`, `V_4`, `V_16`) in the error variance, by distance to what is visible (at most 128).
     pub variance_table: Vec<[f64; 4]>,
-    /// Mean of ln(patch MAE / root mean predicted variance).
+    /// Mean of ln(patch MAE / root mean predicted variance) one pixel from what is visible.
     pub log_mae_offset: f64,
+    /// Its slope over the logarithm of the mean distance from what is visible.
+    pub log_mae_distance: f64,
     /// Its standard deviation within one image.
     pub log_mae_spread: f64,
     /// Standard deviation of its mean from image to image.
@@ -22,6 +24,7 @@ const LEAST_MAE: f64 = 1e-4;
 #[derive(Clone, Debug)]
 pub struct OnlineScale {
     offset: f64,
+    distance: f64,
     spread: f64,
     prior: f64,
     count: f64,
@@ -34,6 +37,7 @@ impl OnlineScale {
     pub fn new(model: &UncertaintyModel) -> Self {
         Self {
             offset: model.log_mae_offset,
+            distance: model.log_mae_distance,
             spread: model.log_mae_spread,
             prior: model.log_mae_prior,
             count: 0.0,
@@ -41,11 +45,15 @@ impl OnlineScale {
         }
     }
 
-    /// Learns from one scored patch.
-    pub fn add(&mut self, variance: f64, mae: f64) {
-        let predicted = 0.5 * variance.ln() + self.offset;
-        self.total += mae.max(LEAST_MAE).ln() - predicted;
+    /// Learns from one scored patch of this predicted mean variance and mean distance.
+    pub fn add(&mut self, (variance, distance): (f64, f64), mae: f64) {
+        self.total += mae.max(LEAST_MAE).ln() - self.expected(variance, distance);
         self.count += 1.0;
+    }
+
+    /// Mean ln MAE of such patches over all images.
+    fn expected(&self, variance: f64, distance: f64) -> f64 {
+        0.5 * variance.ln() + self.offset + self.distance * distance.ln()
     }
 
     fn shift(&self) -> f64 {
@@ -59,12 +67,12 @@ impl OnlineScale {
         (2.0 * self.shift()).exp()
     }
 
-    /// Probability that a patch of this predicted mean variance is right.
+    /// Probability that a patch of this predicted mean variance and mean distance is right.
     #[must_use]
-    pub fn confidence(&self, variance: f64) -> f64 {
+    pub fn confidence(&self, (variance, distance): (f64, f64)) -> f64 {
         let square = |value: f64| value * value;
         let of_shift = 1.0 / (1.0 / square(self.prior) + self.count / square(self.spread));
-        let expected = 0.5 * variance.ln() + self.offset + self.shift();
+        let expected = self.expected(variance, distance) + self.shift();
         let z = (RIGHT.ln() - expected) / (square(self.spread) + of_shift).sqrt();
         0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
     }

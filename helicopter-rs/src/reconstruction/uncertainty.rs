@@ -24,6 +24,30 @@ const NO_PAIRS: f64 = 1.0 / 6.0;
 const LEVELS: f64 = 65535.0;
 /// Rows that one task works on; a multiple of `CELL`, and bounds the memory for large images.
 const STRIP: usize = 64;
+/// Larger distances count as this.
+const FARTHEST: usize = 64;
+
+/// Distance of each pixel to the nearest visible one, in pixels, at most `FARTHEST`.
+///
+/// # Errors
+///
+/// [`crate::error::Error::Cancelled`].
+pub fn hidden_distance(mask: ArrayView2<bool>, host: &dyn Host) -> Result<Array2<f32>> {
+    let width = mask.ncols();
+    let mut out = Array2::<f32>::zeros(mask.dim());
+    let mut strips: Vec<_> = out.axis_chunks_iter_mut(Axis(0), STRIP).collect();
+    strips.par_iter_mut().enumerate().try_for_each(|(index, strip)| -> Result<()> {
+        host.check()?;
+        let vertical = vertical_distances(mask, index * STRIP, strip.nrows(), FARTHEST);
+        let mut squares = Vec::with_capacity(width);
+        for (y, mut row) in strip.rows_mut().into_iter().enumerate() {
+            row_distances(&vertical[y * width..(y + 1) * width], FARTHEST, &mut squares);
+            row.iter_mut().zip(&squares).for_each(|(out, &square)| *out = f32::from(square).sqrt());
+        }
+        Ok(())
+    })?;
+    Ok(out)
+}
 
 /// Predicts the variance of the error of every hidden pixel; 0 at visible ones.
 ///

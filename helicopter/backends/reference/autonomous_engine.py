@@ -32,7 +32,7 @@ from .ranking import STREAM_INITIAL, STREAM_TIES, random_ranks
 from .regional_engine import fill
 from .scores import score
 from .strategies import concrete_strategy, priorities
-from .uncertainty import hidden_variance, local_variogram
+from .uncertainty import hidden_distance, hidden_variance, local_variogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,7 +70,8 @@ class _Loop:
         self.grid = PatchGrid(height, width, self.options.patch_size)
         self.scale = OnlineScale(self.model)
         self.tie_break = random_ranks(self.options.seed, STREAM_TIES, self.grid.count)
-        self.mean_variance: dict[int, float] = {}
+        #: of each patch that was predicted: mean variance, and mean distance from what was seen
+        self.stated: dict[int, tuple[float, float]] = {}
         self.waiting = self._hide()
         self.initially_hidden = self.grid.pixels(self.waiting) | self.missing
         self.hidden = self.initially_hidden.copy()
@@ -82,6 +83,7 @@ class _Loop:
         self.confidence = np.where(self.waiting, 0.0, 1.0)
         self.standing: tuple[Image, Map] | None = None
         self.stated_variance: Map | None = None
+        self.stated_distance: Map | None = None
         self.patch_errors: list[tuple[float, int]] = []
 
     def _hide(self) -> NDArray[np.bool_]:
@@ -123,6 +125,13 @@ class _Loop:
             self.stated_variance = hidden_variance(self.context, self.unseen, self.model)
         return self.stated_variance
 
+    @property
+    def distance(self) -> Map:
+        """Of everything from what has truly been seen, once per state of that."""
+        if self.stated_distance is None:
+            self.stated_distance = hidden_distance(self.unseen)
+        return self.stated_distance
+
     # -- predicting --------------------------------------------------------------------------
 
     def predict_everything(self) -> tuple[Image, Map]:
@@ -156,6 +165,7 @@ class _Loop:
         box = self.grid.box(patch)
         if self.options.context_size is None:
             prediction, variance = (values[box] for values in self.predict_everything())
+            distance = self.distance[box]
         else:
             window = self.grid.window(patch, self.options.context_size)
             inside = tuple(
@@ -163,14 +173,15 @@ class _Loop:
             )
             predicted = self.predict_window(window)
             prediction, variance = (values[inside] for values in predicted)
+            distance = hidden_distance(self.unseen[window])[inside]
         open_pixels = self.hidden[box]
         # a certain prediction would have no logarithm
         base = np.maximum(variance[open_pixels], np.float32(1e-12))
         self.prediction[box][open_pixels] = prediction[open_pixels]
-        mean = float(base.mean(dtype=np.float64))
-        if patch not in self.mean_variance:  # a confidence is stated once, before the score
-            self.confidence[patch] = self.scale.confidence(mean)
-            self.mean_variance[patch] = mean
+        if patch not in self.stated:  # a confidence is stated once, before the score
+            far = distance[open_pixels].mean(dtype=np.float64)
+            self.stated[patch] = float(base.mean(dtype=np.float64)), float(far)
+            self.confidence[patch] = self.scale.confidence(*self.stated[patch])
         self.variance[box][open_pixels] = base * np.float32(self.scale.variance_factor)
 
     # -- learning ----------------------------------------------------------------------------
@@ -183,7 +194,7 @@ class _Loop:
             return
         error = self.prediction[box][known].astype(np.float64) - self.image[box][known]
         self.patch_errors.append((float(np.square(error).sum()), error.size))
-        self.scale.add(self.mean_variance[patch], float(np.abs(error).mean()))
+        self.scale.add(*self.stated[patch], float(np.abs(error).mean()))
 
     def accept(self, patches: NDArray[np.intp], *, reveal: bool) -> None:
         """Add predicted patches to the context: the truth, or the prediction."""
@@ -200,7 +211,7 @@ class _Loop:
                 self.hidden[box] = False
         self.waiting[patches] = False
         if reveal:
-            self.stated_variance = None
+            self.stated_variance = self.stated_distance = None
         # what a differential equation says of the rest stays true once its own words are taken
         # for granted, and a network is no wiser for them: a closed book is predicted once
         if reveal or callable(self.algorithm):

@@ -21,19 +21,26 @@ LEAST_MAE = 1e-4
 class OnlineScale:
     """Learns within the image by how much errors differ from what was predicted.
 
-    ln(patch MAE / predicted root mean variance) is taken as normal with the model's offset and
-    spread, and with a shift of its own for each image, whose normal posterior is kept here (Gelman
-    et al., *Bayesian Data Analysis*, 3rd ed., section 2.5).
+    ln(patch MAE / predicted root mean variance) is taken as normal with the model's offset, which
+    changes with the distance from what is visible, with its spread, and with a shift of its own for
+    each image, whose normal posterior is kept here (Gelman et al., *Bayesian Data Analysis*, 3rd
+    ed., section 2.5).
     """
 
     model: UncertaintyModel
     count: int = 0
     total: float = 0.0
 
-    def add(self, variance: float, mae: float) -> None:
-        predicted = 0.5 * math.log(variance) + self.model.log_mae_offset
-        self.total += math.log(max(mae, LEAST_MAE)) - predicted
+    def add(self, variance: float, distance: float, mae: float) -> None:
+        """Learn from a scored patch of this predicted mean variance and mean distance."""
+        self.total += math.log(max(mae, LEAST_MAE)) - self.expected(variance, distance)
         self.count += 1
+
+    def expected(self, variance: float, distance: float) -> float:
+        """Mean ln MAE of such patches over all images."""
+        model = self.model
+        reach = model.log_mae_distance * math.log(distance)
+        return 0.5 * math.log(variance) + model.log_mae_offset + reach
 
     @property
     def shift(self) -> float:
@@ -44,10 +51,10 @@ class OnlineScale:
     def variance_factor(self) -> float:
         return math.exp(2.0 * self.shift)
 
-    def confidence(self, variance: float) -> float:
-        """Probability that a patch of this predicted mean variance is right."""
+    def confidence(self, variance: float, distance: float) -> float:
+        """Probability that a patch of this predicted mean variance and mean distance is right."""
         spread, prior = self.model.log_mae_spread, self.model.log_mae_prior
         of_shift = 1.0 / (1.0 / prior**2 + self.count / spread**2)
-        expected = 0.5 * math.log(variance) + self.model.log_mae_offset + self.shift
+        expected = self.expected(variance, distance) + self.shift
         z = (math.log(RIGHT) - expected) / math.sqrt(spread**2 + of_shift)
         return 0.5 * math.erfc(-z / math.sqrt(2.0))

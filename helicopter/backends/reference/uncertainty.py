@@ -26,7 +26,13 @@ if TYPE_CHECKING:
 
     from helicopter.backends.protocol import UncertaintyModel
 
-__all__ = ["hidden_variance", "interpolate_cells", "local_variogram", "squared_distance"]
+__all__ = [
+    "hidden_distance",
+    "hidden_variance",
+    "interpolate_cells",
+    "local_variogram",
+    "squared_distance",
+]
 
 #: Pixel pairs this far apart are compared, along rows and along columns.
 LAGS = (1, 4, 16)
@@ -42,6 +48,8 @@ NO_PAIRS = 1.0 / 6.0
 LEVELS = 65535
 #: Rows worked on at a time; bounds the memory for large images.
 STRIP = 512
+#: Larger distances count as this.
+FARTHEST = 64
 
 
 def hidden_variance(
@@ -82,6 +90,18 @@ def hidden_variance(
             total = total + entry[:, 1 + lag] * interpolate_cells(variogram[lag], rows + top, cols)
         variance[top:bottom][rows, cols] = total
     return variance
+
+
+def hidden_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the distance of every pixel to the nearest visible one, in pixels, at most 64."""
+    distance = np.empty(mask.shape, dtype=np.float32)
+    for top in range(0, mask.shape[0], STRIP):
+        halo = max(top - FARTHEST, 0)
+        squared = squared_distance(mask[halo : top + STRIP + FARTHEST])
+        part = distance[top : top + STRIP]
+        nearby = np.minimum(squared[top - halo : top - halo + part.shape[0]], FARTHEST**2)
+        np.sqrt(nearby.astype(np.float32), out=part)
+    return distance
 
 
 def squared_distance(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
