@@ -23,6 +23,7 @@ __all__ = [
     "_spin",
     "build_info",
     "exemplar_fill",
+    "hidden_distance",
     "hidden_variance",
     "num_threads",
     "score",
@@ -160,6 +161,9 @@ class AutonomousReconstructionEngine:
         progress: _Progress | None = None,
     ) -> dict[str, object]:
         """Run the loop; the fields are those of `helicopter.backends.protocol.AutonomousRun`."""
+
+def hidden_distance(mask: _Mask, *, threads: int | None = None) -> NDArray[np.float32]:
+    """Distance of every pixel to the nearest visible one, in pixels, at most 64."""
 
 def hidden_variance(
     context: _Image, mask: _Mask, model: UncertaintyModel, *, threads: int | None = None

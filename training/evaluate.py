@@ -52,7 +52,7 @@ LIMITS = """\
   on them (docs/tutorial-own-images.md).
 - It predicts the mean of what is plausible. In wide gaps that is smooth: grass, hair and the like
   lose their texture. The algorithm `exemplar` draws texture instead, at the price of larger errors.
-- It looks about {radius} pixels far. Larger holes are filled from their rim by the harmonic
+- It looks at most {radius} pixels far. Larger holes are filled from their rim by the harmonic
   solution, which it corrects.
 - Stated uncertainties hold on average over photographs and masks like those of the figures. On
   a single image they can be off; the column "90% by image" shows by how much. They say nothing
@@ -112,7 +112,7 @@ def network_section(weights: NetworkWeights) -> Iterator[str]:
             {"": "file", "value": f"{len(weights.data) / 1e6:.2f} MB, half precision"},
             {"": "widths of the levels", "value": ", ".join(map(str, a.widths))},
             {"": "residual blocks down; up", "value": f"{list(a.down)}; {list(a.up)}"},
-            {"": "looks as far as", "value": f"{a.halo} pixels"},
+            {"": "looks", "value": f"at most {a.halo} pixels far"},
             {"": "SHA-256 of the tensors", "value": f"`{weights.sha256}`"},
         ]
     )
@@ -134,7 +134,7 @@ def data_section(
     else:
         yield f"{len(used)} photographs,"
     yield "rebuilt by `python training/photographs.py DIR` from the packages below, made smaller by"
-    yield "the factor in training/photographs.tsv. None is part of any figure in this card."
+    yield "the factor in training/photographs.tsv."
     yield ""
     groups: dict[tuple[str, str, str, str], list[str]] = {}
     for p in used.values():
@@ -188,6 +188,11 @@ def figures_section(paths: Sequence[Path]) -> Iterator[str]:
     yield from ("## Figures", "")
     if not paths:
         yield from ("None were given.", "")
+    else:
+        yield f"Copied from what was given with --figures: {', '.join(p.name for p in paths)}. The"
+        yield "photographs are those that the benchmarks were run on; that none of them trained or"
+        yield "calibrated the network is for who ran them to see to, and was not checked here."
+        yield ""
     for path in paths:
         parts = json.loads(path.read_text(encoding="utf-8"))
         here = parts.pop("machine", {})

@@ -20,6 +20,7 @@ from helicopter.backends.loader import accelerator
 from helicopter.backends.protocol import UncertaintyModel
 from helicopter.backends.reference import pde, uncertainty
 from helicopter.backends.reference.patches import PatchGrid
+from helicopter.core import RegionalReconstructionEngine
 from helicopter.core.validation import prepare_image
 from helicopter.io import atomic_open, read_image
 from helicopter.training.patch_law import PatchLaw, fit_patch_law
@@ -35,9 +36,12 @@ SEED = 20261123
 
 
 def fill(truth: np.ndarray, mask: np.ndarray, algorithm: str) -> np.ndarray:
-    """Solve the equation, by Rust where it is installed: both backends agree."""
-    filled = np.ascontiguousarray(truth).copy()
+    """Fill in, by Rust where it is installed: both backends agree."""
+    filled = np.ascontiguousarray(np.where(mask[:, :, None], np.float32(0), truth))
     rust = accelerator()
+    if algorithm == "exemplar":
+        engine = RegionalReconstructionEngine("exemplar", device="cpu")
+        return engine.reconstruct(filled, mask).reconstruction
     if rust is None:
         pde.solve(filled, mask, algorithm)
     else:
@@ -193,7 +197,7 @@ def main() -> None:
     paths = sorted(p for p in parser.parse_args().images.iterdir() if p.suffix in (".png", ".jpg"))
     images = [prepare_image(read_image(path).pixels)[0].pixels for path in paths]
     models = {}
-    for algorithm in ("harmonic", "biharmonic"):
+    for algorithm in ("harmonic", "biharmonic", "exemplar"):
         print(algorithm, flush=True)
         data = collect_pixels(images, algorithm)
         report(data)

@@ -15,6 +15,7 @@ fn model() -> UncertaintyModel {
     UncertaintyModel {
         variance_table: (0..=64).map(|d| [1e-6, 0.1, 0.02 * f64::from(d), 0.01]).collect(),
         log_mae_offset: -0.8,
+        log_mae_distance: -0.1,
         log_mae_spread: 0.7,
         log_mae_prior: 0.3,
     }
@@ -187,10 +188,12 @@ fn scores_of_a_known_error() {
 #[test]
 fn confidence_follows_what_errors_teach() {
     let mut scale = OnlineScale::new(&model());
-    let before = scale.confidence(0.01);
+    let patch = (0.01, 4.0);
+    let before = scale.confidence(patch);
+    assert!(scale.confidence((0.01, 20.0)) > before); // the model's slope says so
     for _ in 0..20 {
-        scale.add(0.01, 0.3); // far worse than predicted
+        scale.add(patch, 0.3); // far worse than predicted
     }
-    assert!(scale.confidence(0.01) < 0.5 * before);
+    assert!(scale.confidence(patch) < 0.5 * before);
     assert!(scale.variance_factor() > 4.0);
 }

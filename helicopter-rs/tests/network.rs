@@ -211,6 +211,7 @@ fn the_autonomous_loop_takes_the_variance_that_the_network_states() {
     let model = UncertaintyModel {
         variance_table: vec![[1e-6, 0.1, 0.1, 0.01]],
         log_mae_offset: -0.8,
+        log_mae_distance: -0.1,
         log_mae_spread: 0.7,
         log_mae_prior: 0.3,
     };

@@ -149,6 +149,9 @@ class Backend(Protocol):
     def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
         """Fill the hidden pixels of `context` in place with patches found elsewhere in it."""
 
+    def hidden_distance(self, mask: Mask) -> Map:
+        """Distance of every pixel to the nearest visible one, in pixels, at most 64."""
+
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         """Predict the error variance at hidden pixels; 0 at visible ones."""
 

@@ -49,6 +49,9 @@ class RustBackend:
     def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
         self._rust.exemplar_fill(context, mask, seed=seed, threads=chosen_threads())
 
+    def hidden_distance(self, mask: Mask) -> Map:
+        return cast("Map", self._rust.hidden_distance(mask, threads=chosen_threads()))
+
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         variance = self._rust.hidden_variance(
             context, mask, self._model(model), threads=chosen_threads()

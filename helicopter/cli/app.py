@@ -20,6 +20,12 @@ from helicopter.cli.options import (
     WeightsOption,
     machine,
 )
+from helicopter.training.defaults import (
+    FINE_TUNING_RATE,
+    FINE_TUNING_STEPS,
+    LEARNING_RATE,
+    STEPS,
+)
 from helicopter.version import __version__
 
 __all__ = ["app"]
@@ -306,7 +312,7 @@ def train(
         int | None,
         typer.Option(
             "--steps",
-            help="Batches to learn from (default: 20000, with --from 2000)",
+            help=f"Batches to learn from (default: {STEPS}, with --from {FINE_TUNING_STEPS})",
             show_default=False,
         ),
     ] = None,
@@ -343,7 +349,8 @@ def train(
         float | None,
         typer.Option(
             "--learning-rate",
-            help="Size of the steps (default: 0.001, with --from 0.0003)",
+            help=f"Size of the steps (default: {LEARNING_RATE:g}, "
+            f"with --from {FINE_TUNING_RATE:g})",
             show_default=False,
         ),
     ] = None,

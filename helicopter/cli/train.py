@@ -12,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter.cli.output import complain, emit_json, printable, stdout
+from helicopter.core.validation import check_seed
 from helicopter.errors import DeviceError, HelicopterError, InvalidOptionError, ModelError
 from helicopter.io.atomic import checked_target
 from helicopter.models.network import load_network
 from helicopter.progress import as_callback
+from helicopter.training.defaults import (
+    FINE_TUNING_RATE,
+    FINE_TUNING_STEPS,
+    LEARNING_RATE,
+    STEPS,
+)
 from helicopter.training.photographs import find_photographs, hold_out, read_photographs
 
 if TYPE_CHECKING:
@@ -27,11 +34,8 @@ if TYPE_CHECKING:
     from helicopter.models.network import NetworkWeights
     from helicopter.training.trainer import Trainer
 
-__all__ = ["FINE_TUNING_STEPS", "STEPS", "train_network"]
+__all__ = ["train_network"]
 
-#: Steps and learning rate from the start, and from weights that have learnt already.
-STEPS, FINE_TUNING_STEPS = 32_000, 2_000
-LEARNING_RATE, FINE_TUNING_RATE = 7e-4, 3e-4
 #: What ``--from`` takes for the weights that come with the package.
 SHIPPED = "default"
 #: Threads that prepare batches for a GPU, which would else wait for them.
@@ -62,7 +66,8 @@ def train_network(
         If the folder or one of its images cannot be used, or nothing can be written: before any
         training.
     ModelError
-        If PyTorch is not installed, or the weights or the checkpoint to go on with are unusable.
+        If PyTorch is not installed, the weights or the checkpoint to go on with are unusable, or
+        training diverged.
     KeyboardInterrupt
         After Ctrl-C, when the checkpoint is written.
     """
@@ -70,8 +75,7 @@ def train_network(
         raise ModelError("training needs PyTorch: pip install 'helicopter[train]'")
     if steps is not None and steps < 1:
         raise InvalidOptionError(f"--steps must be at least 1, got {steps}")
-    if seed < 0:
-        raise InvalidOptionError(f"--seed must not be negative, got {seed}")
+    check_seed(seed)
     if learning_rate is not None and not 0 < learning_rate < 1:
         raise InvalidOptionError(f"--learning-rate must be between 0 and 1, got {learning_rate}")
     checked_target(output)
@@ -88,6 +92,7 @@ def train_network(
         paths, held_out = hold_out(paths)
     else:
         held_out = find_photographs(validation)
+        _require_apart(paths, held_out)
     photographs, others = (_read(found, data_range, max_pixels) for found in (paths, held_out))
     trainer = _trainer(
         photographs,
@@ -122,6 +127,17 @@ def train_network(
     better = ", ".join(f"{kind} {gain:+.2f} dB" for kind, gain in figures["gains"].items())
     say(f"less error than the harmonic solution, on photographs kept out: {better}")
     print(printable(str(output)))
+
+
+def _require_apart(paths: Sequence[Path], held_out: Sequence[Path]) -> None:
+    """Raise if an image is to be trained and calibrated on: its errors would seem too small."""
+    trained = {path.resolve() for path in paths}
+    both = [path for path in held_out if path.resolve() in trained]
+    if both:
+        raise InvalidOptionError(
+            f"--validation: {len(both)} of its images are among those to train on, such as "
+            f"{str(both[0])!r}; name a folder of others, or leave it out to keep every tenth out"
+        )
 
 
 def _read(

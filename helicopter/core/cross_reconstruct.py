@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from helicopter.backends.reference.online_scale import LEAST_MAE, OnlineScale
+from helicopter.backends.reference.patches import PatchGrid
 from helicopter.backends.reference.ranking import random_ranks
-from helicopter.backends.reference.uncertainty import hidden_distance
 
 from .scales import quality_of
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from helicopter.backends.protocol import Image, Map, Mask, UncertaintyModel
-    from helicopter.backends.reference.patches import PatchGrid
     from helicopter.progress import ProgressCallback
 
 __all__ = [
@@ -68,6 +67,7 @@ class FoldPredictions(NamedTuple):
 
 def predict_folds(
     predict: Callable[[Image, Mask], Map],
+    distance_of: Callable[[Mask], Map],
     truth: Image,
     grid: PatchGrid,
     fold: NDArray[np.intp],
@@ -79,26 +79,43 @@ def predict_folds(
     ----------
     predict : callable
         Fills a context in place and returns the variance.
+    distance_of : callable
+        See `helicopter.backends.protocol.Backend.hidden_distance`.
     truth : float32 ndarray of shape (H, W, C)
     grid : PatchGrid
     fold : int ndarray of shape (grid.count,)
     progress : callable, optional
     """
     prediction, sigma = np.empty_like(truth), np.empty(truth.shape[:2], dtype=np.float32)
-    distance = np.zeros(grid.count)
+    context, distance = np.empty_like(truth), np.zeros(grid.count)
     count = int(fold.max()) + 1
     for number in range(count):
         if progress is not None:
             progress(number, count)
         hidden = grid.pixels(fold == number)
-        context = np.where(hidden[:, :, None], np.float32(0), truth)
+        np.copyto(context, truth)
+        context[hidden] = 0
         variance = predict(context, hidden)
         np.copyto(prediction, context, where=hidden[:, :, None])
         np.sqrt(variance, out=sigma, where=hidden)
-        distance += grid.sums(hidden_distance(hidden))
+        distance += patch_means(grid, distance_of(hidden).__getitem__)
     if progress is not None:
         progress(count, count)
-    return FoldPredictions(prediction, sigma, distance / grid.sums(np.ones(sigma.shape, np.int64)))
+    return FoldPredictions(prediction, sigma, distance)
+
+
+def patch_means(
+    grid: PatchGrid, values: Callable[[slice], NDArray[np.floating]]
+) -> NDArray[np.float64]:
+    """Mean over every patch of an (H, W) map, given band of rows by band of rows."""
+    means = []
+    band = -(-STRIP // grid.size) * grid.size
+    for top in range(0, grid.height, band):
+        rows = slice(top, min(top + band, grid.height))
+        part = PatchGrid(rows.stop - top, grid.width, grid.size)
+        pixels = part.sums(np.ones((part.height, part.width), dtype=np.int64))
+        means.append(part.sums(values(rows).astype(np.float64)) / pixels)
+    return np.concatenate(means)
 
 
 def surprise(truth: Image, prediction: Image, sigma: Map) -> Map:
@@ -126,14 +143,14 @@ def measure_patches(
 ) -> PatchMeasures:
     """Score every patch against the truth, and against what was expected of it."""
     shape = (grid.rows, grid.cols)
-    pixels = grid.sums(np.ones(truth.shape[:2], dtype=np.int64))
 
-    def mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(grid.sums(values) / pixels)
+    def residual(rows: slice) -> NDArray[np.float64]:
+        return (folds.prediction[rows] - truth[rows]).astype(np.float64)
 
-    residual = (folds.prediction - truth).astype(np.float64)
-    squared, absolute = mean(np.square(residual).mean(axis=2)), mean(np.abs(residual).mean(axis=2))
-    variance = np.maximum(mean(np.square(folds.sigma.astype(np.float64))), LEAST_VARIANCE)
+    squared = patch_means(grid, lambda rows: np.square(residual(rows)).mean(axis=2))
+    absolute = patch_means(grid, lambda rows: np.abs(residual(rows)).mean(axis=2))
+    variance = patch_means(grid, lambda rows: np.square(folds.sigma[rows], dtype=np.float64))
+    variance = np.maximum(variance, LEAST_VARIANCE)
     scale = OnlineScale(model)  # each patch is judged by itself: nothing is learnt from the others
     stated = list(zip(variance.tolist(), folds.distance.tolist(), strict=True))
     confidence = [scale.confidence(*of_patch) for of_patch in stated]

@@ -200,7 +200,9 @@ class RegionalReconstructionEngine(PredictingEngine):
                     "so choose fewer folds or a smaller patch_size."
                 )
             fold = assign_folds(grid, rounds, self.seed)
-            predicted = predict_folds(self._predict, truth, grid, fold, callback)
+            predicted = predict_folds(
+                self._predict, self._backend.hidden_distance, truth, grid, fold, callback
+            )
         prediction, sigma = predicted.prediction, predicted.sigma
         # the baseline is the mean colour of the whole image: nothing of it stays hidden
         measured = self._backend.score(truth, prediction, ~everything, everything)

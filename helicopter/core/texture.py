@@ -85,14 +85,23 @@ def texture_faithfulness(
     """
     true, _ = prepare_image(truth, data_range=data_range, name="truth")
     mask = check_mask(hidden, true.original.shape, name="hidden")
-    drawn, _ = prepare_image(
-        reconstruction, hidden=~mask, data_range=data_range, name="reconstruction"
-    )
-    if drawn.original.shape != true.original.shape or drawn.original.dtype != true.original.dtype:
+    # what the values are is looked at below: only here is what was hidden asked to be finite
+    given = prepare_image(
+        reconstruction, hidden=np.ones_like(mask), data_range=data_range, name="reconstruction"
+    )[0].original
+    if given.shape != true.original.shape or given.dtype != true.original.dtype:
         raise InvalidImageError(
-            f"reconstruction: got {drawn.original.dtype} of shape {drawn.original.shape}; expected "
+            f"reconstruction: got {given.dtype} of shape {given.shape}; expected "
             f"{true.original.dtype} of shape {true.original.shape}, as `truth` is."
         )
+    colour = given.reshape(*mask.shape, -1)[:, :, : true.pixels.shape[2]]
+    bad = int(np.count_nonzero(~np.isfinite(colour[mask])))
+    if bad:
+        raise InvalidImageError(
+            f"reconstruction: {bad} values at hidden pixels are NaN or infinite; predictions must "
+            "be finite. Predict these pixels too, or leave them out of `hidden`."
+        )
+    drawn, _ = prepare_image(given, hidden=~mask, data_range=data_range, name="reconstruction")
     if not mask.any():
         return float("nan")
     total = weight = 0.0

@@ -33,6 +33,9 @@ SHIPPED, SHIPPED_DIGEST = "network.safetensors", "network.sha256"
 LARGEST = 2**28
 #: A level more halves the resolution once more.
 MOST_LEVELS = 8
+#: Levels of intervals are at least so far apart, and intervals reach at most exp() of that many
+#: standard deviations, so that they stay finite beyond the last level as well.
+LEAST_STEP, MOST_LOG_REACH = 1e-3, 10
 #: Harmonic solution (3), hidden, inside the image; each as four sub-pixels of half the resolution.
 INPUTS = 4 * 5
 
@@ -136,7 +139,7 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class NetworkWeights:
-    """A network that is ready for use.
+    """A network that is ready for use; two are equal if their tensors are, wherever they came from.
 
     Attributes
     ----------
@@ -147,7 +150,7 @@ class NetworkWeights:
         The weights, by PyTorch's names.
     calibration : Calibration
     sha256 : str
-        Over all tensors, in hexadecimal.
+        Over all tensors, those of the calibration included, in hexadecimal.
     source : str
         Where it was read from.
     """
@@ -158,6 +161,13 @@ class NetworkWeights:
     calibration: Calibration
     sha256: str
     source: str
+
+    # so that backends, which cache by the weights, prepare a file once however often it is loaded
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NetworkWeights) and self.sha256 == other.sha256
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
 
     def __repr__(self) -> str:
         return f"NetworkWeights({self.source!r}, sha256={self.sha256[:12]}...)"
@@ -181,11 +191,14 @@ def load_network(path: str | os.PathLike[str] | None = None) -> NetworkWeights:
     """
     if path is None:
         return _shipped()
-    given: object = path  # whatever a user passed
-    if not isinstance(given, (str, os.PathLike)) or not os.fspath(given):
+    try:
+        given: object = os.fspath(path)
+    except Exception:  # no path at all, or a path-like that fails: whatever it chooses to raise
+        given = None
+    if not isinstance(given, str) or not given:
         raise InvalidOptionError(f"weights: got {path!r}; expected the path of a weights file.")
     advice = "Use a file written by `helicopter train`, or leave `weights` out."
-    return _parse(_read(Path(path), advice), str(path), advice)
+    return _parse(_read(Path(given), advice), given, advice)
 
 
 @cache
@@ -223,7 +236,7 @@ def _parse(data: bytes, source: str, advice: str) -> NetworkWeights:
     try:
         tensors = load(data)
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        about = header.get("__metadata__", {})
+        about = header.get("__metadata__") or {}  # null is as good as none
     except Exception as problem:  # whatever the parser makes of a foreign or damaged file
         raise wrong(f"it is damaged or no safetensors file ({problem})") from None
     if about.get("format") != FORMAT:
@@ -272,9 +285,10 @@ def _architecture(tensors: Mapping[str, NDArray[Any]]) -> Architecture | None:
             number += 1
         return number
 
-    widths = [len(tensors.get("enter.bias", ()))]
-    widths += [len(tensors[f"shrink.{k}.bias"]) for k in range(count("shrink.{}.bias"))]
-    hidden = len(tensors.get("scale_first.bias", ()))
+    # sizes and not lengths, which a number alone has not; shapes are compared later
+    widths = [np.size(tensors.get("enter.bias", ()))]
+    widths += [np.size(tensors[f"shrink.{k}.bias"]) for k in range(count("shrink.{}.bias"))]
+    hidden = np.size(tensors.get("scale_first.bias", ()))
     if not (all(widths) and hidden and len(widths) <= MOST_LEVELS):
         return None
     down, up = (
@@ -325,11 +339,11 @@ def _fault_in_calibration(tables: Mapping[str, NDArray[Any] | None]) -> str:
     meaningful = (
         (np.diff(scale) > 0).all()
         and (np.diff(sigma) >= 0).all()
-        and (np.abs(sigma) < 50).all()
+        and ((sigma > -50) & (sigma <= 0)).all()  # no error exceeds the range, which is 1
         and ((confidence >= 0) & (confidence <= 1)).all()
-        and ((levels > 0) & (levels < 1)).all()
-        and (np.diff(levels) > 0).all()
-        and (np.abs(reach) < 50).all()
+        and (levels < 1).all()
+        and (np.diff(levels, prepend=0) >= LEAST_STEP).all()
+        and (np.abs(reach) <= MOST_LOG_REACH).all()
         and (np.diff(reach, axis=1) >= 0).all()
         and (patches[2:] > 0).all()
     )

@@ -78,7 +78,10 @@ class Calibration:
 def predict(
     network: Network, image: NDArray[np.float32], mask: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the prediction (H, W, 3) and the stated log scale (H, W) for an image with holes."""
+    """Return the prediction (H, W, 3) and the stated log scale (H, W) for an image with holes.
+
+    An image whose three channels are equal is predicted as the grey image that it stands for.
+    """
     height, width = mask.shape
     filled = np.where(mask[:, :, None], np.float32(0), image)
     solve_harmonic(filled, mask)
@@ -92,6 +95,8 @@ def predict(
     hidden = plane(mask[:, :, None].astype(np.float32))
     correction, log_scale = network(network_input(plane(filled), hidden, inside))
     change = correction[0].permute(1, 2, 0).numpy()[:height, :width]
+    if (image == image[:, :, :1]).all():
+        change = change.mean(axis=2, keepdims=True)
     filled = np.where(mask[:, :, None], np.clip(filled + change, 0, 1), image)
     return filled, log_scale[0, 0].numpy()[:height, :width].copy()
 

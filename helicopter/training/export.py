@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save as serialise
 
 from helicopter.io.atomic import atomic_open
-from helicopter.models.network import FORMAT, digest_of
+from helicopter.models.network import FORMAT, _parse, digest_of
 
 if TYPE_CHECKING:
     import os
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .calibration import Calibration
 
 __all__ = ["half_precision", "write_weights"]
+
+#: What to do about weights that are not written.
+ADVICE = "Nothing was written; try a lower --learning-rate."
 
 
 def half_precision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -39,13 +42,21 @@ def write_weights(
     state : mapping of str to Tensor
         `state_dict()` of a `helicopter.training.network.Network`.
     calibration : Calibration
+
+    Raises
+    ------
+    ModelError
+        If the file could not be used, such as for weights that half precision cannot hold; nothing
+        is written then.
     """
-    tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
-        name: np.ascontiguousarray(value.detach().cpu().numpy().astype(np.float16))
-        for name, value in state.items()
-    }
+    with np.errstate(over="ignore"):  # what becomes infinite is found below
+        tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
+            name: np.ascontiguousarray(value.detach().cpu().numpy().astype(np.float16))
+            for name, value in state.items()
+        }
     tensors |= calibration.tensors()
     data = serialise(tensors, metadata={"format": FORMAT, "sha256": digest_of(tensors)})
+    _parse(data, str(path), ADVICE)  # read as it will be read, while what is there is still whole
     with atomic_open(path) as file:
         file.write(data)
     return hashlib.sha256(data).hexdigest()

@@ -16,6 +16,7 @@ from helicopter.errors import InvalidOptionError, ModelError
 from helicopter.io.atomic import atomic_open
 
 from .crops import Batch, Crops
+from .defaults import LEARNING_RATE, STEPS
 from .muon import optimizers
 from .network import Architecture, Network, network_input
 
@@ -40,6 +41,8 @@ WARM_UP, COOL_DOWN = 0.015, 0.35
 AVERAGING = 0.999
 #: What to do about a checkpoint that cannot be continued.
 ADVICE = "Name another with --checkpoint, or delete it to begin anew."
+#: Settings that a checkpoint is continued with as it was begun, and what the user has to know.
+UNCHANGED = {"seed": "", "learnable_share": " (it is 0 with --from)"}
 #: What is averaged over the steps between two records.
 MEASURES = ("squared", "absolute", "surprise", "gain_db", "norm")
 
@@ -62,8 +65,8 @@ class Settings:
         Steps between two records and two checkpoints.
     """
 
-    steps: int = 32_000
-    learning_rate: float = 7e-4
+    steps: int = STEPS
+    learning_rate: float = LEARNING_RATE
     weight_decay: float = 1e-4
     seed: int = 0
     learnable_share: float = 0.28
@@ -75,7 +78,7 @@ class Trainer:
     """Trains one network; everything that a later process needs to go on is in its checkpoint.
 
     On a processor, going on gives the same numbers, bit for bit, as never having stopped, given the
-    same number of steps, threads and version of PyTorch.
+    same number of steps, threads, version of PyTorch and backend that solves for the crops.
 
     Parameters
     ----------
@@ -104,8 +107,6 @@ class Trainer:
         start: Mapping[str, Tensor] | None = None,
         workers: int = 1,
     ) -> None:
-        # the momentum of a feature that has died fades into numbers that take ten times as long
-        torch.set_flush_denormal(True)
         self.settings = settings
         self.checkpoint = checkpoint
         self.device = torch.device(device)
@@ -154,20 +155,30 @@ class Trainer:
             Called with (done, total) after every step.
         stop : callable
             Asked after every step. The checkpoint is written before this method returns.
+
+        Raises
+        ------
+        ModelError
+            If training diverged: at the next record or checkpoint, and before that is written.
         """
         started, since = time.perf_counter(), self.step
         measured: list[list[float]] = []
         saved_at = self.step
-        with ThreadPoolExecutor(self.workers) as ahead:
+        # The momentum of a feature that has died fades into numbers that take ten times as long.
+        # To treat them as zero is a state of the thread, which OpenMP's threads inherit when they
+        # are made: so updates get a thread of their own, and the caller's stay as they are.
+        flushing = ThreadPoolExecutor(1, initializer=torch.set_flush_denormal, initargs=(True,))
+        with flushing, ThreadPoolExecutor(self.workers) as ahead:
             first = range(self.step, min(self.step + self.workers, self.settings.steps))
             coming = deque(ahead.submit(self.crops.batch, step) for step in first)
             while self.step < self.settings.steps and not stop():
                 batch = coming.popleft().result()
                 if self.step + self.workers < self.settings.steps:
                     coming.append(ahead.submit(self.crops.batch, self.step + self.workers))
-                measured.append(self._update(batch))
+                measured.append(flushing.submit(self._update, batch).result())
                 self.step += 1
                 if self.step % self.settings.log_every == 0:
+                    self._require_finite(measured, saved_at)
                     means = np.mean(measured, axis=0).tolist()
                     record: dict[str, Any] = {"step": self.step}
                     record |= {k: round(v, 4) for k, v in zip(MEASURES, means, strict=True)}
@@ -176,6 +187,7 @@ class Trainer:
                     log(record)
                     measured = []
                 if self.step % self.settings.save_every == 0:
+                    self._require_finite(measured, saved_at)
                     self.write_checkpoint()
                     saved_at = self.step
                 if progress is not None:
@@ -183,8 +195,25 @@ class Trainer:
             for future in coming:
                 future.cancel()
         if self.step != saved_at:
+            self._require_finite(measured, saved_at)
             self.write_checkpoint()
         return self.step >= self.settings.steps
+
+    def _require_finite(self, measured: Sequence[Sequence[float]], saved_at: int) -> None:
+        """Raise if a measure of the last steps, up to this one, is NaN or infinite."""
+        for step, measures in enumerate(measured, self.step - len(measured) + 1):
+            if np.isfinite(measures).all():
+                continue
+            kept = (
+                f"The checkpoint {str(self.checkpoint)!r} of step {saved_at} is untouched; "
+                "continue from it"
+                if saved_at
+                else "No checkpoint had been written; begin anew"
+            )
+            raise ModelError(
+                f"training diverged at step {step}: its measures are not finite. {kept} with a "
+                f"lower --learning-rate than {self.settings.learning_rate:g}."
+            )
 
     def _update(self, batch: Batch) -> list[float]:
         for optimizer in self.optimizers:
@@ -245,18 +274,20 @@ class Trainer:
     def _saved(self) -> dict[str, Any]:
         try:
             state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            seed = state["settings"]["seed"]
+            begun = {name: state["settings"][name] for name in UNCHANGED}
             Architecture(**state["architecture"])
         except Exception as problem:  # whatever the reader makes of a foreign or damaged file
             raise ModelError(
                 f"{str(self.checkpoint)!r} is no checkpoint that can be continued "
                 f"({type(problem).__name__}). {ADVICE}"
             ) from problem
-        if seed != self.settings.seed:
-            raise InvalidOptionError(
-                f"the checkpoint {str(self.checkpoint)!r} was begun with seed {seed}, not "
-                f"{self.settings.seed}. {ADVICE}"
-            )
+        for name, explanation in UNCHANGED.items():
+            wanted = getattr(self.settings, name)
+            if begun[name] != wanted:
+                raise InvalidOptionError(
+                    f"the checkpoint {str(self.checkpoint)!r} was begun with {name} {begun[name]}, "
+                    f"not {wanted}{explanation}. {ADVICE}"
+                )
         return dict(state)
 
     def _resume(self, state: dict[str, Any]) -> None:

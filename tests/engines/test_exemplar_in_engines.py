@@ -38,7 +38,7 @@ def test_the_seed_decides(regional):
         for seed in (0, 2**64 - 1, 0)
     )
     np.testing.assert_array_equal(one, again)
-    assert one.shape == two.shape
+    assert (one != two).any()
 
 
 def test_a_closed_book_is_asked_once(autonomous, regional, monkeypatch):

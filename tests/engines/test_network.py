@@ -155,7 +155,7 @@ def test_nothing_beyond_the_halo_has_a_say(architecture):
         value /= value[0].size if name.endswith("weight") else 1e9
     weights = load_network()
     weights = type(weights)(
-        weights.data, architecture, tensors, weights.calibration, "test", "test"
+        weights.data, architecture, tensors, weights.calibration, repr(architecture), "test"
     )
     length = -(-2 * halo // stride) * stride + 3 * stride
     features = np.zeros((stride, length, 5), dtype=np.float32)
@@ -247,7 +247,7 @@ def test_the_calibration_of_patches_makes_their_confidence(autonomous, tmp_path)
     image = photograph(64, 80)
 
     def confidence(offset):
-        tensors["calibration.patches"] = np.array([offset, 0.5, 0.3])
+        tensors["calibration.patches"] = np.array([offset, -0.1, 0.5, 0.3])
         path = write(tmp_path / f"{offset}.safetensors", tensors)
         return autonomous(8, weights=path).autonomous_analyze(image).history[0].confidence
 

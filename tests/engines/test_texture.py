@@ -114,6 +114,19 @@ def test_strips_do_not_show(monkeypatch):
     assert texture_faithfulness(image, other, mask) == pytest.approx(whole, rel=1e-12)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_prediction_that_is_not_finite_is_called_that(value, dtype):
+    image = grass().astype(dtype)
+    drawn = image.copy()
+    drawn[40, 40:42] = value
+    words = r"reconstruction: 6 values at hidden pixels are NaN or infinite; .* leave them out of"
+    with pytest.raises(InvalidImageError, match=words):
+        texture_faithfulness(image, drawn, HOLE)
+    sound = HOLE & np.isfinite(drawn).all(axis=2)
+    assert texture_faithfulness(image, drawn, sound) == pytest.approx(1.0)
+
+
 def test_what_does_not_fit_is_refused():
     image = grass()
     with pytest.raises(InvalidImageError, match="reconstruction"):

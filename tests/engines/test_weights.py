@@ -1,6 +1,7 @@
 """Weights files: what is sound is used, whatever else is a ModelError that says why."""
 
 import hashlib
+import json
 import pickle
 import shutil
 import subprocess
@@ -14,11 +15,24 @@ from scenes import holes, photograph
 
 import helicopter
 from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
+from helicopter.core.laws import CalibratedLaw
 from helicopter.errors import InvalidOptionError, ModelError
 from helicopter.models import load_network, network
 from helicopter.models.network import Architecture
 
 IMAGE, MASK = photograph(48, 56), holes()
+
+
+class Place:
+    """A path-like that answers what it is told to, or raises it."""
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def __fspath__(self):
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
 
 
 def test_the_shipped_weights_are_small_and_those_that_are_expected():
@@ -52,6 +66,29 @@ def test_any_architecture_is_read_from_the_shapes(tmp_path, architecture):
     )
     np.testing.assert_array_equal(weights.calibration.log_reach, tensors["calibration.log_reach"])
     assert weights.source.endswith("own.safetensors")
+
+
+def test_two_loads_of_one_file_are_equal_and_prepared_once(tmp_path, backend):
+    if backend == "rust":
+        from helicopter.backends.rust import _network as prepared
+    else:
+        from helicopter.backends.reference.network import _layers as prepared
+    path = write(tmp_path / "own.safetensors")
+    one, two = load_network(path), load_network(Place(str(path)))
+    assert one is not two
+    assert one == two
+    assert hash(one) == hash(two)
+    assert prepared(one) is prepared(two)
+    assert one != load_network()
+    assert one != one.sha256
+
+
+@pytest.mark.parametrize("name", ["mean.bias", "calibration.log_reach", "calibration.patches"])
+def test_what_differs_anywhere_is_not_equal(tmp_path, name):
+    tensors = random_tensors()
+    one = load_network(write(tmp_path / "one.safetensors", tensors))
+    tensors[name] = tensors[name] + tensors[name].dtype.type(0.01)
+    assert load_network(write(tmp_path / "other.safetensors", tensors)) != one
 
 
 def test_an_own_network_predicts_in_every_engine(autonomous, regional, tmp_path):
@@ -89,7 +126,11 @@ class TestRefused:
         with pytest.raises(InvalidOptionError, match=words):
             engine(algorithm=name, weights=tmp_path)
 
-    @pytest.mark.parametrize("weights", [3, b"file", "", ["x"], True])
+    @pytest.mark.parametrize(
+        "weights",
+        [3, b"file", "", ["x"], True, Place(b"file"), Place(3), Place(""), Place(OSError("gone"))],
+        ids=range(9),
+    )
     def test_what_is_no_path(self, engine, weights):
         with pytest.raises(InvalidOptionError, match=r"weights: got .*; expected the path of"):
             engine(weights=weights)
@@ -145,6 +186,17 @@ def test_files_of_others_are_refused(tmp_path):
         refused(tmp_path, file_of(tensors, sha256=digest), "damaged: its SHA-256 does not fit")
 
 
+def test_a_file_without_metadata_is_refused(tmp_path):
+    header = SOUND[8 : 8 + int.from_bytes(SOUND[:8], "little")]
+    about = json.loads(header)
+    values = SOUND[8 + len(header) :]
+    del about["__metadata__"]
+    for metadata in ({"__metadata__": None}, {}):
+        again = json.dumps(about | metadata).encode()
+        data = len(again).to_bytes(8, "little") + again + values
+        refused(tmp_path, data, "its format is None, expected 'helicopter-")
+
+
 def changed(name, value):
     tensors = random_tensors()
     if value is None:
@@ -167,6 +219,9 @@ def at_last(value):
     ("name", "value", "words"),
     [
         ("enter.bias", None, "enter or scale_first is missing"),
+        ("enter.bias", np.zeros((), np.float16), "tensor 'down.0.0.first.bias' is float16"),
+        ("shrink.0.bias", np.zeros((), np.float16), "tensor 'down.1.0.first.bias' is float16"),
+        ("scale_first.bias", np.zeros((), np.float16), r"of shape \(\), expected float16 of sh"),
         ("scale_first.bias", None, "enter or scale_first is missing"),
         ("down.1.0.second.bias", None, "'down.1.0.second.bias' is missing"),
         ("down.0.0.first.bias", None, "tensor 'down.0.0.first.weight' does not belong"),
@@ -188,17 +243,33 @@ def at_last(value):
         ("calibration.log_sigma", lambda t: t[::-1], "make no sense"),
         ("calibration.log_scale", lambda t: t[::-1], "make no sense"),
         ("calibration.log_scale", lambda t: np.sort(t.round()), "make no sense"),
-        ("calibration.log_sigma", at_last(99), "make no sense"),
+        ("calibration.log_sigma", at_last(0.01), "make no sense"),
+        ("calibration.log_sigma", lambda t: t - 50, "make no sense"),
         ("calibration.confidence", at_last(1.5), "make no sense"),
         ("calibration.levels", at_last(1.0), "make no sense"),
         ("calibration.levels", at_last(0.1), "make no sense"),
+        ("calibration.levels", lambda t: t * np.float32(1e-3), "make no sense"),
+        ("calibration.levels", at_last(0.9501), "make no sense"),
         ("calibration.log_reach", lambda t: t[:, ::-1], "make no sense"),
+        ("calibration.log_reach", at_last(10.01), "make no sense"),
         ("calibration.patches", at_last(0.0), "make no sense"),
     ],
 )
 def test_what_fits_no_network_is_refused(tmp_path, name, value, words):
     data = changed(name, (lambda t: np.ascontiguousarray(value(t))) if callable(value) else value)
     refused(tmp_path, data, words)
+
+
+def test_the_widest_calibration_that_is_accepted_gives_finite_numbers(tmp_path):
+    tensors = random_tensors()
+    knots = len(tensors["calibration.log_scale"])
+    tensors["calibration.log_sigma"] = np.zeros(knots, np.float32)
+    tensors["calibration.levels"] = np.array([0.001, 0.0021], np.float32)
+    tensors["calibration.log_reach"] = np.tile(np.array([-10, 10], np.float32), (knots, 1))
+    law = CalibratedLaw(load_network(write(tmp_path / "wide.safetensors", tensors)).calibration)
+    for level in (1e-300, 0.0015, 0.5, 1 - 2**-53):
+        reach = law.reach(np.array([1e-6, 1], np.float32), level)
+        assert np.isfinite(np.square(reach)).all()
 
 
 def test_a_file_of_any_size_is_not_read_whole(tmp_path):

@@ -131,6 +131,40 @@ print(json.dumps(everything(*engines, image, ("content_aware",), 16)))
         assert json.loads(done.stdout) == expected
 
 
+def test_the_threads_of_blas_do_not_matter():
+    # NumPy's network multiplies matrices, and what `set_num_threads` says does not reach BLAS
+    script = f"""
+import hashlib, sys
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from helicopter.core import RegionalReconstructionEngine
+from scenes import holes, photograph
+engine = RegionalReconstructionEngine("network", use_rust_acceleration=False)
+for side in (48, 200):  # of the products, some are too small for two threads
+    result = engine.reconstruct(photograph(side, side + 9), holes(side, side + 9))
+    for values in (result.reconstruction, result.uncertainty_map):
+        print(hashlib.sha256(values.tobytes()).hexdigest())
+"""
+    found = []
+    for threads in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+                "OPENBLAS_NUM_THREADS": threads,
+                "OMP_NUM_THREADS": threads,
+            },
+        )
+        assert done.returncode == 0, done.stderr
+        found.append(done.stdout.split())
+    assert found[0] == found[1]
+    assert len(set(found[0])) == 4
+
+
 def test_the_seed_decides(autonomous, regional):
     image = scene()
 

@@ -469,6 +469,33 @@ def test_an_option_that_does_not_fit_is_described(options, words):
     assert str(caught.value).startswith(f"solve_pde: {words}")
 
 
+@pytest.mark.parametrize(
+    ("seed", "got"),
+    [
+        (-1, "-1 (int)"),
+        (2**64, f"{2**64} (int)"),
+        (1.0, "1.0 (float)"),
+        ("1", "'1' (str)"),
+        (True, "True (bool)"),
+        (None, "None"),
+    ],
+)
+def test_a_seed_that_does_not_fit_is_described(seed, got):
+    with pytest.raises(errors.InvalidOptionError) as caught:
+        rust.exemplar_fill(IMAGE.copy(), MASK, seed=seed)
+    assert str(caught.value) == (
+        f"exemplar_fill: seed must be an integer from 0 to 2**64 - 1, got {got}"
+    )
+
+
+def test_nothing_can_be_copied_where_nothing_is_visible():
+    with pytest.raises(errors.InvalidMaskError) as caught:
+        rust.exemplar_fill(IMAGE.copy(), np.ones_like(MASK))
+    assert str(caught.value) == (
+        "exemplar_fill: mask must be false somewhere, got one that hides every pixel"
+    )
+
+
 def test_a_refused_call_leaves_the_array_free_for_the_next():
     image = IMAGE.copy()
     with pytest.raises(errors.InvalidMaskError):

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from training_scenes import photograph
 
-from helicopter.training.crops import SHAPES, Crops
+from helicopter.backends.loader import DISABLE_VARIABLE, accelerator
+from helicopter.testing.tiers import PREDICTION
+from helicopter.training.crops import SHAPES, Crops, solve_harmonic
 from helicopter.training.masks import LEARNABLE, WIDE
 
 FIELDS = ("truth", "harmonic", "hidden", "inside")
@@ -23,8 +25,22 @@ def test_a_batch_depends_on_nothing_but_seed_and_step(crops):
             getattr(crops.batch(11), field), getattr(again.batch(11), field)
         )
     assert not np.array_equal(crops.batch(11).truth[0], crops.batch(12).truth[0])
-    other = Crops([photograph(0), photograph(1, 400, 390)], seed=6).batch(11)
-    assert other.truth.shape != crops.batch(11).truth.shape or (other.truth != 0).any()
+    other = Crops([photograph(0), photograph(1, 400, 390)], seed=6, learnable_steps=1500)
+    # arrays of different shapes are not equal either
+    assert not np.array_equal(crops.batch(11).truth, other.batch(11).truth)
+
+
+def test_the_accelerator_may_be_switched_off(monkeypatch):
+    mask = np.zeros((40, 40), dtype=bool)
+    mask[10:30, 10:30] = True
+    whole = photograph(0, 40, 40).astype(np.float32) / np.float32(255)
+    found = []
+    for value in ("", "1"):
+        monkeypatch.setenv(DISABLE_VARIABLE, value)
+        found.append(np.where(mask[..., None], np.float32(0), whole))
+        solve_harmonic(found[-1], mask)
+        assert (accelerator() is None) or not value
+    np.testing.assert_allclose(found[0], found[1], atol=PREDICTION["harmonic"])
 
 
 def test_shapes_and_ranges(crops):

@@ -1,6 +1,8 @@
 """What ``helicopter train`` refuses before any work; with PyTorch or without."""
 
 import importlib.util
+import os
+import subprocess
 import sys
 import types
 
@@ -11,6 +13,12 @@ from training_scenes import photograph
 from helicopter.cli import train
 from helicopter.errors import DeviceError, InvalidImageError, InvalidOptionError, ModelError
 from helicopter.io import write_image
+from helicopter.training.defaults import (
+    FINE_TUNING_RATE,
+    FINE_TUNING_STEPS,
+    LEARNING_RATE,
+    STEPS,
+)
 
 
 @pytest.fixture
@@ -40,7 +48,8 @@ def test_without_pytorch_it_says_what_to_install(folder, monkeypatch):
     ("options", "error", "named"),
     [
         ({"steps": 0}, InvalidOptionError, "--steps"),
-        ({"seed": -1}, InvalidOptionError, "--seed"),
+        ({"seed": -1}, InvalidOptionError, "seed: got -1"),
+        ({"seed": 2**64}, InvalidOptionError, "seed: got 18446744073709551616"),
         ({"learning_rate": 2.0}, InvalidOptionError, "--learning-rate"),
         ({"device": "tpu"}, InvalidOptionError, "--device"),
         ({"device": "cuda"}, DeviceError, "--device cpu"),
@@ -60,6 +69,37 @@ def test_bad_places(folder, without_gpu):
         )
     with pytest.raises(InvalidOptionError, match="folder"):
         train.train_network(folder / "no", folder / "w.safetensors")
+
+
+def test_images_that_train_do_not_calibrate(folder, without_gpu):
+    photos, others = folder / "photos", folder / "others"
+    with pytest.raises(InvalidOptionError, match="2 of its images are among those to train on"):
+        train.train_network(photos, folder / "w.safetensors", validation=photos)
+    others.mkdir()
+    write_image(others / "a.png", photograph(5, 100, 104))
+    try:
+        (others / "b.png").symlink_to(photos / "1.png")
+    except OSError:
+        pytest.skip("this user may make no links")
+    with pytest.raises(InvalidOptionError, match=r"1 of its images .*b\.png"):
+        train.train_network(photos, folder / "w.safetensors", validation=others)
+
+
+def test_help_tells_the_defaults_and_does_without_pytorch():
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "helicopter", "train", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "COLUMNS": "200", "PYTHONIOENCODING": "utf-8"},
+        encoding="utf-8",
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert imported & {"torch", "numpy"} == set()
+    for steps, rate in ((STEPS, LEARNING_RATE), (FINE_TUNING_STEPS, FINE_TUNING_RATE)):
+        assert str(steps) in done.stdout
+        assert f"{rate:g}" in done.stdout
 
 
 def test_the_remedy_is_the_command_lines(folder, without_gpu):

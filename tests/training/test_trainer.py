@@ -90,12 +90,65 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path):
     trainer(tmp_path / "c", 1).run(quiet)
     with pytest.raises(InvalidOptionError, match="seed 0, not 1"):
         trainer(tmp_path / "c", 2, settings={"seed": 1})
+    with pytest.raises(InvalidOptionError, match=r"learnable_share 0\.5, not 0\.0 .*--from"):
+        Trainer(PHOTOGRAPHS, tmp_path / "c", Settings(steps=2, learnable_share=0.0))
     (tmp_path / "d").write_bytes(b"no checkpoint")
     with pytest.raises(ModelError, match="no checkpoint"):
         trainer(tmp_path / "d", 2)
-    other = Trainer([photograph(5)], tmp_path / "c", Settings(steps=2))
+    other = Trainer([photograph(5)], tmp_path / "c", Settings(steps=2, learnable_share=0.5))
     assert other.other_photographs
     assert other.network.architecture == SMALL
+
+
+@pytest.mark.parametrize(
+    ("often", "stop_at"),
+    [({"log_every": 2}, 100), ({"save_every": 4}, 100), ({}, 5)],
+    ids=["record", "checkpoint", "end"],
+)
+def test_a_run_that_diverges_leaves_its_checkpoint(tmp_path, often, stop_at):
+    rare = {"log_every": 50, "save_every": 50}
+
+    def going_on(rate, steps=12):
+        settings = Settings(steps=steps, learning_rate=rate, **(rare | often))
+        return Trainer(PHOTOGRAPHS, tmp_path / "c", settings, SMALL)
+
+    going_on(1e-3, steps=2).run(quiet)
+    before = (tmp_path / "c").read_bytes()
+    diverging, records = going_on(1e20), []
+    with pytest.raises(ModelError, match="diverged at step 4") as raised:
+        diverging.run(records.append, stop=lambda: diverging.step == stop_at)
+    assert "of step 2 is untouched" in str(raised.value)
+    assert "lower --learning-rate" in str(raised.value)
+    assert records == []
+    assert (tmp_path / "c").read_bytes() == before
+    assert going_on(1e-3, steps=3).run(quiet)
+
+
+def test_a_run_that_diverges_at_once_leaves_no_checkpoint(tmp_path):
+    with pytest.raises(ModelError, match="No checkpoint had been written; begin anew"):
+        trainer(tmp_path / "c", 4, settings={"learning_rate": 1e20}).run(quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def has_denormals():
+    # large enough for all threads
+    return bool((torch.full((1 << 20,), 1e-30) * 1e-10).any())
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="this processor cannot")
+def test_denormals_are_zero_while_it_trains_and_nowhere_else(tmp_path, monkeypatch):
+    during, update = [], Trainer._update
+
+    def spy(self, batch):
+        during.append(has_denormals())
+        return update(self, batch)
+
+    monkeypatch.setattr(Trainer, "_update", spy)
+    made = trainer(tmp_path / "c", 2)
+    assert has_denormals()
+    made.run(quiet, progress=lambda *at: during.append(not has_denormals()))
+    assert during == [False] * 4
+    assert has_denormals()
 
 
 def shaken(architecture=SMALL):
@@ -139,6 +192,35 @@ def test_exported_weights_predict_what_the_network_predicts(tmp_path, shape):
     assert architecture == SMALL
     for name, value in network.state_dict().items():
         assert torch.equal(state[name], value), name
+
+
+def test_a_grey_image_is_predicted_as_it_is_delivered(tmp_path):
+    network = shaken()
+    calibration = calibrate(network, [as_floats(photograph(3)), as_floats(photograph(4))])
+    write_weights(tmp_path / "w.safetensors", network.state_dict(), calibration)
+    weights = load_network(tmp_path / "w.safetensors")
+
+    grey = as_floats(photograph(2))[:200, :200, :1].copy()
+    mask = np.ascontiguousarray(random_mask(np.random.default_rng(0), 200, WIDE))
+    expected = np.where(mask[..., None], np.float32(0), grey)
+    solve_harmonic(expected, mask)
+    reference.predict(expected, mask, weights)
+    found, _ = predict(network, grey.repeat(3, axis=2), mask)
+    assert (found == found[:, :, :1]).all()
+    np.testing.assert_allclose(found[:, :, :1], expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e6], ids=["NaN", "too large for half"])
+def test_weights_that_could_not_be_read_are_not_written(tmp_path, value):
+    network = shaken()
+    calibration = calibrate(network, [as_floats(photograph(3))])
+    (tmp_path / "w.safetensors").write_bytes(b"the one before")
+    state = network.state_dict()
+    state["enter.bias"][3] = value
+    with pytest.raises(ModelError, match=r"'enter\.bias' holds .* Nothing was written"):
+        write_weights(tmp_path / "w.safetensors", state, calibration)
+    assert (tmp_path / "w.safetensors").read_bytes() == b"the one before"
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_training_goes_on_from_weights(tmp_path):

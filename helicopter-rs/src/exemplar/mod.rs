@@ -1,8 +1,8 @@
 //! Exemplar fill: hidden regions are sewn together from patches of the visible ones.
 //!
 //! Wexler, Shechtman & Irani, "Space-time completion of video", IEEE TPAMI 29 (2007): from coarse to
-//! fine, every patch centred in a hole seeks its like among the wholly visible patches, and the
-//! patches that were found vote for what is hidden, again and again. The search is that of Barnes,
+//! fine, every patch that holds a hidden pixel seeks its like among the wholly visible patches, and
+//! the patches that were found vote for what is hidden, again and again. The search is that of Barnes,
 //! Shechtman, Finkelstein & Goldman, "`PatchMatch`", ACM Trans. Graph. 28 (2009), in rounds that read
 //! only the round before, so that threads do not matter; the fourth channel, which says how busy the
 //! image is there at full resolution, is that of Newson et al., "Video inpainting of complex scenes",

@@ -59,6 +59,23 @@ impl UncertaintyModel {
     }
 }
 
+/// Distance of every pixel to the nearest visible one, in pixels, at most 64.
+#[pyfunction]
+#[pyo3(signature = (mask, *, threads=None))]
+pub fn hidden_distance<'py>(
+    py: Python<'py>,
+    mask: &Bound<'py, PyAny>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyArray2<f32>>> {
+    const OPERATION: &str = "hidden_distance";
+    let mask = convert::mask(OPERATION, "mask", mask)?;
+    let hidden = mask.as_array();
+    let distance = Crossing::new(OPERATION)
+        .threads(threads)?
+        .run(py, |host| uncertainty::hidden_distance(hidden, host))?;
+    Ok(distance.into_pyarray(py))
+}
+
 /// Predicts the variance of the error of every hidden pixel; 0 at visible ones.
 #[pyfunction]
 #[pyo3(signature = (context, mask, model, *, threads=None))]

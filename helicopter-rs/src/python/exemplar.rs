@@ -1,10 +1,14 @@
 //! Exemplar fill, as Python calls it.
 
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
-use super::convert;
 use super::crossing::Crossing;
+use super::engines::require_visible;
+use super::{convert, errors};
 use crate::exemplar;
+
+const OPERATION: &str = "exemplar_fill";
 
 /// Fills the hidden pixels of `image`, in place, with what is found elsewhere in it.
 #[pyfunction]
@@ -13,17 +17,26 @@ pub fn exemplar_fill(
     py: Python<'_>,
     image: &Bound<'_, PyAny>,
     mask: &Bound<'_, PyAny>,
-    seed: u64,
+    #[pyo3(from_py_with = seed_of)] seed: u64,
     threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
-    const OPERATION: &str = "exemplar_fill";
     let mut image = convert::image_mut(OPERATION, "image", image)?;
     let mask = convert::mask(OPERATION, "mask", mask)?;
     let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
     convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
+    require_visible(py, OPERATION, hidden)?;
     Crossing::new(OPERATION)
         .threads(threads)?
         .progress(progress)?
         .run(py, |host| exemplar::fill(pixels.view_mut(), hidden, seed, host))
+}
+
+/// A seed, which is held in 64 bits.
+fn seed_of(object: &Bound<'_, PyAny>) -> PyResult<u64> {
+    let seed = if object.is_instance_of::<PyBool>() { None } else { object.extract().ok() };
+    seed.ok_or_else(|| {
+        let got = convert::describe(object);
+        errors::invalid(object.py(), OPERATION, "seed", "an integer from 0 to 2**64 - 1", &got)
+    })
 }

@@ -21,8 +21,8 @@ pub mod testing;
 pub mod helicopter_rs {
     #[pymodule_export]
     use super::engines::{
-        hidden_variance, score, AutonomousReconstructionEngine, RegionalReconstructionEngine,
-        UncertaintyModel,
+        hidden_distance, hidden_variance, score, AutonomousReconstructionEngine,
+        RegionalReconstructionEngine, UncertaintyModel,
     };
     #[pymodule_export]
     use super::exemplar::exemplar_fill;

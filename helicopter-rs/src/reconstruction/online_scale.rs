@@ -19,6 +19,8 @@ pub struct UncertaintyModel {
 const RIGHT: f64 = 0.05;
 /// Errors below this count as this when their logarithm is taken.
 const LEAST_MAE: f64 = 1e-4;
+/// Confidence follows a shift only beyond this many prior deviations; the reference says why.
+const ORDINARY: f64 = 2.0;
 
 /// The normal posterior of an image's own shift of ln(patch MAE); see the reference.
 #[derive(Clone, Debug)]
@@ -70,10 +72,10 @@ impl OnlineScale {
     /// Probability that a patch of this predicted mean variance and mean distance is right.
     #[must_use]
     pub fn confidence(&self, (variance, distance): (f64, f64)) -> f64 {
-        let square = |value: f64| value * value;
-        let of_shift = 1.0 / (1.0 / square(self.prior) + self.count / square(self.spread));
-        let expected = self.expected(variance, distance) + self.shift();
-        let z = (RIGHT.ln() - expected) / (square(self.spread) + of_shift).sqrt();
+        let beyond = (self.shift().abs() - ORDINARY * self.prior).max(0.0);
+        let expected = self.expected(variance, distance) + beyond.copysign(self.shift());
+        let z =
+            (RIGHT.ln() - expected) / (self.spread * self.spread + self.prior * self.prior).sqrt();
         0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
     }
 }

@@ -38,6 +38,9 @@ class ReferenceBackend:
 
         exemplar.fill(context, mask, seed)
 
+    def hidden_distance(self, mask: Mask) -> Map:
+        return uncertainty.hidden_distance(mask)
+
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         return uncertainty.hidden_variance(context, mask, model)
 

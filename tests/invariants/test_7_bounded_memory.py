@@ -1,0 +1,72 @@
+"""Invariant 7: memory grows with the tile, not with the image.
+
+The bound is three times the image as float32 plus 1 GiB for 100 megapixels, which
+`benchmarks/memory.py` measures. Here an image of 8 megapixels has to get by with what is left of
+that beside the libraries: a network that held its features for the whole image would need 0.8 GB
+for one layer's input and output, and as much again for what it keeps for later.
+"""
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+SIDE = (2560, 3200)
+#: What tiles and threads may take, whatever the size of the image.
+WORKSPACE_MB = 400
+IMAGE_MB = SIDE[0] * SIDE[1] * 3 * 4 / 2**20
+
+PROGRAM = """
+import resource
+import numpy as np
+from helicopter.core import RegionalReconstructionEngine
+
+height, width = {side}
+y, x = np.mgrid[:height, :width].astype(np.float32)
+image = np.stack([np.sin(y / 9), np.cos(x / 7), np.sin((x + y) / 11)], axis=2) / 2 + np.float32(0.5)
+del y, x
+mask = np.random.default_rng(0).random((height // 16, width // 16)) < 0.25
+mask = mask.repeat(16, axis=0).repeat(16, axis=1)
+engine = RegionalReconstructionEngine({algorithm!r}, use_rust_acceleration={rust}, device="cpu")
+small = image[:128, :128]
+engine.reconstruct(small, mask[:128, :128])  # libraries and weights are there
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # the peak so far does not count
+
+
+def memory(name):
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1]) / 1024
+
+
+before = memory("VmRSS")
+{call}
+print(memory("VmHWM") - before)
+"""
+
+
+def extra_megabytes(algorithm, call, *, rust):
+    program = textwrap.dedent(PROGRAM).format(side=SIDE, algorithm=algorithm, rust=rust, call=call)
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    return float(ran.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("algorithm", ["network", "harmonic"])
+def test_a_large_image_needs_little_beside_its_result(backend, algorithm):
+    if backend == "python" and algorithm == "network":
+        pytest.skip("takes half a minute; its tiles are those of test_network.py")
+    extra = extra_megabytes(algorithm, "engine.reconstruct(image, mask)", rust=backend == "rust")
+    assert extra < 3 * IMAGE_MB + WORKSPACE_MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_cross_reconstruction_does_not_pile_up(backend):
+    if backend == "python":
+        pytest.skip("slow; what holds memory is the same code for both")
+    extra = extra_megabytes("harmonic", "engine.cross_reconstruct(image)", rust=True)
+    assert extra < 4 * IMAGE_MB + WORKSPACE_MB
