@@ -43,6 +43,7 @@ def test_the_shipped_weights_are_small_and_those_that_are_expected():
     assert (folder / "network.safetensors").read_bytes() == weights.data
     stated = (folder / "network.sha256").read_text().split()[0]
     assert stated == hashlib.sha256(weights.data).hexdigest()
+    assert weights.sha256 in (folder / "NETWORK.md").read_text(encoding="utf-8")  # its card
     assert all(value.dtype == np.float32 for value in weights.tensors.values())
     assert "sha256=" in repr(weights)
     assert len(repr(weights)) < 300
