@@ -168,7 +168,8 @@ def training_section(checkpoint: Path | None) -> Iterator[str]:
     yield "borders, 1 % to 97 % hidden. Loss: squared and absolute error relative to those of the"
     yield "harmonic solution, and a fifth of the likelihood of a Laplace distribution for the"
     yield "scale. Optimizer: Muon inside, AdamW for the first and last"
-    yield "layers. What is shipped is the running average of the weights."
+    yield "layers. What is shipped is the running average of the weights. The settings are those"
+    yield "that the run ended with; docs/training.md tells what came before."
     yield ""
     if checkpoint is None:
         return
@@ -208,7 +209,7 @@ def figures_section(paths: Sequence[Path]) -> Iterator[str]:
 
 def markdown(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Lay out rows as a table."""
-    yield "| " + " | ".join(rows[0]) + " |"
+    yield "| " + " | ".join(map(_cell, rows[0])) + " |"
     yield "|" + "---|" * len(rows[0])
     for row in rows:
         yield "| " + " | ".join(_cell(row.get(key)) for key in rows[0]) + " |"

@@ -38,10 +38,10 @@ SEED = 20261123
 def fill(truth: np.ndarray, mask: np.ndarray, algorithm: str) -> np.ndarray:
     """Fill in, by Rust where it is installed: both backends agree."""
     filled = np.ascontiguousarray(np.where(mask[:, :, None], np.float32(0), truth))
-    rust = accelerator()
     if algorithm == "exemplar":
         engine = RegionalReconstructionEngine("exemplar", device="cpu")
         return engine.reconstruct(filled, mask).reconstruction
+    rust = accelerator()
     if rust is None:
         pde.solve(filled, mask, algorithm)
     else:

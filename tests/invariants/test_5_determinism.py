@@ -98,6 +98,21 @@ def test_one_engine_can_be_used_again(autonomous, regional):
     assert digest(engine.autonomous_analyze(image)) == first
 
 
+def printed(script, **environment):
+    """What a fresh interpreter prints that runs `script` in this environment."""
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 def test_in_another_process_it_is_the_same(autonomous, regional, backend):
     script = f"""
 import json, sys
@@ -114,21 +129,8 @@ print(json.dumps(everything(*engines, image, ("content_aware",), 16)))
 """
     expected = everything(autonomous, regional, scene(64, 80), ("content_aware",), 16)
     for hash_seed, threads in (("0", "3"), ("12345", "1")):
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-                "PYTHONHASHSEED": hash_seed,
-                "HELICOPTER_NUM_THREADS": threads,
-            },
-        )
-        assert done.returncode == 0, done.stderr
-        assert json.loads(done.stdout) == expected
+        found = printed(script, PYTHONHASHSEED=hash_seed, HELICOPTER_NUM_THREADS=threads)
+        assert json.loads(found) == expected
 
 
 def test_the_threads_of_blas_do_not_matter():
@@ -144,25 +146,12 @@ for side in (48, 200):  # of the products, some are too small for two threads
     for values in (result.reconstruction, result.uncertainty_map):
         print(hashlib.sha256(values.tobytes()).hexdigest())
 """
-    found = []
-    for threads in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", script],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-                "OPENBLAS_NUM_THREADS": threads,
-                "OMP_NUM_THREADS": threads,
-            },
-        )
-        assert done.returncode == 0, done.stderr
-        found.append(done.stdout.split())
-    assert found[0] == found[1]
-    assert len(set(found[0])) == 4
+    one, two = (
+        printed(script, OPENBLAS_NUM_THREADS=threads, OMP_NUM_THREADS=threads).split()
+        for threads in ("1", "2")
+    )
+    assert one == two
+    assert len(set(one)) == 4
 
 
 def test_the_seed_decides(autonomous, regional):
