@@ -15,8 +15,10 @@ from typing_extensions import Self
 __all__ = [
     "AutonomousReconstructionEngine",
     "Network",
+    "NoiseModel",
     "RegionalReconstructionEngine",
     "UncertaintyModel",
+    "ZengezaNoiseDetector",
     "__version__",
     "_call_kernel",
     "_panic",
@@ -34,6 +36,7 @@ __version__: str
 
 _Image: TypeAlias = NDArray[np.float32]
 _Mask: TypeAlias = NDArray[np.bool_]
+_Labels: TypeAlias = NDArray[np.int32]
 _Progress: TypeAlias = Callable[[int, int], object]
 _Kernel: TypeAlias = Callable[[_Image, _Mask], _Image | tuple[_Image, _Image | None]]
 
@@ -161,6 +164,48 @@ class AutonomousReconstructionEngine:
         progress: _Progress | None = None,
     ) -> dict[str, object]:
         """Run the loop; the fields are those of `helicopter.backends.protocol.AutonomousRun`."""
+
+@final
+class NoiseModel:
+    """The small networks that tell noise from content, for images of one number of channels.
+
+    `tensors` are float32 arrays of two dimensions by name; see `helicopter.models.noise`.
+    """
+
+    def __new__(cls, tensors: dict[str, NDArray[np.float32]]) -> Self: ...
+
+@final
+class ZengezaNoiseDetector:
+    """Finds out how much noise there is, of which kind, and where.
+
+    `included` is True where a pixel counts; `quantum` is the step of the input's values on the
+    [0, 1] scale, 0 for floats.
+    """
+
+    def __new__(cls, model: NoiseModel) -> Self: ...
+    def level(
+        self, image: _Image, included: _Mask, quantum: float, *, threads: int | None = None
+    ) -> tuple[float, float, float, list[float]]:
+        """Estimate the fine noise alone: (sigma, low, high, by channel)."""
+
+    def analyze(
+        self,
+        image: _Image,
+        included: _Mask,
+        quantum: float,
+        segments: _Labels | None = None,
+        *,
+        threads: int | None = None,
+    ) -> tuple[dict[str, object], list[dict[str, object]]]:
+        """Analyse the whole and each segment, in the order of `np.unique`.
+
+        The fields are those of `helicopter.backends.protocol.NoiseRun`.
+        """
+
+    def measurements(
+        self, image: _Image, included: _Mask, quantum: float, *, threads: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return all that the networks see of an image, for their training."""
 
 def hidden_distance(mask: _Mask, *, threads: int | None = None) -> NDArray[np.float32]:
     """Distance of every pixel to the nearest visible one, in pixels, at most 64."""

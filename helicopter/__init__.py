@@ -1,7 +1,8 @@
 """Helicopter tells how well an image can be explained from its own context.
 
 It hides parts of an image, predicts them from what is left, with an uncertainty for every pixel,
-and reports what could be predicted and what could not.
+and reports what could be predicted and what could not. It also tells how noisy the image is, and
+with which kinds of noise.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from helicopter.analysis import analyze, reconstruct
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
+    from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
     "__version__",
@@ -23,6 +25,8 @@ __all__ = [
     "backends",
     "core",
     "errors",
+    "estimate_noise",
+    "estimate_sigma",
     "get_num_threads",
     "io",
     "reconstruct",
@@ -36,6 +40,8 @@ __all__ = [
 _HOME = {
     "algorithms": "helicopter.core.registry",
     "analyze": "helicopter.analysis",
+    "estimate_noise": "helicopter.noise",
+    "estimate_sigma": "helicopter.noise",
     "get_num_threads": "helicopter.backends",
     "reconstruct": "helicopter.analysis",
     "register_algorithm": "helicopter.core.registry",

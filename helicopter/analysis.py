@@ -9,6 +9,7 @@ from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
 from helicopter.core.results import Analysis, RegionalReconstruction
+from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 
 if TYPE_CHECKING:
     import os
@@ -30,14 +31,15 @@ _ENGINE_OPTIONS = (
 
 
 def analyze(image: object, **options: Any) -> Analysis:
-    """Tell how well an image can be explained from its own context.
+    """Tell how well an image can be explained from its own context, and how noisy it is.
 
     Parameters
     ----------
     image : array_like
         See `AutonomousReconstructionEngine.autonomous_analyze`.
     **options
-        Of `AutonomousReconstructionEngine` and of its `autonomous_analyze`, by their names.
+        Of `AutonomousReconstructionEngine` and of its `autonomous_analyze`, by their names; those
+        that concern the noise as well (device, backend, mask, data range) are used for both.
 
     Returns
     -------
@@ -51,8 +53,13 @@ def analyze(image: object, **options: Any) -> Analysis:
     started = time.perf_counter()
     of_engine = {name: options.pop(name) for name in _ENGINE_OPTIONS if name in options}
     engine = AutonomousReconstructionEngine(**of_engine)
+    detector = ZengezaNoiseDetector(
+        of_engine.get("device", "auto"), of_engine.get("use_rust_acceleration")
+    )
     autonomous = engine.autonomous_analyze(image, **options)
-    return Analysis(autonomous=autonomous, seconds=time.perf_counter() - started)
+    # what was wrong with the options has been said by now
+    noise = detector.analyze(image, mask=options.get("mask"), data_range=options.get("data_range"))
+    return Analysis(autonomous=autonomous, noise=noise, seconds=time.perf_counter() - started)
 
 
 def reconstruct(

@@ -6,7 +6,11 @@ import pytest
 from hypothesis import settings
 
 from helicopter import backends
-from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
+from helicopter.core import (
+    AutonomousReconstructionEngine,
+    RegionalReconstructionEngine,
+    ZengezaNoiseDetector,
+)
 from helicopter.core.registry import register_algorithm, unregister_algorithm
 
 #: Without it, tests of the Rust backend are skipped where it is not installed.
@@ -62,6 +66,12 @@ def autonomous(backend):
 def regional(backend):
     """Make a regional engine on the backend under test."""
     return _of(RegionalReconstructionEngine, backend)
+
+
+@pytest.fixture(scope="session")
+def detector(backend):
+    """Make a noise detector on the backend under test."""
+    return _of(ZengezaNoiseDetector, backend)
 
 
 @pytest.fixture(scope="session")

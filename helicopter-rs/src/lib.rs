@@ -9,10 +9,12 @@
 //! * [`exemplar`]: hidden regions sewn together from visible patches, for texture;
 //! * [`network`]: a trained network that corrects the harmonic solution;
 //! * [`reconstruction`]: the engines that predict, and what they stand on;
+//! * [`analysis`]: the engines that analyse, and what they stand on;
 //! * [`python`]: the only folder that knows Python (feature `python`): module, crossing, conversion.
 //!
 //! Everything outside [`python`] is plain Rust on array views and returns [`error::Result`].
 
+pub mod analysis;
 pub mod error;
 pub mod exemplar;
 pub mod host;

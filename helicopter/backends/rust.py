@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import numpy as np
+
 from helicopter.errors import RustAccelerationError
 from helicopter.models.network import NetworkWeights
 
@@ -12,13 +14,17 @@ from .loader import accelerator
 from .protocol import (
     AutonomousOptions,
     AutonomousRun,
+    FineNoise,
     Image,
     Iteration,
+    Labels,
     Map,
     Mask,
+    NoiseRun,
     Progress,
     Scores,
     UncertaintyModel,
+    Wave,
 )
 from .threads import chosen_threads
 
@@ -57,6 +63,20 @@ class RustBackend:
             context, mask, self._model(model), threads=chosen_threads()
         )
         return cast("Map", variance)
+
+    def noise_level(self, image: Image, included: Mask, quantum: float) -> FineNoise:
+        found = _noise_detector(image.shape[2]).level(
+            image, included, quantum, threads=chosen_threads()
+        )
+        return _fine(found)
+
+    def analyze_noise(
+        self, image: Image, included: Mask, quantum: float, segments: Labels | None
+    ) -> tuple[NoiseRun, list[NoiseRun]]:
+        whole, parts = _noise_detector(image.shape[2]).analyze(
+            image, included, quantum, segments, threads=chosen_threads()
+        )
+        return _noise_run(whole), [_noise_run(part) for part in parts]
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
         return Scores(
@@ -105,6 +125,27 @@ class RustBackend:
             model.log_mae_spread,
             model.log_mae_prior,
         )
+
+
+@lru_cache(maxsize=2)
+def _noise_detector(channels: int) -> Any:
+    """The networks as Rust lays them out, once for all."""
+    from helicopter.models.noise import noise_model
+
+    rust = cast("Any", accelerator())
+    tensors = {name: np.atleast_2d(value) for name, value in noise_model(channels).tensors.items()}
+    return rust.ZengezaNoiseDetector(rust.NoiseModel(tensors))
+
+
+def _noise_run(found: dict[str, Any]) -> NoiseRun:
+    found["fine"] = _fine(found["fine"])
+    found["waves"] = tuple(Wave(*wave) for wave in found["waves"])
+    return NoiseRun(**found)
+
+
+def _fine(found: tuple[float, float, float, tuple[float, ...]]) -> FineNoise:
+    sigma, low, high, by_channel = found
+    return FineNoise(sigma, low, high, tuple(by_channel))
 
 
 @lru_cache(maxsize=4)

@@ -9,23 +9,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helicopter.cli.output import (
-    BAD_USAGE,
-    FAILED,
-    about,
-    complain,
-    debugging,
-    emit_json,
-    explain,
-    printable,
-    stdout,
-)
-from helicopter.errors import (
-    HelicopterError,
-    InvalidMaskError,
-    InvalidOptionError,
-    RustAccelerationError,
-)
+from helicopter.cli.many import each_image
+from helicopter.cli.output import printable, stdout
+from helicopter.errors import InvalidMaskError, InvalidOptionError
 from helicopter.version import __version__
 
 if TYPE_CHECKING:
@@ -35,15 +21,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from helicopter.cli.options import Machine
-    from helicopter.core import AutonomousReconstructionEngine
+    from helicopter.core import AutonomousReconstructionEngine, ZengezaNoiseDetector
     from helicopter.core.results import Analysis
     from helicopter.io import LoadedImage
 
 __all__ = ["analyze_images", "folder_names"]
 
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 _ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy", "weights")
-_PLOTS = ("original", "what-was-shown", "uncertainty", "error", "quality", "overview")
+_PLOTS = ("original", "what-was-shown", "uncertainty", "error", "quality", "overview", "noise")
 #: All that a run may write into an image's folder.
 _KNOWN_FILES = (
     "report.html",
@@ -66,9 +51,11 @@ def analyze_images(
     as_json: bool,
 ) -> int:
     """Analyse each image, print what came of it, and return the exit code."""
+    from helicopter.core import ZengezaNoiseDetector
     from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
     engine = _engine(machine, options)
+    detector = ZengezaNoiseDetector(machine.device, machine.use_rust_acceleration)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     missing = None if mask is None else read_mask(mask, max_pixels=limit)
     try:
@@ -77,46 +64,25 @@ def analyze_images(
         raise InvalidOptionError(
             f"cannot make the folder {str(output)!r}: {error.strerror}; choose another with -o"
         ) from error
-    done: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
-    codes: list[int] = []
     weights = [] if options["weights"] is None else [Path(options["weights"])]
     inputs = [*paths, *([] if mask is None else [mask]), *weights]
-    interrupted = False
-    for path, name in zip(paths, folder_names(paths), strict=True):
-        try:
-            loaded = read_image(path, max_pixels=limit)
-            if mask is not None and missing is not None:
-                _check_sizes(mask, missing, path, loaded.pixels)
-            done.append(
-                _analyze_one(path, loaded, output / name, engine, options, missing, report, inputs)
-            )
-        except KeyboardInterrupt:
-            interrupted = True
-            break
-        except RustAccelerationError as error:
-            # the machine is at fault, not the image: the next one would fail as well
-            raise type(error)(about(path, str(error))) from error
-        except Exception as error:  # whatever it is, the other images are still worth doing
-            if debugging():
-                raise
-            code, message = explain(error)
-            if isinstance(error, HelicopterError):
-                message = about(path, message)
-            complain(message)
-            codes.append(code)
-            failed.append({"image": str(path), "error": message})
+    names = folder_names(paths)
+
+    def work(number: int, path: Path) -> dict[str, Any]:
+        loaded = read_image(path, max_pixels=limit)
+        if mask is not None and missing is not None:
+            _check_sizes(mask, missing, path, loaded.pixels)
+        folder = output / names[number]
+        return _analyze_one(
+            path, loaded, folder, (engine, detector), options, missing, report, inputs
+        )
+
+    outcome = each_image(paths, work)
     if as_json:
-        emit_json({"version": __version__, "images": done, "errors": failed})
-    elif done:
-        _print_table(done)
-    if interrupted:
-        complain(f"interrupted; {len(done)} of {len(paths)} done")
-        return INTERRUPTED
-    if not codes:
-        return 0
-    # options that no image can be analysed with are bad usage, anything else is a failure
-    return BAD_USAGE if not done and set(codes) == {BAD_USAGE} else FAILED
+        outcome.emit_json()
+    elif outcome.done:
+        _print_table(outcome.done)
+    return outcome.exit_code()
 
 
 def _engine(machine: Machine, options: Mapping[str, Any]) -> AutonomousReconstructionEngine:
@@ -157,7 +123,7 @@ def _analyze_one(
     path: Path,
     loaded: LoadedImage,
     folder: Path,
-    engine: AutonomousReconstructionEngine,
+    engines: tuple[AutonomousReconstructionEngine, ZengezaNoiseDetector],
     options: Mapping[str, Any],
     missing: NDArray[np.bool_] | None,
     report: bool,
@@ -166,11 +132,13 @@ def _analyze_one(
     from helicopter.core.results import Analysis
     from helicopter.progress import as_callback
 
+    engine, detector = engines
     started = time.perf_counter()
     of_run = {name: value for name, value in options.items() if name not in _ENGINE_OPTIONS}
     with as_callback(True, path.name) as progress:
         found = engine.autonomous_analyze(loaded.pixels, **of_run, mask=missing, progress=progress)
-    analysis = Analysis(autonomous=found, seconds=time.perf_counter() - started)
+    noise = detector.analyze(loaded.pixels, mask=missing, data_range=options["data_range"])
+    analysis = Analysis(autonomous=found, noise=noise, seconds=time.perf_counter() - started)
     settings = {**options, "seed": engine.seed}
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -260,7 +228,9 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
-    for heading in ("quality", "level", "skill", "PSNR", "error", "confidence", "backend", "time"):
+    for heading in (
+        "quality", "level", "skill", "PSNR", "error", "confidence", "noise", "backend", "time",
+    ):  # fmt: skip
         table.add_column(heading, justify="left" if heading == "level" else "right")
     for entry in done:
         found = entry["analysis"]["autonomous"]
@@ -272,6 +242,7 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
             _number(found["psnr_db"], ".1f", " dB"),
             _number(found["mae"], ",.0f" if (found["mae"] or 0) >= 100 else ".3g"),
             _number(found["average_confidence"], ".0%"),
+            _number(entry["analysis"]["noise"]["total_sigma"], ".3g"),
             found["backend"],
             _number(entry["analysis"]["seconds"], ".2f", " s"),
         )

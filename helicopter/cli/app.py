@@ -239,6 +239,77 @@ def reconstruct(
 
 
 @app.command()
+def noise(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE",
+            help="PNG, JPEG, TIFF or WebP files.",
+            show_default=False,
+            readable=False,  # left to the reader, so that one bad file does not stop the others
+        ),
+    ],
+    as_json: JsonOption = False,
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Also write where one image is how noisy: as numbers (.tif) or as a picture with "
+            "a colour bar (.png).",
+            show_default=False,
+        ),
+    ] = None,
+    segments: Annotated[
+        int | None,
+        typer.Option(
+            "--segments",
+            metavar="N",
+            help="Also analyse the cells of a grid of N x N, one by one.",
+            show_default=False,
+        ),
+    ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="A grey image of the same size: white is left out.",
+            show_default=False,
+        ),
+    ] = None,
+    data_range: DataRangeOption = None,
+    max_pixels: MaxPixelsOption = None,
+    backend: BackendOption = Backend.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Tell how noisy images are, with which kinds of noise, and where.
+
+    [b]helicopter noise photo.jpg scans/*.tif[/b]
+
+    [b]helicopter noise photo.jpg --map noise.png --segments 4[/b]
+
+    Sigma is the standard deviation of the noise that is in every pixel, in the image's own units.
+    An image that fails does not stop the others.
+    """
+    from helicopter.cli.noise import show_noise
+
+    code = show_noise(
+        images,
+        machine(backend, device, threads, seed),
+        segments=segments,
+        mask=mask,
+        map_file=map_file,
+        data_range=data_range,
+        max_pixels=max_pixels,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def info(
     as_json: JsonOption = False,
     backend: BackendOption = Backend.auto,

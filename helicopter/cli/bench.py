@@ -39,7 +39,7 @@ class Timing:
     ratio : float or None
         The median of the ratios of the pairs, Python over Rust.
     largest_difference : float or None
-        Between the two reconstructions, in grey levels of 255.
+        Between the two reconstructions, or maps of the noise, in grey levels of 255.
     """
 
     job: str
@@ -162,11 +162,22 @@ def _regional(algorithm: str) -> Callable[[NDArray[np.uint8], int], Job]:
     return prepare
 
 
+def _noise(image: NDArray[np.uint8], _: int) -> Job:
+    from helicopter.core import ZengezaNoiseDetector
+
+    def job(rust: bool) -> NDArray[Any]:
+        detector = ZengezaNoiseDetector(use_rust_acceleration=rust, device="cpu")
+        return detector.analyze(image).sigma_map
+
+    return job
+
+
 _JOBS: dict[str, Callable[[NDArray[np.uint8], int], Job]] = {
     "autonomous": _autonomous,
     "regional, network": _regional("network"),
     "regional, harmonic": _regional("harmonic"),
     "regional, biharmonic": _regional("biharmonic"),
+    "noise": _noise,
 }
 
 

@@ -3,6 +3,15 @@
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
 from helicopter.core.cross_results import CrossReconstruction, PatchScore
 from helicopter.core.masking import MASKING_STRATEGIES
+from helicopter.core.noise_results import (
+    NOISE_ACTIONS,
+    NOISE_KINDS,
+    NoiseAnalysis,
+    NoiseLevel,
+    NoiseLevelFunction,
+    NoiseScale,
+    SegmentNoise,
+)
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import (
     CustomReconstructionKernel,
@@ -19,9 +28,12 @@ from helicopter.core.results import (
     UnderstandingTest,
 )
 from helicopter.core.texture import texture_faithfulness
+from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 
 __all__ = [
     "MASKING_STRATEGIES",
+    "NOISE_ACTIONS",
+    "NOISE_KINDS",
     "STRATEGIES",
     "Analysis",
     "AutonomousAnalysis",
@@ -29,11 +41,17 @@ __all__ = [
     "CrossReconstruction",
     "CustomReconstructionKernel",
     "IterationRecord",
+    "NoiseAnalysis",
+    "NoiseLevel",
+    "NoiseLevelFunction",
+    "NoiseScale",
     "PatchScore",
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
+    "SegmentNoise",
     "UnderstandingScore",
     "UnderstandingTest",
+    "ZengezaNoiseDetector",
     "algorithms",
     "register_algorithm",
     "texture_faithfulness",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from .noise_results import NoiseAnalysis
+
 __all__ = [
     "Analysis",
     "AutonomousAnalysis",
@@ -54,11 +56,25 @@ def _jsonable(value: Any, arrays: bool) -> Any:
         return None  # JSON knows neither infinity nor NaN
     if isinstance(value, (tuple, list)):
         return [_jsonable(item, arrays) for item in value]
+    if isinstance(value, dict):
+        return {name: _jsonable(item, arrays) for name, item in value.items()}
     return value
 
 
-def _is_short(value: tuple[Any, ...]) -> bool:
-    return len(value) <= 4 and all(isinstance(item, (int, float)) for item in value)
+def _brief(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple) and len(value) <= 4 and all(map(_is_plain, value)):
+        return f"({', '.join(map(_brief, value))}{',' * (len(value) == 1)})"
+    if isinstance(value, (tuple, dict)):
+        return f"<{len(value)} items>"
+    return repr(value)
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (int, float, str))
 
 
 # eq=False: results compare by identity, like the owners of arrays do
@@ -114,18 +130,7 @@ class Result(Mapping[str, Any]):
         return result_to_html(self)
 
     def __repr__(self) -> str:
-        shown = []
-        for name in self._names():
-            value = getattr(self, name)
-            if isinstance(value, np.ndarray):
-                text = f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
-            elif isinstance(value, float):
-                text = f"{value:.4g}"
-            elif isinstance(value, tuple) and not _is_short(value):
-                text = f"<{len(value)} items>"
-            else:
-                text = repr(value)
-            shown.append(f"{name}={text}")
+        shown = (f"{name}={_brief(getattr(self, name))}" for name in self._names())
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
@@ -349,9 +354,12 @@ class Analysis(Result):
     ----------
     autonomous : AutonomousAnalysis
         How far the image could be redrawn from a fifth of its patches.
+    noise : NoiseAnalysis
+        How noisy it is: what no context could tell.
     seconds : float
         Wall-clock time of the whole analysis.
     """
 
     autonomous: AutonomousAnalysis
+    noise: NoiseAnalysis
     seconds: float

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Map, Mask
+    from helicopter.backends.protocol import Image, Labels, Map, Mask
 
 __all__ = [
     "PreparedImage",
@@ -29,6 +29,7 @@ __all__ = [
     "check_mask",
     "check_name",
     "check_seed",
+    "check_segments",
     "prepare_image",
     "require_visible",
 ]
@@ -99,6 +100,7 @@ def prepare_image(
     hidden: object = None,
     data_range: tuple[float, float] | None = None,
     name: str = "image",
+    hide_transparent: bool = False,
 ) -> tuple[PreparedImage, Mask]:
     """Check an image and its mask and bring the image into the inner form.
 
@@ -110,6 +112,9 @@ def prepare_image(
         True where the image's values are not to be looked at: they may be anything, NaN included.
     data_range : tuple of float, optional
         Values that stand for black and white. By default 0..255, 0..65535 or 0..1 by dtype.
+    hide_transparent : bool
+        Whether pixels whose alpha is 0 are hidden too: what colour they have is an accident. Not
+        if that would hide everything: such an alpha channel says nothing.
 
     Returns
     -------
@@ -134,6 +139,9 @@ def prepare_image(
     mask = (
         np.zeros(array.shape[:2], dtype=bool) if hidden is None else check_mask(hidden, array.shape)
     )
+    if hide_transparent and array.ndim == 3 and array.shape[2] == 4:
+        unseen = mask | (array[:, :, 3] == 0)
+        mask = mask if unseen.all() else unseen
     low, high = _range_of(array.dtype, data_range)
     channels = 1 if array.ndim == 2 else min(array.shape[2], 3)
     colour = (array[:, :, None] if array.ndim == 2 else array)[:, :, :channels]
@@ -266,13 +274,100 @@ def check_mask(mask: object, shape: tuple[int, ...], name: str = "mask") -> Mask
     return np.ascontiguousarray(array, dtype=bool)
 
 
-def require_visible(mask: Mask, name: str = "mask") -> None:
+def require_visible(
+    mask: Mask,
+    name: str = "mask",
+    *,
+    since: str = "everything is predicted from what is visible",
+) -> None:
     """Raise if nothing is visible."""
     if mask.all():
         raise InvalidMaskError(
             f"{name}: all {mask.size} pixels are hidden; at least one must be visible, since "
-            "everything is predicted from what is visible."
+            f"{since}."
         )
+
+
+def check_segments(value: object, shape: tuple[int, ...]) -> tuple[list[int], Labels]:
+    """Return the labels in ascending order, and for every pixel the number of its label.
+
+    Parameters
+    ----------
+    value : int, pair of int, or integer array_like of shape (H, W)
+        A number stands for a grid of so many rows and columns, a pair for rows and columns, whose
+        cells are labelled row by row.
+    shape : tuple of int
+        Of the image.
+
+    Returns
+    -------
+    list of int, C-contiguous int32 ndarray of shape (H, W)
+    """
+    height, width = shape[:2]
+    if _is_integer(value):
+        return _grid((value, value), height, width)
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_integer, value)):
+        return _grid(tuple(value), height, width)
+    accepted = "a number of rows and columns, a pair of these, or an integer label for every pixel"
+    if type(value).__module__.startswith("PIL."):
+        value = np.asarray(value)  # the indices of a palette are labels
+    labels = _as_array(value, "segments", InvalidOptionError, "integers")
+    if labels.dtype.kind not in "ui":
+        hint = (
+            "; write segments.astype(int) if they are labels" if labels.dtype.kind in "bf" else ""
+        )
+        raise InvalidOptionError(
+            f"segments: dtype {labels.dtype} is not accepted; expected {accepted}{hint}."
+        )
+    if labels.shape != (height, width):
+        raise InvalidOptionError(
+            f"segments: shape {labels.shape} does not fit the image; expected {(height, width)}, "
+            "a label for every pixel, or a number of rows and columns."
+        )
+    return _numbered(labels)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
+
+
+def _grid(cells: tuple[Any, ...], height: int, width: int) -> tuple[list[int], Labels]:
+    rows, columns = (int(number) for number in cells)
+    if not (1 <= rows <= height and 1 <= columns <= width):
+        raise InvalidOptionError(
+            f"segments: got a grid of {rows} x {columns} for an image of {height} x {width} "
+            "pixels; expected at least one row and column, and at most as many as there are pixels."
+        )
+    # cells of nearly equal size: pixel y lies in row floor(y * rows / height)
+    row = (np.arange(height) * rows // height).astype(np.int32)
+    column = (np.arange(width) * columns // width).astype(np.int32)
+    labels = row[:, None] * np.int32(columns) + column[None, :]
+    return list(range(rows * columns)), np.ascontiguousarray(labels, dtype=np.int32)
+
+
+def _numbered(labels: NDArray[Any]) -> tuple[list[int], Labels]:
+    """Replace labels by their numbers in ascending order."""
+    least, most = int(labels.min()), int(labels.max())
+    if most - least >= 4 * labels.size + 1024:  # far apart: only sorting helps
+        values, inverse = np.unique(labels, return_inverse=True)
+        numbers_of = inverse.reshape(labels.shape).astype(np.int32)
+        return [int(value) for value in values], np.ascontiguousarray(numbers_of)
+    there = np.zeros(most - least + 1, dtype=bool)
+    strips = [slice(top, top + STRIP) for top in range(0, len(labels), STRIP)]
+    for rows in strips:
+        there[_above(labels[rows], least)] = True
+    number = (np.cumsum(there) - 1).astype(np.int32)
+    numbered = np.empty(labels.shape, dtype=np.int32)
+    for rows in strips:
+        numbered[rows] = number[_above(labels[rows], least)]
+    return [least + int(offset) for offset in np.flatnonzero(there)], numbered
+
+
+def _above(labels: NDArray[Any], least: int) -> NDArray[np.int64]:
+    if labels.dtype.kind == "u":  # those of 64 bits have no room in int64 before
+        labels = labels - labels.dtype.type(least)
+        least = 0
+    return np.asarray(labels.astype(np.int64) - least)
 
 
 def check_choice(value: object, name: str, choices: Iterable[str]) -> str:

@@ -12,6 +12,14 @@ from helicopter.plotting.display import (
     unit_of,
 )
 from helicopter.plotting.figures import map_figure, plot_result, quality_figure, result_overview
+from helicopter.plotting.noise import (
+    draw_level_function,
+    draw_scales,
+    draw_spectrum,
+    noise_details_figure,
+    noise_map_title,
+    noise_unit,
+)
 from helicopter.plotting.panels import draw_image, draw_map
 from helicopter.plotting.style import DARK, LIGHT, Style
 
@@ -22,10 +30,16 @@ __all__ = [
     "blank_hidden",
     "displayable",
     "draw_image",
+    "draw_level_function",
     "draw_map",
     "draw_quality_curve",
+    "draw_scales",
+    "draw_spectrum",
     "draw_understanding",
     "map_figure",
+    "noise_details_figure",
+    "noise_map_title",
+    "noise_unit",
     "plot_result",
     "quality_figure",
     "result_overview",

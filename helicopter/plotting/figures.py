@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["common_top", "map_figure", "plot_result", "quality_figure", "result_overview"]
+__all__ = [
+    "bars_figure",
+    "common_top",
+    "map_figure",
+    "plot_result",
+    "quality_figure",
+    "result_overview",
+]
 
 
 def plot_result(result: Result, *, style: Style = LIGHT) -> Figure:
@@ -69,7 +76,7 @@ def result_overview(result: Result, style: Style) -> Figure:
         for name, value in result.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     }
-    return _bars(numbers, type(result).__name__, style)
+    return bars_figure(numbers, type(result).__name__, style)
 
 
 @result_overview.register
@@ -187,7 +194,9 @@ def _(result: PatchScore, style: Style) -> Figure:
         "surprise": result.surprise,
     }
     top, left, bottom, right = result.box
-    return _bars(numbers, f"Patch of rows {top} to {bottom}, columns {left} to {right}", style)
+    return bars_figure(
+        numbers, f"Patch of rows {top} to {bottom}, columns {left} to {right}", style
+    )
 
 
 @result_overview.register
@@ -214,7 +223,7 @@ def _(result: UnderstandingScore, style: Style) -> Figure:
         "skill": result.skill,
         "confidence": result.average_confidence,
     }
-    return _bars(
+    return bars_figure(
         numbers,
         f"{result.strategy.replace('_', ' ')}, {100 * result.hidden_fraction:.0f} % hidden",
         style,
@@ -228,7 +237,9 @@ def _(result: IterationRecord, style: Style) -> Figure:
         "quality so far": result.cumulative_quality,
         "confidence": result.confidence,
     }
-    return _bars(numbers, f"Iteration {result.iteration}, {len(result.patches)} patches", style)
+    return bars_figure(
+        numbers, f"Iteration {result.iteration}, {len(result.patches)} patches", style
+    )
 
 
 def quality_figure(
@@ -269,7 +280,8 @@ def _sampled(values: NDArray[Any]) -> NDArray[Any]:
     return values[::step, ::step]
 
 
-def _bars(numbers: Mapping[str, float], title: str, style: Style) -> Figure:
+def bars_figure(numbers: Mapping[str, float], title: str, style: Style) -> Figure:
+    """Draw a few numbers as bars."""
     figure = new_figure(7, 0.9 + 0.45 * max(1, len(numbers)), style)
     axes = figure.subplots()
     dress(axes, style)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from helicopter.core.noise_results import describe_kind
 from helicopter.core.results import Analysis, Result
 from helicopter.plotting import displayable, shrink
 from helicopter.report.rendering import picture_uri, render
@@ -18,11 +19,16 @@ _LONGEST = 360
 def result_to_html(result: Result) -> str:
     """Return an HTML fragment that describes a result; every value is escaped."""
     shown: Result = result.autonomous if isinstance(result, Analysis) else result
-    rows, picture = [], None
+    rows: list[tuple[str, str]] = []
+    picture = None
     for name, value in shown.items():
         if name == "reconstruction":
             picture = picture_uri(shrink(displayable(value), _LONGEST))
         rows.append((name, _text(value)))
+    if isinstance(result, Analysis):
+        noise = result.noise
+        kinds = [describe_kind(kind, noise.parameters) for kind in noise.kinds]
+        rows.append(("noise", f"{noise.level}: sigma {noise.sigma:.3g}, {', '.join(kinds)}"))
     return render("fragment.html.j2", title=type(result).__name__, rows=rows, picture=picture)
 
 
@@ -33,8 +39,14 @@ def _text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.4g}"
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         if all(isinstance(item, (int, float)) for item in value):
             return ", ".join(_text(item) for item in value)
+        if all(isinstance(item, str) for item in value):
+            return ", ".join(value)
         return f"{len(value)} items"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
+    if isinstance(value, Result):
+        return type(value).__name__
     return str(value)

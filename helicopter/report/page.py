@@ -17,6 +17,8 @@ from helicopter.plotting import (
     blank_hidden,
     displayable,
     map_figure,
+    noise_details_figure,
+    noise_unit,
     plot_result,
     quality_figure,
     shrink,
@@ -24,7 +26,8 @@ from helicopter.plotting import (
     unit_of,
 )
 from helicopter.plotting.figures import common_top
-from helicopter.report import wording
+from helicopter.plotting.style import nice_top
+from helicopter.report import noise_wording, wording
 from helicopter.report.rendering import colour_stops, figure_uri, map_uri, picture_uri, render
 from helicopter.version import __version__
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure as Plot
     from numpy.typing import NDArray
+
+    from helicopter.core.noise_results import NoiseAnalysis
 
 __all__ = ["ReportFiles", "write_report"]
 
@@ -68,7 +73,7 @@ def write_report(
     Parameters
     ----------
     analysis : Analysis or AutonomousAnalysis
-        What was found.
+        What was found. The section on noise needs an `Analysis`.
     image : ndarray
         The image that was analysed.
     folder : str or path-like
@@ -89,6 +94,7 @@ def write_report(
     ReportFiles
     """
     result = analysis.autonomous if isinstance(analysis, Analysis) else analysis
+    noise = analysis.noise if isinstance(analysis, Analysis) else None
     given: object = result  # a caller may pass anything
     if not isinstance(given, AutonomousAnalysis):
         raise InvalidOptionError(
@@ -117,8 +123,8 @@ def write_report(
         "redrawn": shrink(displayable(result.reconstruction, data_range), _LONGEST),
     }
     page = target / "report.html"
-    html = _page(result, analysis.seconds, pictures, name, options, icc_profile)
-    plots = _write_plots(result, pictures, target, options, icc_profile)
+    html = _page(result, noise, analysis.seconds, pictures, name, options, icc_profile)
+    plots = _write_plots(result, noise, pictures, target, options, icc_profile)
     with atomic_open(page) as file:
         file.write(html.encode("utf-8"))
     return ReportFiles(page, plots)
@@ -126,6 +132,7 @@ def write_report(
 
 def _page(
     result: AutonomousAnalysis,
+    noise: NoiseAnalysis | None,
     seconds: float,
     pictures: Mapping[str, NDArray[np.uint8]],
     name: str,
@@ -154,6 +161,7 @@ def _page(
         scale=_scale(top),
         stops=colour_stops(),
         unit=unit_of(result.reconstruction),
+        noise=None if noise is None else _noise_section(noise, result),
         curve={
             "light": figure_uri(quality_figure(result, LIGHT, target=goal)),
             "dark": figure_uri(quality_figure(result, DARK, target=goal)),
@@ -164,8 +172,25 @@ def _page(
     )
 
 
+def _noise_section(noise: NoiseAnalysis, result: AutonomousAnalysis) -> dict[str, Any]:
+    seen = np.isfinite(noise.sigma_map)
+    top = nice_top(noise.sigma_map)
+    return {
+        "sentences": noise_wording.noise_sentences(noise, result),
+        "map": map_uri(noise.sigma_map, seen, top, _LONGEST_MAP),
+        "left_out": not bool(seen.all()),
+        "scale": _scale(top),
+        "unit": noise_unit(noise),
+        "caption": noise_wording.noise_caption(noise),
+        "light": figure_uri(noise_details_figure(noise, LIGHT)),
+        "dark": figure_uri(noise_details_figure(noise, DARK)),
+        "kinds": noise_wording.kind_rows(noise),
+    }
+
+
 def _write_plots(
     result: AutonomousAnalysis,
+    noise: NoiseAnalysis | None,
     pictures: Mapping[str, NDArray[np.uint8]],
     folder: Path,
     options: Mapping[str, Any],
@@ -195,6 +220,8 @@ def _write_plots(
         "quality.png": quality_figure(result, target=options.get("target_quality")),
         "overview.png": plot_result(result),
     }
+    if noise is not None:
+        plots["noise.png"] = plot_result(noise)
     for file_name, figure in plots.items():
         with atomic_open(folder / file_name) as file:
             figure.savefig(file, format="png")

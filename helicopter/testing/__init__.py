@@ -1,10 +1,11 @@
 """For tests of Helicopter and of what is built on it.
 
-`assert_parity` compares the results of two backends by the table in `helicopter.testing.tiers`.
+`assert_parity` compares the results of two backends by the table in `helicopter.testing.tiers`,
+`assert_noise_parity` what they hand over of the noise of an image.
 `helicopter.testing.strategies` makes images and masks for Hypothesis, which it alone imports.
 """
 
-from helicopter.testing.parity import assert_parity
+from helicopter.testing.parity import assert_noise_parity, assert_parity
 from helicopter.testing.tiers import Tier, tiers_of
 
-__all__ = ["Tier", "assert_parity", "tiers_of"]
+__all__ = ["Tier", "assert_noise_parity", "assert_parity", "tiers_of"]

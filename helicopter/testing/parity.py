@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["assert_parity"]
+    from helicopter.backends.protocol import NoiseRun
+
+__all__ = ["assert_noise_parity", "assert_parity"]
 
 
 def assert_parity(
@@ -45,6 +47,34 @@ def assert_parity(
         )
 
 
+def assert_noise_parity(run_a: NoiseRun, run_b: NoiseRun) -> None:
+    """Raise unless two backends found the same about the noise, within the tiers of a `NoiseRun`.
+
+    Parameters
+    ----------
+    run_a, run_b : NoiseRun
+        Of the same image or segment.
+
+    Raises
+    ------
+    AssertionError
+        It names every field that differs, by how much, where, and what was allowed.
+    """
+    __tracebackhide__ = True
+    complaints: list[str] = []
+    for name, tier in tiers_of("NoiseRun", "").items():
+        a, b = getattr(run_a, name), getattr(run_b, name)
+        if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+            complaints += _compare_arrays(a, b, tier, 1.0, name, visible=None)
+        else:
+            complaints += _compare_leaves(a, b, tier, 1.0, name)
+    if complaints:
+        raise AssertionError(
+            f"NoiseRun: the two differ in {len(complaints)} place(s):\n"
+            + "\n".join(f"  {text}" for text in complaints)
+        )
+
+
 def _compare(
     a: Result,
     b: Result,
@@ -64,6 +94,8 @@ def _compare(
             continue
         if tier.kind == "results":
             yield from _compare_results(value, other, label, data_range, algorithm)
+        elif isinstance(value, (dict, tuple)) and tier.kind != "exact":
+            yield from _compare_leaves(value, other, tier, units, label)
         elif isinstance(value, np.ndarray) and isinstance(other, np.ndarray):
             visible = _visible(a) if name == "reconstruction" else None
             yield from _compare_arrays(value, other, tier, units, label, visible)
@@ -85,6 +117,20 @@ def _compare_results(
         yield f"{label}: {len(a)} items against {len(b)}"
     for number, (one, other) in enumerate(zip(a, b, strict=False)):
         yield from _compare(one, other, f"{label}[{number}].", data_range, algorithm)
+
+
+def _compare_leaves(a: Any, b: Any, tier: Tier, units: float, label: str) -> Iterator[str]:
+    """Compare numbers that lie deep in dicts, lists and tuples."""
+    if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
+        for name, value in a.items():
+            yield from _compare_leaves(value, b[name], tier, units, f"{label}[{name!r}]")
+    elif isinstance(a, (list, tuple)) and type(a) is type(b) and len(a) == len(b):
+        for number, (one, other) in enumerate(zip(a, b, strict=True)):
+            yield from _compare_leaves(one, other, tier, units, f"{label}[{number}]")
+    elif isinstance(a, float) and isinstance(b, float):
+        yield from _compare_arrays(np.array(a), np.array(b), tier, units, label, visible=None)
+    elif type(a) is not type(b) or a != b:
+        yield f"{label}: {a!r} against {b!r} ({tier})"
 
 
 def _compare_arrays(

@@ -207,8 +207,94 @@ def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
             "skill": measures["skill"],
             "scores": _RESULTS,
         },
-        "Analysis": {"autonomous": _RESULTS, "seconds": _IGNORED},
+        "Analysis": {"autonomous": _RESULTS, "noise": _RESULTS, "seconds": _IGNORED},
+        **_OF_NOISE,
     }
+
+
+def _of_noise() -> dict[str, dict[str, Tier]]:
+    # both sum up the same terms in float32 or float64, in an order of their own
+    level = Tier("allclose", absolute=1e-6, relative=NOISE, scale="intensity")
+    number = Tier("allclose", absolute=1e-6, relative=NOISE)
+    decibels = Tier("allclose", absolute=0.01)
+    probability = Tier("allclose", absolute=1e-3)
+    common = {
+        "sigma": level,
+        "snr_db": decibels,
+        "level": _EXACT,
+    }
+    kinds = {
+        "total_sigma": level,
+        "kind": _EXACT,
+        "kinds": _EXACT,
+        "kind_probabilities": probability,
+        "parameters": number,
+    }
+    whole = {
+        "sigma_interval": number,
+        "sigma_per_channel": number,
+        "data_range": _EXACT,
+        "backend": _IGNORED,
+        "device": _IGNORED,
+        "seconds": _IGNORED,
+    }
+    found = Tier("allclose", absolute=1e-5, relative=NOISE)
+    return {
+        # what backends hand over, of `helicopter.backends.protocol`
+        "NoiseRun": {
+            "fine": number,
+            "probabilities": probability,
+            "coloured": probability,
+            "scale_sigma": number,
+            "gain": number,
+            "speckle": number,
+            "salt_pepper_density": number,
+            "impulse_density": number,
+            "waves": found,
+            "quality": _EXACT,
+            "grid": _EXACT,
+            "level_function": number,
+            "sigma_map": number,
+            "spectrum": Tier("allclose", absolute=1e-3),
+            "impulses": _EXACT,
+        },
+        "NoiseLevel": {**common, **whole},
+        "NoiseAnalysis": {
+            **common,
+            **kinds,
+            **whole,
+            "noise_level_function": _RESULTS,
+            "noise_colour": _EXACT,
+            "scales": _RESULTS,
+            "sigma_map": level,
+            "spectrum": Tier("allclose", absolute=1e-3),
+            "segments": _RESULTS,
+            "dtype": _EXACT,
+        },
+        "NoiseLevelFunction": {
+            "intensity": number,
+            "sigma": level,
+            "weight": number,
+            "a": number,
+            "b": number,
+            "black": _EXACT,
+        },
+        "NoiseScale": {"scale": _EXACT, "sigma": level, "power": number, "snr_db": decibels},
+        "SegmentNoise": {
+            **common,
+            **kinds,
+            "label": _EXACT,
+            "bounding_box": _EXACT,
+            "area": _EXACT,
+            "priority": number,
+            "action": _EXACT,
+        },
+    }
+
+
+#: How far apart what is said of the noise may be, relatively.
+NOISE = 1e-3
+_OF_NOISE = _of_noise()
 
 
 _TABLE: Mapping[str, Mapping[str, Mapping[str, Tier]]] = {name: _of(name) for name in PREDICTION}

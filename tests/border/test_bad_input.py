@@ -18,9 +18,11 @@ DTYPES = "accepted are uint8, uint16, bool, float32 or float64"
 SHAPES = re.escape("accepted are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), channels last")
 
 
-def calls(autonomous, regional):
+def calls(autonomous, regional, detector):
     """Every public call that takes an image, by name."""
     return {
+        "noise": lambda image: detector().analyze(image),
+        "noise level": lambda image: detector().level(image),
         "reconstruct": lambda image: regional().reconstruct(image, MASK),
         "test_understanding": lambda image: regional().test_understanding(image),
         "autonomous_analyze": lambda image: autonomous(patch_size=8).autonomous_analyze(image),
@@ -98,11 +100,13 @@ BAD_IMAGES = {
 
 
 @pytest.mark.parametrize("kind", BAD_IMAGES)
-@pytest.mark.parametrize("call", ["reconstruct", "test_understanding", "autonomous_analyze"])
-def test_a_bad_image_is_refused(autonomous, regional, call, kind):
+@pytest.mark.parametrize(
+    "call", ["reconstruct", "test_understanding", "autonomous_analyze", "noise", "noise level"]
+)
+def test_a_bad_image_is_refused(autonomous, regional, detector, call, kind):
     image, words = BAD_IMAGES[kind]
     with pytest.raises(InvalidImageError, match=words):
-        calls(autonomous, regional)[call](image)
+        calls(autonomous, regional, detector)[call](image)
 
 
 BAD_MASKS = {
@@ -125,12 +129,15 @@ BAD_MASKS = {
 
 
 @pytest.mark.parametrize("kind", BAD_MASKS)
-@pytest.mark.parametrize("call", ["reconstruct", "autonomous_analyze"])
-def test_a_bad_mask_is_refused(autonomous, regional, call, kind):
+@pytest.mark.parametrize("call", ["reconstruct", "autonomous_analyze", "noise", "noise level"])
+def test_a_bad_mask_is_refused(autonomous, regional, detector, call, kind):
     mask, words = BAD_MASKS[kind]
-    run = regional().reconstruct
-    if call == "autonomous_analyze":
-        run = autonomous(patch_size=8).autonomous_analyze
+    run = {
+        "reconstruct": regional().reconstruct,
+        "autonomous_analyze": autonomous(patch_size=8).autonomous_analyze,
+        "noise": detector().analyze,
+        "noise level": detector().level,
+    }[call]
     with pytest.raises(InvalidMaskError, match=words):
         run(IMAGE, mask=mask)
 
@@ -175,8 +182,13 @@ ENGINE_OPTIONS = [
 
 
 @pytest.mark.parametrize(("which", "name", "value", "words"), ENGINE_OPTIONS)
-def test_a_bad_option_of_an_engine_is_refused(autonomous, regional, which, name, value, words):
-    for make in (autonomous, regional) if which == "both" else (autonomous,):
+def test_a_bad_option_of_an_engine_is_refused(
+    autonomous, regional, detector, which, name, value, words
+):
+    makers = [autonomous, regional] if which == "both" else [autonomous]
+    if name == "device":
+        makers.append(detector)
+    for make in makers:
         with pytest.raises(InvalidOptionError, match=words):
             make(**{name: value})
 
@@ -186,6 +198,9 @@ def test_the_choice_of_backend_is_checked(value):
     for engine in (
         helicopter.core.AutonomousReconstructionEngine,
         helicopter.core.RegionalReconstructionEngine,
+        helicopter.core.ZengezaNoiseDetector,
+        lambda **options: helicopter.estimate_noise(IMAGE, **options),
+        lambda **options: helicopter.estimate_sigma(IMAGE, **options),
     ):
         with pytest.raises(InvalidOptionError, match="must be True, False or None, got"):
             engine(use_rust_acceleration=value)
@@ -200,8 +215,23 @@ DATA_RANGE = [
     ("all", "data_range", (0, 10**400), f"data_range: got .*; {RANGE}"),
     ("all", "data_range", (-1e308, 1e308), f"data_range: got .*; {RANGE}"),
 ]
+CELLS = "a number of rows and columns, a pair of these, or an integer label for every pixel"
 CALL_OPTIONS = [
     *DATA_RANGE,
+    *[("noise", name, value, words) for _, name, value, words in DATA_RANGE],
+    *[("level", name, value, words) for _, name, value, words in DATA_RANGE],
+    *[("noise", "segments", v, rf"segments: got a grid of {text} for an image of 48 x 56 pixels")
+      for v, text in ((0, "0 x 0"), (-1, "-1 x -1"), (49, "49 x 49"), ((1, 57), "1 x 57"),
+                      ([0, 3], "0 x 3"))],
+    *[("noise", "segments", v, f"segments: dtype .* is not accepted; expected {CELLS}")
+      for v in (2.0, True, (1.0, 2.0), np.zeros((48, 56)), MASK, object())],
+    ("noise", "segments", MASK, r"write segments.astype\(int\) if they are labels"),
+    *[("noise", "segments", v, r"segments: shape .* does not fit the image; expected \(48, 56\)")
+      for v in (np.zeros((56, 48), int), np.zeros((48, 56, 1), int), np.arange(2), (1, 2, 3))],
+    *[("noise", "segments", v, "segments: got .*; expected an array of integers")
+      for v in ("grid", b"3", {"a": 1}, {1, 2})],
+    ("noise", "segments", np.ma.masked_less(np.ones((48, 56), int), 2),
+     r"segments: got a masked array"),
     *[("all", "progress", v, "progress must be None, True or a callable") for v in (1, "bar")],
     *[("analyze", "max_iterations", v, f"max_iterations: got {v!r}; {SIZE}") for v in
       (0, -1, 2.0, "2", True, 2**70)],
@@ -225,22 +255,30 @@ CALL_OPTIONS = [
 
 
 @pytest.mark.parametrize(("which", "name", "value", "words"), CALL_OPTIONS)
-def test_a_bad_option_of_a_call_is_refused(autonomous, regional, which, name, value, words):
+def test_a_bad_option_of_a_call_is_refused(
+    autonomous, regional, detector, which, name, value, words
+):
     calls = {
         "analyze": lambda **options: autonomous(patch_size=8).autonomous_analyze(IMAGE, **options),
         "understand": lambda **options: regional().test_understanding(IMAGE, **options),
         "reconstruct": lambda **options: regional().reconstruct(IMAGE, MASK, **options),
     }
+    of_noise = {"noise": detector().analyze, "level": detector().level}
+    if which in of_noise:
+        with pytest.raises(InvalidOptionError, match=words):
+            of_noise[which](IMAGE, **{name: value})
+        return
     for call in calls.values() if which == "all" else (calls[which],):
         with pytest.raises(InvalidOptionError, match=words):
             call(**{name: value})
 
 
-def test_the_range_of_a_bool_image_cannot_be_chosen(autonomous, regional):
+def test_the_range_of_a_bool_image_cannot_be_chosen(autonomous, regional, detector):
     words = r"data_range: got \(0, 1\) for a bool image, whose range is always False..True"
     for call in (
         lambda: regional().reconstruct(IMAGE > 0.5, MASK, data_range=(0, 1)),
         lambda: autonomous(patch_size=8).autonomous_analyze(IMAGE > 0.5, data_range=(0, 1)),
+        lambda: detector().analyze(IMAGE > 0.5, data_range=(0, 1)),
     ):
         with pytest.raises(InvalidOptionError, match=words):
             call()
@@ -283,6 +321,11 @@ def test_the_short_forms_check_as_well():
         helicopter.reconstruct(IMAGE, None)
     with pytest.raises(InvalidOptionError, match="algorithm: got 'x'"):
         helicopter.reconstruct(IMAGE, MASK, "x")
+    for function in (helicopter.estimate_noise, helicopter.estimate_sigma):
+        with pytest.raises(InvalidImageError, match="image: got None"):
+            function(None)
+    with pytest.raises(InvalidOptionError, match="segments: got a grid of 0 x 0"):
+        helicopter.estimate_noise(IMAGE, segments=0)
 
 
 ERRORS = [
@@ -313,6 +356,18 @@ def test_an_error_that_was_really_raised_survives_pickling(regional):
         regional().reconstruct(None, MASK)
     again = pickle.loads(pickle.dumps(caught.value))
     assert str(again) == str(caught.value)
+
+
+def test_bad_input_is_refused_before_noise_is_measured(detector, monkeypatch):
+    def measured(*_):
+        raise AssertionError("measured for nothing")
+
+    engine = detector()
+    monkeypatch.setattr(type(engine._backend), "analyze_noise", measured)
+    with pytest.raises(InvalidOptionError, match="segments"):
+        engine.analyze(IMAGE, segments=0)
+    with pytest.raises(InvalidImageError):
+        engine.analyze(with_value(np.nan))
 
 
 def test_a_masked_array_is_not_taken_for_a_whole_one(regional):

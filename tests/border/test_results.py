@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scenes import holes, scene
 
 import helicopter
-from helicopter.core import cross_results, results
+from helicopter.core import cross_results, noise_results, results
 from helicopter.core.results import understanding_level
 
 IMAGE, MASK = scene(dtype="uint8"), holes()
@@ -21,28 +21,39 @@ KINDS = (
     "AutonomousAnalysis",
     "CrossReconstruction",
     "IterationRecord",
+    "NoiseAnalysis",
+    "NoiseLevel",
+    "NoiseLevelFunction",
+    "NoiseScale",
     "PatchScore",
     "RegionalReconstruction",
+    "SegmentNoise",
     "UnderstandingScore",
     "UnderstandingTest",
 )
 
 
 @pytest.fixture(scope="module")
-def real(autonomous, regional, backend):
+def real(autonomous, regional, detector, backend):
     """A result of every kind, as the engines make them."""
     analysis = helicopter.analyze(
         IMAGE, patch_size=8, mask=MASK, use_rust_acceleration=backend == "rust"
     )
     understanding = regional().test_understanding(IMAGE, ["checkerboard", "center_out"], [0.3])
     cross = regional().cross_reconstruct(IMAGE, patch_size=8)
+    noise = detector().analyze(IMAGE, mask=MASK, segments=2)
     found = (
         analysis,
         analysis.autonomous,
         cross,
         analysis.autonomous.history[0],
+        noise,
+        detector().level(IMAGE, mask=MASK),
+        noise.noise_level_function,
+        noise.scales[1],
         cross.patches()[0],
         regional().reconstruct(IMAGE, MASK),
+        noise.segments[0],
         understanding.scores[0],
         understanding,
     )
@@ -54,8 +65,8 @@ def strict_json(value):
 
 
 def test_every_kind_of_result_is_tested():
-    names = (*results.__all__, *cross_results.__all__)
-    public = {name for name in names if name[0].isupper()} - {"Result"}
+    names = (*results.__all__, *cross_results.__all__, *noise_results.__all__)
+    public = {name for name in names if name[0].isupper() and not name.isupper()} - {"Result"}
     assert public == set(KINDS)
 
 
@@ -145,9 +156,15 @@ def test_undefined_numbers_are_null_in_json(real):
 
 
 def test_numbers_are_pythons_own(real):
+    def check(value):
+        assert not isinstance(value, np.generic)
+        for item in value.values() if isinstance(value, dict) else value:
+            if isinstance(item, (dict, list, tuple)):
+                check(item)
+            assert not isinstance(item, np.generic)
+
     for result in real.values():
-        for value in result.values():
-            assert not isinstance(value, np.generic)
+        check(tuple(result.values()))
 
 
 @pytest.mark.parametrize(
@@ -167,8 +184,8 @@ def test_the_levels_of_understanding(quality, level):
     assert understanding_level(quality) == level
 
 
-def test_engines_say_where_they_ran(autonomous, regional, backend):
-    for engine in (autonomous(), regional()):
+def test_engines_say_where_they_ran(autonomous, regional, detector, backend):
+    for engine in (autonomous(), regional(), detector()):
         assert engine.backend == backend
         assert engine.device == "cpu"
     result = regional().reconstruct(IMAGE, MASK)

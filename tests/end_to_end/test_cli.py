@@ -29,7 +29,7 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     names = {path.name for path in (out / "photo").iterdir()}
     assert names == {
         "report.html", "figures.json", "reconstruction.png", "original.png", "what-was-shown.png",
-        "uncertainty.png", "error.png", "quality.png", "overview.png",
+        "uncertainty.png", "error.png", "quality.png", "overview.png", "noise.png",
     }  # fmt: skip
     figures = json.loads((out / "photo" / "figures.json").read_text(encoding="utf-8"))
     found = figures["analysis"]["autonomous"]
@@ -38,6 +38,9 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     assert figures["options"]["seed"] == 0
     assert 0 < found["reconstruction_quality"] <= 1
     assert len(found["history"]) == found["iterations"]
+    assert figures["analysis"]["noise"]["backend"] == backend
+    assert figures["analysis"]["noise"]["sigma"] > 0
+    assert '<h2 id="noise">' in (out / "photo" / "report.html").read_text(encoding="utf-8")
 
 
 def test_analyze_the_sample(tmp_path):
@@ -370,6 +373,7 @@ def test_bench_measures_and_is_honest_without_rust():
     jobs = [timing["job"] for timing in data["timings"]]
     assert jobs == [
         "autonomous", "regional, network", "regional, harmonic", "regional, biharmonic",
+        "noise",
     ]  # fmt: skip
     for timing in data["timings"]:
         assert timing["python_seconds"] > 0
@@ -400,7 +404,7 @@ def test_version_and_help_are_quick_and_good():
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert "typer" in imported
     assert imported & {"numpy", "scipy", "matplotlib", "PIL", "tifffile", "jinja2"} == set()
-    for command in ("analyze", "reconstruct", "info", "bench"):
+    for command in ("analyze", "reconstruct", "noise", "info", "bench"):
         assert command in result.stdout
         text = done(command, "--help")
         assert f"helicopter {command}" in text  # an example

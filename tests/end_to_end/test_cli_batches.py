@@ -95,12 +95,15 @@ def test_jpeg_is_warned_of(tmp_path, photo, mask):
 
 
 def test_an_unreadable_file_is_left_to_the_reader():
-    for command, name in ((app.analyze, "images"), (app.reconstruct, "image")):
+    for command, name in (
+        (app.analyze, "images"), (app.reconstruct, "image"), (app.noise, "images"),
+    ):  # fmt: skip
         annotation = get_type_hints(command, include_extras=True)[name]
         assert not annotation.__metadata__[0].readable
-    usage = helicopter("analyze", "--help").stdout
-    assert "[[IMAGE" not in usage
-    assert "IMAGE...]..." not in usage
+    for command in ("analyze", "noise"):
+        usage = helicopter(command, "--help").stdout
+        assert "[[IMAGE" not in usage
+        assert "IMAGE...]..." not in usage
 
 
 def test_a_file_that_may_not_be_read_does_not_stop_the_others(tmp_path, photo, monkeypatch, capsys):

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import BUILT_IN, CONCRETE, holes, in_dtype, mean_colour, scene, unsure
+from noises import noisy_scenes
+from scenes import (
+    BUILT_IN,
+    CONCRETE,
+    holes,
+    in_dtype,
+    mean_colour,
+    noisy_scene,
+    scene,
+    unsure,
+)
 
 from helicopter.backends.protocol import AutonomousOptions
 from helicopter.core.registry import find_algorithm
@@ -267,3 +277,49 @@ def test_the_window_may_be_wider_than_the_image(autonomous):
     assert [dataclasses.astuple(step) for step in wide.history] == [
         dataclasses.astuple(step) for step in wider.history
     ]
+
+
+# Noise
+
+
+def identical_noise(one, two):
+    """Every figure, within segments too."""
+    first, second = (result.to_dict(arrays=True) for result in (one, two))
+    assert repr({**first, "seconds": 0}) == repr({**second, "seconds": 0})
+    identical_results(
+        {name: value for name, value in one.items() if isinstance(value, np.ndarray)}, two
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("channels", [None, 3])
+def test_excluded_pixels_have_no_say_in_what_is_said_of_noise(detector, channels, dtype):
+    labels = np.arange(HEIGHT)[:, None] // 16 * 2 + np.arange(WIDTH) // 40
+    hidden = MASK if channels is None else MASK[:, :, None]
+    for kind, levels in noisy_scenes(HEIGHT, WIDTH, channels):
+        image = levels if dtype == "uint8" else (levels / 255).astype(dtype)
+        expected = detector().analyze(image, mask=MASK, segments=labels)
+        level = detector().level(image, mask=MASK)
+        for number, filling in enumerate(fillings(image)):
+            # all fillings with one kind, one with the others
+            if kind in ("gaussian", "periodic") or number == 2:
+                changed = np.where(hidden, filling, image)
+                identical_noise(detector().analyze(changed, mask=MASK, segments=labels), expected)
+                identical_noise(detector().level(changed, mask=MASK), level)
+
+
+@given(images_with_masks())
+def test_excluded_pixels_have_no_say_in_noise_whatever_the_image(detector, both):
+    image, mask = both
+    changed = image.copy()
+    colour = changed[..., :3] if changed.ndim == 3 else changed
+    colour[mask] = ~colour[mask] if image.dtype.kind in "bu" else np.nan
+    identical_noise(detector().analyze(changed, mask=mask), detector().analyze(image, mask=mask))
+
+
+def test_what_is_beyond_excluded_pixels_does_have_a_say(detector):
+    image = noisy_scene(HEIGHT, WIDTH)
+    changed = image.copy()
+    changed[~MASK] = 255 - changed[~MASK]
+    one, two = (detector().analyze(pixels, mask=MASK) for pixels in (image, changed))
+    assert one.parameters["poisson"] != two.parameters["poisson"]

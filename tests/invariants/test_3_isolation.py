@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from scenes import CONCRETE, EQUATIONS, scene
+from noises import with_noise
+from scenes import CONCRETE, EQUATIONS, calm_scene, noisy_scene, scene
 
 from helicopter import set_num_threads
 
@@ -132,3 +133,48 @@ def test_holes_side_by_side_on_many_threads(regional, threads, algorithm):
         alone[y : y + h, x : x + w] = True
         expected = regional(algorithm).reconstruct(image, alone).reconstruction
         np.testing.assert_allclose(together[alone], expected[alone], atol=1e-6, rtol=0)
+
+
+# Noise
+
+
+def figures(segment):
+    return repr(segment.to_dict(arrays=True))
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+def test_segments_know_nothing_of_each_other(detector, channels):
+    image = noisy_scene(SIDE, SIDE, channels)
+    y, x = np.mgrid[:SIDE, :SIDE]
+    labels = np.where(np.hypot(y - 30, x - 34) < 20, 5, 2 * (x > 40))  # a disc in two halves
+    expected = detector().analyze(image, segments=labels)
+    assert [segment.label for segment in expected.segments] == [0, 2, 5]
+    for number, kind in ((0, "salt_pepper"), (2, "periodic"), (5, "speckle")):
+        other = with_noise(kind, calm_scene(SIDE, SIDE, channels) / 2, seed=9)
+        inside = labels == number if channels is None else (labels == number)[:, :, None]
+        found = detector().analyze(np.where(inside, other, image), segments=labels)
+        for one, two in zip(found.segments, expected.segments, strict=True):
+            assert (figures(one) == figures(two)) == (one.label != number)
+
+
+def test_a_segment_is_analysed_as_if_it_were_all_there_is(detector):
+    image = noisy_scene(SIDE, SIDE, 3)
+    labels = np.zeros((SIDE, SIDE), int)
+    labels[8:50, 5:61] = 1
+    whole = detector().analyze(image, segments=labels)
+    alone = detector().analyze(np.ascontiguousarray(image[8:50, 5:61]))
+    of_rest = detector().analyze(image, mask=labels == 1)
+    for segment, expected in zip(whole.segments, (of_rest, alone), strict=True):
+        for name in ("sigma", "total_sigma", "kind_probabilities", "parameters", "snr_db"):
+            assert repr(segment[name]) == repr(expected[name]), name
+
+
+def test_what_segments_are_called_does_not_matter(detector):
+    image = noisy_scene(SIDE, SIDE)
+    labels = np.arange(SIDE)[:, None] // 22 + np.zeros((SIDE, SIDE), int)
+    expected = detector().analyze(image, segments=labels).segments
+    found = detector().analyze(image, segments=100 - 7 * labels).segments
+    for one, two in zip(found[::-1], expected, strict=True):
+        assert figures(one).replace(f"'label': {one.label}", "") == figures(two).replace(
+            f"'label': {two.label}", ""
+        )

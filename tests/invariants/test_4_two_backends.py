@@ -4,13 +4,14 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scenes import BUILT_IN, CONCRETE, holes, photograph, scene
+from scenes import BUILT_IN, CONCRETE, holes, noise_by_hand, noisy_scene, photograph, scene
 
 import helicopter
 from helicopter.core import (
     AutonomousReconstructionEngine,
     RegionalReconstructionEngine,
     cross_results,
+    noise_results,
     results,
 )
 from helicopter.testing import Tier, assert_parity, tiers_of
@@ -18,7 +19,7 @@ from helicopter.testing.tiers import PREDICTION, UNCERTAINTY
 
 KINDS = [
     value
-    for name, value in {**vars(results), **vars(cross_results)}.items()
+    for name, value in {**vars(results), **vars(cross_results), **vars(noise_results)}.items()
     if isinstance(value, type) and issubclass(value, results.Result) and name != "Result"
 ]
 DISCRETE = {
@@ -40,6 +41,17 @@ DISCRETE = {
     "hidden_fraction",
     "difficulty",
     "algorithm",
+    "level",
+    "kind",
+    "kinds",
+    "noise_colour",
+    "scale",
+    "label",
+    "bounding_box",
+    "area",
+    "action",
+    "dtype",
+    "black",
 }
 
 
@@ -82,6 +94,17 @@ def test_uncertainty_has_the_same_bits():
         assert python.uncertainty_map.tobytes() == rust.uncertainty_map.tobytes()
         assert python.confidence_map.tobytes() == rust.confidence_map.tobytes()
         assert_parity(python, rust)
+
+
+@pytest.mark.usefixtures("both_backends")
+@pytest.mark.parametrize("channels", [None, 3])
+def test_the_noise_of_a_scene(channels):
+    image = noisy_scene(96, 112, channels, sigma=8.0)
+    python, rust = on_both(lambda **o: helicopter.estimate_noise(image, segments=2, **o))
+    assert (python.backend, rust.backend) == ("python", "rust")
+    assert len(python.segments) == 4
+    assert_parity(python, rust)
+    assert_parity(*on_both(lambda **o: helicopter.estimate_sigma(image, **o)))
 
 
 # The table and the assertion themselves
@@ -169,6 +192,23 @@ def test_differences_within_a_history_are_found_and_named(analysis):
         other = dataclasses.replace(analysis, history=tuple(history))
         with pytest.raises(AssertionError, match=words):
             assert_parity(analysis, other)
+
+
+def test_differences_within_what_is_said_of_noise_are_found_and_named():
+    noise = noise_by_hand()
+    assert_parity(noise, noise)
+    chances = {**noise.kind_probabilities, "poisson": 0.5}
+    waves = {**noise.parameters, "periodic": {"amplitude": 0.0, "components": [{"period": 3.0}]}}
+    other_waves = {**waves, "periodic": {"amplitude": 0.0, "components": [{"period": 3.1}]}}
+    one = dataclasses.replace(noise, parameters=waves)
+    for first, second, words in (
+        (noise, {"kind_probabilities": chances}, r"\n  kind_probabilities\['poisson'\]: "),
+        (one, {"parameters": other_waves}, r"parameters\['periodic'\]\['components'\]\[0\]"),
+        (noise, {"sigma_interval": (1.0, 99.0)}, r"\n  sigma_interval\[1\]: "),
+        (noise, {"kinds": ("clean",)}, r"\n  kinds: "),
+    ):
+        with pytest.raises(AssertionError, match=words):
+            assert_parity(first, dataclasses.replace(first, **second))
 
 
 def test_visible_pixels_have_no_tolerance(analysis):

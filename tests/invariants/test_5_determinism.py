@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from noises import noisy_scenes, with_noise
 from scenes import BUILT_IN, CONCRETE, photograph, scene
 
 import helicopter
@@ -191,3 +192,56 @@ def test_neither_progress_nor_layout_changes_anything(autonomous):
     watched = autonomous(8).autonomous_analyze(image, progress=lambda done, total: None)
     assert digest(watched) == expected
     assert digest(autonomous(8).autonomous_analyze(np.asfortranarray(image))) == expected
+
+
+# Noise
+
+
+def noise_digests(detector, images):
+    """What is said of the noise of each image, whole, in segments and of the level alone."""
+    found = []
+    for image in images:
+        mask = np.random.default_rng(5).random(image.shape[:2]) < 0.01
+        found += [
+            digest(detector().analyze(image, segments=(3, 2))),
+            digest(detector().analyze(image, mask=mask)),
+            digest(detector().level(image)),
+        ]
+    return found
+
+
+def test_the_number_of_threads_does_not_matter_to_noise(detector, threads, backend):
+    # large enough to be cut into many strips
+    size = (290, 150) if backend == "rust" else (80, 70)
+    images = [image for channels in (None, 3) for _, image in noisy_scenes(*size, channels)]
+    if backend == "rust":
+        images.append(with_noise("gaussian", photograph(400, 600, 0, 0)))
+    threads(1)
+    expected = noise_digests(detector, images)
+    assert len(set(expected)) == len(expected)
+    for count in (2, 4):
+        threads(count)
+        assert noise_digests(detector, images) == expected
+    assert noise_digests(detector, images[::-1]) != expected
+
+
+def test_noise_is_the_same_in_another_process(detector, backend):
+    script = f"""
+import json, sys
+sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "tests" / "invariants")!r}]
+from helicopter.core import ZengezaNoiseDetector
+from noises import noisy_scenes
+from test_5_determinism import noise_digests
+images = [image for _, image in noisy_scenes(70, 90, 3)]
+detector = lambda: ZengezaNoiseDetector(use_rust_acceleration={backend == "rust"})
+print(json.dumps(noise_digests(detector, images)))
+"""
+    expected = noise_digests(detector, [image for _, image in noisy_scenes(70, 90, 3)])
+    for hash_seed, threads, blas in (("0", "3", "2"), ("12345", "1", "1")):
+        environment = {
+            "PYTHONHASHSEED": hash_seed,
+            "HELICOPTER_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": blas,
+            "OMP_NUM_THREADS": blas,
+        }
+        assert json.loads(printed(script, **environment)) == expected

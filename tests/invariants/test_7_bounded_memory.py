@@ -70,3 +70,13 @@ def test_cross_reconstruction_does_not_pile_up(backend):
         pytest.skip("slow; what holds memory is the same code for both")
     extra = extra_megabytes("harmonic", "engine.cross_reconstruct(image)", rust=True)
     assert extra < 4 * IMAGE_MB + WORKSPACE_MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_noise_of_a_large_image_needs_little_beside_it(backend):
+    detector = f"ZengezaNoiseDetector(use_rust_acceleration={backend == 'rust'}, device='cpu')"
+    call = (
+        f"from helicopter.core import ZengezaNoiseDetector; {detector}.analyze(image, segments=9)"
+    )
+    extra = extra_megabytes("harmonic", call, rust=backend == "rust")
+    assert extra < 3 * IMAGE_MB + WORKSPACE_MB

@@ -9,4 +9,4 @@ def image():
 
 @pytest.fixture
 def analysis(image):
-    return handmade.Analysis(handmade.autonomous(image), 1.5)
+    return handmade.whole(handmade.autonomous(image), 1.5)

@@ -1,7 +1,9 @@
 """Results made by hand: the report must not depend on which engine made them."""
 
 import numpy as np
+from scenes import noise_by_hand
 
+from helicopter.core.noise_results import NoiseLevel
 from helicopter.core.results import (
     Analysis,
     AutonomousAnalysis,
@@ -69,6 +71,12 @@ def autonomous(image, *, patch=16, quality=0.93, skill=0.7, steps=9, **changes):
     return AutonomousAnalysis(**{**fields, **changes})
 
 
+def whole(found, seconds=1.0):
+    """An analysis of the image that `found` is of."""
+    image = found.reconstruction
+    return Analysis(found, noise_by_hand(image.shape[:2], image.dtype.name), seconds)
+
+
 def every_kind():
     """One result of each type, by the name of its type."""
     image = photograph()
@@ -80,12 +88,19 @@ def every_kind():
     )
     found = [
         alone,
-        Analysis(alone, 1.5),
+        whole(alone, 1.5),
         alone.history[0],
         RegionalReconstruction(
             image, alone.uncertainty_map, alone.confidence_map, "harmonic", "python", "cpu", 0.1
         ),
         UnderstandingTest(0.8, "good", 0.4, scores, "harmonic", "python", "cpu", 2.0),
         scores[0],
+        noise := noise_by_hand(image.shape[:2]),
+        noise.noise_level_function,
+        noise.scales[0],
+        noise.segments[0],
+        NoiseLevel(
+            9.0, (8.5, 9.6), (9.0, 8.0, 10.0), 20.0, "moderate", (0.0, 255.0), "python", "cpu", 0.1
+        ),
     ]
     return {type(result).__name__: result for result in found}

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from handmade import autonomous, every_kind, photograph
+from handmade import autonomous, every_kind, photograph, whole
 from PIL import Image
 
 from helicopter.core.results import Analysis
@@ -105,7 +105,7 @@ def test_a_name_that_is_no_unicode_does_not_stop_it(tmp_path, analysis, image):
 
 
 def test_fields_of_results_are_escaped_everywhere(tmp_path, image):
-    evil = Analysis(autonomous(image, algorithm=EVIL, backend=EVIL, stop_reason=EVIL), 1.0)
+    evil = whole(autonomous(image, algorithm=EVIL, backend=EVIL, stop_reason=EVIL), 1.0)
     files, _ = written(tmp_path, evil, image)
     assert "<script>alert" not in files.html.read_text(encoding="utf-8")
     assert "<script>alert" not in result_to_html(evil)
@@ -114,7 +114,7 @@ def test_fields_of_results_are_escaped_everywhere(tmp_path, image):
 
 def test_large_images_are_scaled_down(tmp_path):
     large = photograph((1000, 2000), "uint16")
-    files, page = written(tmp_path, Analysis(autonomous(large, patch=128), 1.0), large)
+    files, page = written(tmp_path, whole(autonomous(large, patch=128), 1.0), large)
     sizes = []
     for link in page.links:
         if link.startswith("data:image/webp;base64,"):
@@ -141,7 +141,7 @@ def test_what_was_shown_hides_exactly_the_hidden_patches(tmp_path, analysis, ima
 def test_the_files_beside_the_page(tmp_path, analysis, image):
     files, _ = written(tmp_path, analysis, image)
     names = {path.name for path in files.html.parent.iterdir()}
-    plots = {"original", "what-was-shown", "uncertainty", "error", "quality", "overview"}
+    plots = {"original", "what-was-shown", "uncertainty", "error", "quality", "overview", "noise"}
     assert names == {"report.html"} | {f"{plot}.png" for plot in plots}
     assert {path.name for path in files.plots} == names - {"report.html"}
 
@@ -159,7 +159,7 @@ def test_the_files_beside_the_page(tmp_path, analysis, image):
 )
 def test_every_kind_of_image_has_a_report(tmp_path, dtype, shape):
     picture = photograph(shape, dtype)
-    _, page = written(tmp_path, Analysis(autonomous(picture, patch=8), 1.0), picture)
+    _, page = written(tmp_path, whole(autonomous(picture, patch=8), 1.0), picture)
     assert str(picture.dtype) in page.words()
 
 
@@ -172,13 +172,13 @@ def test_a_page_of_extremes(tmp_path):
         uncertainty_map=np.zeros((16, 16), np.float32),
         error_map=np.full((16, 16), nothing, np.float32),
     )  # fmt: skip
-    _, page = written(tmp_path, Analysis(found, 0.0), picture)
+    _, page = written(tmp_path, whole(found, 0.0), picture)
     assert "Skill is undefined" in page.words()
     assert re.search(r"\bnan\b", page.words(), re.IGNORECASE) is None
 
 
 def caution_of(tmp_path, image, **changes):
-    _, page = written(tmp_path, Analysis(autonomous(image, **changes), 1.0), image)
+    _, page = written(tmp_path, whole(autonomous(image, **changes), 1.0), image)
     return any(attributes.get("class") == "caution" for _, attributes in page.tags), page.words()
 
 
@@ -202,7 +202,7 @@ def test_kept_promises_are_counted_per_patch(tmp_path, image):
     for number, patch in enumerate(patches):
         row, column = divmod(patch, columns)
         error[row * 16 : row * 16 + 16, column * 16 : column * 16 + 16] = 12 if number % 4 else 13
-    _, page = written(tmp_path, Analysis(autonomous(image, error_map=error), 1.0), image)
+    _, page = written(tmp_path, whole(autonomous(image, error_map=error), 1.0), image)
     share = np.mean([number % 4 > 0 for number in range(len(patches))])
     assert f"; {100 * share:.0f} % of them were" in page.words()
 
@@ -211,7 +211,7 @@ def test_a_long_history_is_cut_in_the_table_only(tmp_path, image):
     record = autonomous(image).history[0]
     fields = {name: record[name] for name in record}
     history = tuple(type(record)(**{**fields, "iteration": k + 1}) for k in range(1000))
-    _, page = written(tmp_path, Analysis(autonomous(image, history=history), 1.0), image)
+    _, page = written(tmp_path, whole(autonomous(image, history=history), 1.0), image)
     assert "All 1000 iterations" in page.words()
     assert "left out here; the JSON file has all" in page.words()
     assert [tag for tag, _ in page.tags].count("tr") < 450

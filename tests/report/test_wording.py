@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from handmade import autonomous, photograph
+from handmade import autonomous, photograph, whole
 
 from helicopter.core import AutonomousReconstructionEngine
-from helicopter.core.results import Analysis
 from helicopter.io import read_image, sample_image
 from helicopter.report import wording, write_report
 
@@ -45,7 +44,7 @@ def test_revealed_patches_count_as_shown(opened):
 
 def test_the_picture_of_what_was_shown_has_the_revealed_patches(tmp_path, opened):
     image, found = opened
-    write_report(Analysis(found, 1.0), image, tmp_path, options=OPEN)
+    write_report(whole(found, 1.0), image, tmp_path, options=OPEN)
     shown = read_image(tmp_path / "what-was-shown.png").pixels
     hidden = wording.still_hidden(found, OPEN)
     np.testing.assert_array_equal(shown[~hidden], image[~hidden])
@@ -106,5 +105,5 @@ def test_options_are_listed_in_words():
 
 def test_high_pictures_fit_the_window(tmp_path):
     image = photograph((90, 30))
-    page = write_report(Analysis(autonomous(image), 1.0), image, tmp_path).html.read_text("utf-8")
+    page = write_report(whole(autonomous(image), 1.0), image, tmp_path).html.read_text("utf-8")
     assert page.count("max-height: 80vh") == 2

@@ -18,6 +18,7 @@ use crate::par::MAX_THREADS;
 
 const IMAGE: &str = "a C-contiguous float32 array of shape (height, width, channels)";
 const IMAGE_MUT: &str = "a writable C-contiguous float32 array of shape (height, width, channels)";
+const LABELS: &str = "a C-contiguous int32 array of shape (height, width)";
 const MASK: &str = "a C-contiguous bool array of shape (height, width)";
 
 /// An image to read.
@@ -60,6 +61,16 @@ pub fn mask<'py>(
         return Err(invalid(py, operation, argument, MASK, &got));
     }
     array.try_readonly().map_err(|error| busy(py, operation, argument, MASK, &error))
+}
+
+/// Labels of segments.
+pub fn labels<'py>(
+    operation: &str,
+    argument: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArray2<'py, i32>> {
+    let array = typed::<i32, Ix2>(operation, argument, LABELS, object)?;
+    array.try_readonly().map_err(|error| busy(object.py(), operation, argument, LABELS, &error))
 }
 
 /// `None`, or a number of threads.

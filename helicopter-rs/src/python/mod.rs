@@ -14,6 +14,7 @@ pub mod errors;
 pub mod exemplar;
 pub mod functions;
 pub mod network;
+pub mod noise;
 pub mod testing;
 
 /// The module, as Python imports it.
@@ -30,6 +31,8 @@ pub mod helicopter_rs {
     use super::functions::{build_info, num_threads, solve_pde};
     #[pymodule_export]
     use super::network::Network;
+    #[pymodule_export]
+    use super::noise::{NoiseModel, ZengezaNoiseDetector};
     #[pymodule_export]
     use super::testing::{_call_kernel, _panic, _spin};
 

@@ -12,9 +12,12 @@ if TYPE_CHECKING:
         AutonomousOptions,
         AutonomousRun,
         BuiltIn,
+        FineNoise,
         Image,
+        Labels,
         Map,
         Mask,
+        NoiseRun,
         Progress,
         Scores,
         UncertaintyModel,
@@ -43,6 +46,18 @@ class ReferenceBackend:
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
         return uncertainty.hidden_variance(context, mask, model)
+
+    def noise_level(self, image: Image, included: Mask, quantum: float) -> FineNoise:
+        from . import zengeza_detector
+
+        return zengeza_detector.noise_level(image, included, quantum)
+
+    def analyze_noise(
+        self, image: Image, included: Mask, quantum: float, segments: Labels | None
+    ) -> tuple[NoiseRun, list[NoiseRun]]:
+        from . import zengeza_detector
+
+        return zengeza_detector.analyze_noise(image, included, quantum, segments)
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
         return scores.score(truth, prediction, hidden, scored)

@@ -1,0 +1,167 @@
+//! What the networks' outputs mean.
+
+use super::learnt::NoiseModel;
+use super::witnesses::{Witnesses, BINS};
+
+/// Kinds of noise, "clean" being the first.
+pub const KINDS: usize = 9;
+/// Squares over which the noise is averaged, by their sides.
+pub const SCALES: [usize; 4] = [1, 2, 4, 8];
+/// A level of zero can be reached: it is so much less than the exponential of the output.
+const FLOOR: f64 = 0.1;
+
+/// The level of the noise that is in every pixel, on the [0, 1] scale.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FineNoise {
+    /// Standard deviation.
+    pub sigma: f64,
+    /// Lower end of its central 90 % interval.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// Of each channel.
+    pub by_channel: Vec<f64>,
+    /// Probability that it is correlated from pixel to pixel.
+    pub coloured: f64,
+    /// Standard deviation of its means over squares of 1, 2, 4, 8 pixels.
+    pub scale_sigma: [f64; 4],
+}
+
+impl FineNoise {
+    /// What can be said when no block had anything to say.
+    pub fn unknown(channels: usize, high: f64) -> Self {
+        Self {
+            sigma: 0.0,
+            low: 0.0,
+            high,
+            by_channel: vec![0.0; channels],
+            coloured: 0.0,
+            scale_sigma: [0.0; 4],
+        }
+    }
+}
+
+/// Concludes the level from the features.
+pub(in crate::analysis) fn level(
+    heard: &Witnesses,
+    repaired: f64,
+    model: &NoiseModel,
+) -> (FineNoise, Vec<f64>) {
+    let mut features = heard.features.clone();
+    features.push(repaired);
+    let outputs = model.level.answer(&features);
+    let scale = heard.base.sqrt() / heard.unit;
+    let middle = outputs[0].clamp(-6.0, 4.0);
+    let of = |x: f64| (scale * (x.exp() - FLOOR)).max(0.0);
+    let mut sigma = of(middle);
+    let (mut low, mut high) =
+        (of(middle - softplus(outputs[1] - 2.0)), of(middle + softplus(outputs[2] - 2.0)));
+    let coloured = sigmoid(outputs[3]);
+    let mut scale_sigma = SCALES.map(|side| sigma / side as f64);
+    if coloured >= 0.5 {
+        for (out, &x) in scale_sigma.iter_mut().zip(&outputs[4..8]) {
+            *out = scale * x.clamp(-8.0, 6.0).exp();
+        }
+        let factor = if sigma > 0.0 { scale_sigma[0] / sigma } else { 1.0 };
+        (sigma, low, high) = (scale_sigma[0], low * factor, (high * factor).max(scale_sigma[0]));
+    }
+    let by_channel = if model.channels == 1 {
+        vec![sigma]
+    } else {
+        let each: Vec<f64> = outputs[8..11].iter().map(|x| x.clamp(-8.0, 6.0).exp()).collect();
+        let mean = each.iter().map(|x| x * x).sum::<f64>() / each.len() as f64;
+        each.iter().map(|x| x * sigma / mean.sqrt()).collect()
+    };
+    (FineNoise { sigma, low, high, by_channel, coloured, scale_sigma }, features)
+}
+
+/// The kinds' probabilities, and the parameters that depend on them.
+pub(in crate::analysis) struct Kinds {
+    /// Of each kind: that it is present; of the first, that none is.
+    pub probabilities: [f64; KINDS],
+    /// Variance per unit of intensity, as if the noise were Poisson's.
+    pub gain: f64,
+    /// Standard deviation per unit of intensity, as if it were speckle.
+    pub speckle: f64,
+}
+
+/// Concludes the kinds from everything that has been measured.
+pub(in crate::analysis) fn kinds(
+    measured: &[f64],
+    heard: &Witnesses,
+    model: &NoiseModel,
+) -> Kinds {
+    let outputs = model.kinds.answer(measured);
+    let fine = softmax(&outputs[..6]);
+    let impulses = softmax(&outputs[6..9]);
+    let (periodic, compression) = (sigmoid(outputs[9]), sigmoid(outputs[10]));
+    let clean = fine[0] * impulses[0] * (1.0 - periodic) * (1.0 - compression);
+    let probabilities = [
+        clean,
+        fine[1] + fine[5],
+        fine[2] + fine[5],
+        fine[3],
+        fine[4],
+        impulses[1],
+        impulses[2],
+        periodic,
+        compression,
+    ];
+    let scale = heard.base.sqrt() / heard.unit;
+    let gain = outputs[11].clamp(-12.0, 12.0).exp() * scale * scale * 2.0;
+    let speckle = outputs[12].clamp(-12.0, 12.0).exp() * scale * 2.0;
+    Kinds { probabilities, gain, speckle }
+}
+
+/// Without evidence, every kind may be.
+pub(in crate::analysis) fn no_idea() -> [f64; KINDS] {
+    let mut out = [0.5 / (KINDS - 1) as f64; KINDS];
+    out[0] = 0.5;
+    out
+}
+
+/// Intensity, variance of the noise there, share of the evidence: of each bin. The variance is such
+/// that its mean over the image is the square of `sigma`.
+pub(in crate::analysis) fn level_function(heard: &Witnesses, sigma: f64) -> Vec<[f64; 3]> {
+    let known: Vec<usize> = (0..BINS).filter(|&bin| heard.bins[bin][0] > 1e-3).collect();
+    let mut variance = [0.0; BINS];
+    for (bin, out) in variance.iter_mut().enumerate() {
+        let of = |bin: usize| heard.bins[bin][1] / heard.bins[bin][0];
+        let below = known.iter().rev().find(|&&other| other <= bin);
+        let above = known.iter().find(|&&other| other >= bin);
+        *out = match (below, above) {
+            (Some(&a), Some(&b)) if a < b => {
+                let part = (bin - a) as f64 / (b - a) as f64;
+                of(a) * (1.0 - part) + of(b) * part
+            }
+            (Some(&a), _) | (None, Some(&a)) => of(a),
+            (None, None) => 1.0,
+        };
+    }
+    let count: f64 = heard.bins.iter().map(|bin| bin[2]).sum();
+    let mean: f64 =
+        heard.bins.iter().zip(variance).map(|(bin, variance)| bin[2] * variance).sum::<f64>()
+            / count.max(1e-9);
+    let factor = if mean > 0.0 { sigma * sigma / mean } else { 0.0 };
+    (0..BINS)
+        .map(|bin| {
+            let intensity = (bin as f64 + 0.5) / BINS as f64 * 255.0 / heard.unit;
+            [intensity, variance[bin] * factor, heard.bins[bin][0]]
+        })
+        .collect()
+}
+
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+fn softmax(x: &[f64]) -> Vec<f64> {
+    let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let each: Vec<f64> = x.iter().map(|x| (x - most).exp()).collect();
+    let sum: f64 = each.iter().sum();
+    each.iter().map(|x| x / sum).collect()
+}

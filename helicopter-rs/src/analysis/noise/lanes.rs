@@ -1,0 +1,273 @@
+//! Eight floats at a time, one of each of eight blocks.
+//!
+//! The same code serves every processor: [`Avx2`] where there is AVX2 and FMA, else [`Plain`]. Only
+//! [`Vector::multiply_add`] rounds differently there, once instead of twice.
+
+/// Blocks that are looked at together.
+pub(super) const LANES: usize = 8;
+
+/// The few vector operations that looking at blocks needs.
+///
+/// Implementations may be used only on a processor that has their instructions: nothing but
+/// [`vectorised!`] chooses one.
+pub(super) trait Vector: Copy {
+    fn load(from: &[f32]) -> Self;
+    fn store(self, to: &mut [f32]);
+    fn splat(value: f32) -> Self;
+    fn add(self, other: Self) -> Self;
+    fn sub(self, other: Self) -> Self;
+    fn mul(self, other: Self) -> Self;
+    fn max(self, other: Self) -> Self;
+    fn min(self, other: Self) -> Self;
+    /// `self * factor + term`
+    fn multiply_add(self, factor: Self, term: Self) -> Self;
+    /// Of normal positive numbers: the mantissa between the roots of 1/2 and 2, less one, and the
+    /// exponent that goes with it.
+    fn split(self) -> (Self, Self);
+
+    #[inline(always)]
+    fn to_array(self) -> [f32; LANES] {
+        let mut out = [0.0; LANES];
+        self.store(&mut out);
+        out
+    }
+
+    /// The natural logarithm of normal positive numbers, to the last bit or two (the polynomial is
+    /// that of Moshier's Cephes library, `logf`).
+    #[inline(always)]
+    fn ln(self) -> Self {
+        const COEFFICIENTS: [f32; 8] = [
+            -1.151_461e-1,
+            1.167_699_9e-1,
+            -1.242_014_1e-1,
+            1.424_932_3e-1,
+            -1.666_805_8e-1,
+            2.000_071_5e-1,
+            -2.499_999_4e-1,
+            3.333_333_1e-1,
+        ];
+        let (f, exponent) = self.split();
+        let mut y = Self::splat(7.037_683_6e-2);
+        for coefficient in COEFFICIENTS {
+            y = y.multiply_add(f, Self::splat(coefficient));
+        }
+        let z = f.mul(f);
+        y = y.mul(f).mul(z);
+        y = exponent.multiply_add(Self::splat(-2.121_944_4e-4), y);
+        y = z.multiply_add(Self::splat(-0.5), y);
+        exponent.multiply_add(Self::splat(0.693_359_375), f.add(y))
+    }
+}
+
+/// What every processor can do.
+#[derive(Clone, Copy)]
+pub(super) struct Plain([f32; LANES]);
+
+impl Plain {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Plain(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+impl Vector for Plain {
+    #[inline(always)]
+    fn load(from: &[f32]) -> Self {
+        let mut out = [0.0; LANES];
+        out.copy_from_slice(&from[..LANES]);
+        Plain(out)
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32]) {
+        to[..LANES].copy_from_slice(&self.0);
+    }
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Plain([value; LANES])
+    }
+    #[inline(always)]
+    fn add(self, other: Self) -> Self {
+        self.zip(other, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, other: Self) -> Self {
+        self.zip(other, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, other: Self) -> Self {
+        self.zip(other, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn max(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn min(self, other: Self) -> Self {
+        self.zip(other, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn multiply_add(self, factor: Self, term: Self) -> Self {
+        Plain(std::array::from_fn(|i| self.0[i] * factor.0[i] + term.0[i]))
+    }
+    #[inline(always)]
+    fn split(self) -> (Self, Self) {
+        let (mut mantissa, mut exponent) = ([0.0; LANES], [0.0; LANES]);
+        for i in 0..LANES {
+            let bits = self.0[i].to_bits();
+            let one = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
+            let large = one > std::f32::consts::SQRT_2;
+            mantissa[i] = if large { one * 0.5 } else { one } - 1.0;
+            exponent[i] = ((bits >> 23) as i32 - 127 + i32::from(large)) as f32;
+        }
+        (Plain(mantissa), Plain(exponent))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::{
+        __m256, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256,
+        _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
+        _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
+        _mm256_mul_ps, _mm256_or_si256, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32,
+        _mm256_storeu_ps, _mm256_sub_ps, _CMP_GT_OQ,
+    };
+
+    use super::{Vector, LANES};
+
+    /// One register of AVX. It exists only where `vectorised!` found AVX2 and FMA, which is what makes
+    /// the `unsafe` below sound.
+    #[derive(Clone, Copy)]
+    pub(in crate::analysis::noise) struct Avx2(__m256);
+
+    impl Vector for Avx2 {
+        #[inline(always)]
+        fn load(from: &[f32]) -> Self {
+            let from = &from[..LANES];
+            // SAFETY: eight floats are there; for the instructions see `Avx2`
+            unsafe { Avx2(_mm256_loadu_ps(from.as_ptr())) }
+        }
+        #[inline(always)]
+        fn store(self, to: &mut [f32]) {
+            let to = &mut to[..LANES];
+            // SAFETY: eight floats are there; for the instructions see `Avx2`
+            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), self.0) }
+        }
+        #[inline(always)]
+        fn splat(value: f32) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe { Avx2(_mm256_set1_ps(value)) }
+        }
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe { Avx2(_mm256_add_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe { Avx2(_mm256_sub_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe { Avx2(_mm256_mul_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        fn max(self, other: Self) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe { Avx2(_mm256_max_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        fn min(self, other: Self) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe { Avx2(_mm256_min_ps(self.0, other.0)) }
+        }
+        #[inline(always)]
+        fn multiply_add(self, factor: Self, term: Self) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe { Avx2(_mm256_fmadd_ps(self.0, factor.0, term.0)) }
+        }
+        #[inline(always)]
+        fn split(self) -> (Self, Self) {
+            // SAFETY: see `Avx2`
+            unsafe {
+                let bits = _mm256_castps_si256(self.0);
+                let fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff));
+                let one = _mm256_castsi256_ps(_mm256_or_si256(
+                    fraction,
+                    _mm256_set1_epi32(0x3f80_0000),
+                ));
+                let root = _mm256_set1_ps(std::f32::consts::SQRT_2);
+                let large = _mm256_cmp_ps::<_CMP_GT_OQ>(one, root);
+                let half = _mm256_mul_ps(one, _mm256_set1_ps(0.5));
+                let unit = _mm256_set1_ps(1.0);
+                let mantissa = _mm256_sub_ps(_mm256_blendv_ps(one, half, large), unit);
+                let power = _mm256_add_epi32(
+                    _mm256_srli_epi32::<23>(bits),
+                    _mm256_set1_epi32(-127),
+                );
+                let exponent =
+                    _mm256_add_ps(_mm256_cvtepi32_ps(power), _mm256_and_ps(large, unit));
+                (Avx2(mantissa), Avx2(exponent))
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::Avx2;
+
+/// Declares `fn name(args) -> T` that runs `inner` on [`Avx2`] where the processor has AVX2 and FMA,
+/// else on [`Plain`]. `inner` must be `#[inline(always)]`, and so must be all that it calls.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $out:ty = $inner:ident) => {
+        $(#[$meta])*
+        $vis fn $name($($arg: $type),*) -> $out {
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma")]
+                unsafe fn wide($($arg: $type),*) -> $out {
+                    $inner::<$crate::analysis::noise::lanes::Avx2>($($arg),*)
+                }
+                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                    // SAFETY: the processor has these instructions
+                    return unsafe { wide($($arg),*) };
+                }
+            }
+            $inner::<$crate::analysis::noise::lanes::Plain>($($arg),*)
+        }
+    };
+}
+pub(super) use vectorised;
+
+#[cfg(test)]
+mod tests {
+    use super::{vectorised, Plain, Vector, LANES};
+
+    vectorised! {
+        fn logarithms(values: &mut [f32]) -> () = logarithms_of
+    }
+
+    #[inline(always)]
+    fn logarithms_of<V: Vector>(values: &mut [f32]) {
+        for group in values.chunks_exact_mut(LANES) {
+            V::load(group).ln().store(group);
+        }
+    }
+
+    #[test]
+    fn logarithms_are_right_to_float_precision() {
+        let x: Vec<f32> = (0..8000).map(|k| 1e-3 * 1.005_f32.powi(k)).collect();
+        let (mut plain, mut best) = (x.clone(), x.clone());
+        logarithms_of::<Plain>(&mut plain);
+        logarithms(&mut best);
+        for ((&x, &plain), &best) in x.iter().zip(&plain).zip(&best) {
+            let expected = f64::from(x).ln();
+            let tolerance = 3e-7 * expected.abs().max(1.0);
+            for got in [plain, best] {
+                assert!((f64::from(got) - expected).abs() < tolerance, "ln {x}: {got}, {expected}");
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The small networks that tell noise from content, as the Python side reads them from their file.
+
+use std::collections::BTreeMap;
+
+use super::lanes::Vector;
+use crate::error::{Error, Result};
+
+/// A matrix or, with one row, a vector.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    /// Rows and columns.
+    pub shape: (usize, usize),
+    /// Values, a row after the other.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by name.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// Heads of the network that weighs blocks.
+pub(super) const HEADS: usize = 8;
+/// Units of its hidden layers, at most.
+const MOST_HIDDEN: usize = 32;
+/// What it sees of a block, at most.
+pub(super) const MOST_INPUTS: usize = 24;
+
+#[derive(Clone, Debug)]
+struct Layer {
+    outputs: usize,
+    inputs: usize,
+    matrix: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+impl Layer {
+    fn take(tensors: &Tensors, name: &str) -> Result<Self> {
+        let matrix = take(tensors, &format!("{name}.weight"))?;
+        let bias = take(tensors, &format!("{name}.bias"))?;
+        let (outputs, inputs) = matrix.shape;
+        if bias.values.len() != outputs {
+            return Err(wrong(format!("{name} has another number of biases than of outputs")));
+        }
+        Ok(Self { outputs, inputs, matrix: matrix.values.clone(), bias: bias.values.clone() })
+    }
+
+    fn apply(&self, input: &[f64]) -> Vec<f64> {
+        let rows = self.matrix.chunks_exact(self.inputs).zip(&self.bias);
+        rows.map(|(row, &bias)| {
+            let sum: f64 = row.iter().zip(input).map(|(&w, &x)| f64::from(w) * x).sum();
+            sum + f64::from(bias)
+        })
+        .collect()
+    }
+}
+
+fn take<'a>(tensors: &'a Tensors, name: &str) -> Result<&'a Tensor> {
+    let tensor = tensors.get(name).ok_or_else(|| wrong(format!("{name} is missing")))?;
+    if tensor.values.len() == tensor.shape.0 * tensor.shape.1 && !tensor.values.is_empty() {
+        Ok(tensor)
+    } else {
+        Err(wrong(format!("{name} has values that do not fit its shape")))
+    }
+}
+
+#[cold]
+fn wrong(reason: String) -> Error {
+    Error::Model { operation: "NoiseModel", reason }
+}
+
+/// Gives every block a weight for each head.
+#[derive(Clone, Debug)]
+pub(super) struct BlockNetwork {
+    layers: [Layer; 3],
+}
+
+impl BlockNetwork {
+    /// Weights of eight blocks for the first heads, of what is seen of them.
+    #[inline(always)]
+    pub fn weigh<V: Vector>(&self, seen: &[V; MOST_INPUTS], heads: usize) -> [V; HEADS] {
+        let mut first = [V::splat(0.0); MOST_HIDDEN];
+        for k in 0..self.layers[0].outputs {
+            first[k] = unit(&self.layers[0], k, seen);
+        }
+        let mut second = [V::splat(0.0); MOST_HIDDEN];
+        for k in 0..self.layers[1].outputs {
+            second[k] = unit(&self.layers[1], k, &first);
+        }
+        let mut out = [V::splat(0.0); HEADS];
+        for head in 0..heads {
+            let value: V = unit(&self.layers[2], head, &second);
+            out[head] = value.mul(value).add(V::splat(1e-6));
+        }
+        out
+    }
+}
+
+/// One unit behind its ReLU.
+#[inline(always)]
+fn unit<V: Vector>(layer: &Layer, k: usize, input: &[V]) -> V {
+    let row = &layer.matrix[k * layer.inputs..(k + 1) * layer.inputs];
+    let input = &input[..row.len()];
+    // two sums, so that one need not wait for the other
+    let (mut even, mut odd) = (V::splat(layer.bias[k]), V::splat(0.0));
+    let mut i = 0;
+    while i + 1 < row.len() {
+        even = V::splat(row[i]).multiply_add(input[i], even);
+        odd = V::splat(row[i + 1]).multiply_add(input[i + 1], odd);
+        i += 2;
+    }
+    if i < row.len() {
+        even = V::splat(row[i]).multiply_add(input[i], even);
+    }
+    even.add(odd).max(V::splat(0.0))
+}
+
+/// Two hidden layers and a direct way, behind normalised features.
+#[derive(Clone, Debug)]
+pub(super) struct Perceptron {
+    centre: Vec<f32>,
+    spread: Vec<f32>,
+    layers: [Layer; 3],
+    direct: Vec<f32>,
+}
+
+impl Perceptron {
+    fn take(tensors: &Tensors, name: &str) -> Result<Self> {
+        let layer = |k: usize| Layer::take(tensors, &format!("{name}.layer{k}"));
+        let out = Self {
+            centre: take(tensors, &format!("{name}.centre"))?.values.clone(),
+            spread: take(tensors, &format!("{name}.spread"))?.values.clone(),
+            layers: [layer(1)?, layer(2)?, layer(3)?],
+            direct: take(tensors, &format!("{name}.direct"))?.values.clone(),
+        };
+        let [first, second, third] = &out.layers;
+        let inputs = out.centre.len();
+        let fits = out.spread.len() == inputs
+            && first.inputs == inputs
+            && second.inputs == first.outputs
+            && third.inputs == second.outputs
+            && out.direct.len() == inputs * third.outputs;
+        if fits {
+            Ok(out)
+        } else {
+            Err(wrong(format!("the shapes of {name} do not fit together")))
+        }
+    }
+
+    /// Number of features.
+    pub fn inputs(&self) -> usize {
+        self.centre.len()
+    }
+
+    /// The outputs for one vector of features.
+    pub fn answer(&self, features: &[f64]) -> Vec<f64> {
+        let ends = self.centre.iter().zip(&self.spread);
+        let normal: Vec<f64> = features
+            .iter()
+            .zip(ends)
+            .map(|(&x, (&centre, &spread))| {
+                ((x - f64::from(centre)) / f64::from(spread)).clamp(-6.0, 6.0)
+            })
+            .collect();
+        let mut values = normal.clone();
+        for layer in &self.layers[..2] {
+            values = layer.apply(&values).into_iter().map(|x| x.max(0.0)).collect();
+        }
+        let last = self.layers[2].apply(&values);
+        let direct = self.direct.chunks_exact(normal.len());
+        last.into_iter()
+            .zip(direct)
+            .map(|(x, row)| {
+                x + row.iter().zip(&normal).map(|(&w, &x)| f64::from(w) * x).sum::<f64>()
+            })
+            .collect()
+    }
+}
+
+/// All that has been learnt, for images of one number of channels.
+#[derive(Clone, Debug)]
+pub struct NoiseModel {
+    /// 1 or 3.
+    pub channels: usize,
+    pub(super) blocks: BlockNetwork,
+    pub(super) level: Perceptron,
+    pub(super) kinds: Perceptron,
+    pub(super) map_shrink: [f32; 2],
+}
+
+impl NoiseModel {
+    /// Checks the tensors and lays them out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Model`] when one is missing or has a shape that does not fit the others.
+    pub fn new(tensors: &Tensors) -> Result<Self> {
+        let layer = |k: usize| Layer::take(tensors, &format!("blocks.layer{k}"));
+        let layers = [layer(1)?, layer(2)?, layer(3)?];
+        let channels = match layers[0].inputs {
+            10 => 1,
+            24 => 3,
+            other => return Err(wrong(format!("a block has 10 or 24 inputs, not {other}"))),
+        };
+        let fits = layers[1].inputs == layers[0].outputs
+            && layers[2].inputs == layers[1].outputs
+            && layers[0].outputs <= MOST_HIDDEN
+            && layers[1].outputs <= MOST_HIDDEN
+            && layers[2].outputs == HEADS;
+        if !fits {
+            return Err(wrong("the shapes of the blocks' layers do not fit together".into()));
+        }
+        let shrink = take(tensors, "map_shrink")?;
+        let &[wide, narrow] = shrink.values.as_slice() else {
+            return Err(wrong("map_shrink has not two values".into()));
+        };
+        Ok(Self {
+            channels,
+            blocks: BlockNetwork { layers },
+            level: Perceptron::take(tensors, "level")?,
+            kinds: Perceptron::take(tensors, "kinds")?,
+            map_shrink: [wide, narrow],
+        })
+    }
+}

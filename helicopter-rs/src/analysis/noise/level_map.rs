@@ -1,0 +1,169 @@
+//! Where the noise is: the testimony of each neighbourhood.
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::blocks::noise_energy;
+use super::cosines::SIDE;
+use super::lanes::{Plain, Vector, LANES};
+use super::learnt::NoiseModel;
+use super::witnesses::Witnesses;
+use crate::error::Result;
+use crate::host::Host;
+
+/// Half the sides of the neighbourhoods in pixels: first a wide one, then a near one that goes beyond
+/// it as far as its own witnesses are to be trusted.
+const REACHES: [usize; 2] = [64, 16];
+
+/// Standard deviation of the noise at every pixel, whose mean square is the square of `sigma`.
+///
+/// # Errors
+///
+/// [`crate::error::Error::Cancelled`].
+pub(in crate::analysis) fn level_map(
+    heard: &Witnesses,
+    sigma: f64,
+    (height, width): (usize, usize),
+    model: &NoiseModel,
+    host: &dyn Host,
+) -> Result<Array2<f32>> {
+    let mut lattice = variances(heard, model);
+    host.check()?;
+    let mean: f64 = lattice.values.iter().sum::<f64>() / lattice.values.len() as f64;
+    let factor = if mean > 0.0 { sigma * sigma / mean } else { 0.0 };
+    for value in &mut lattice.values {
+        *value = (*value * factor).sqrt();
+    }
+    let mut map = Array2::zeros((height, width));
+    let columns = Between::all(width, lattice.columns, heard.blocks.stride.1);
+    let rows = Between::all(height, lattice.rows, heard.blocks.stride.0);
+    map.outer_iter_mut().into_par_iter().zip(rows.par_iter()).try_for_each(|(mut out, row)| -> Result<()> {
+        host.check()?;
+        let above = lattice.row(row.first);
+        let below = lattice.row(row.second);
+        let mixed: Vec<f32> = above
+            .iter()
+            .zip(below)
+            .map(|(a, b)| (a + (b - a) * f64::from(row.part)) as f32)
+            .collect();
+        for (out, column) in out.iter_mut().zip(&columns) {
+            let (a, b) = (mixed[column.first], mixed[column.second]);
+            *out = a + (b - a) * column.part;
+        }
+        Ok(())
+    })?;
+    Ok(map)
+}
+
+/// A place between two blocks of a row or column.
+struct Between {
+    first: usize,
+    second: usize,
+    part: f32,
+}
+
+impl Between {
+    /// Where each pixel of a side lies between the blocks' centres.
+    fn all(side: usize, blocks: usize, stride: usize) -> Vec<Self> {
+        let centre = (SIDE as f32 - 1.0) / 2.0;
+        let last = (blocks - 1) as f32;
+        (0..side)
+            .map(|pixel| {
+                let place = ((pixel as f32 - centre) / stride as f32).clamp(0.0, last);
+                let first = place as usize;
+                Self { first, second: (first + 1).min(blocks - 1), part: place - first as f32 }
+            })
+            .collect()
+    }
+}
+
+struct Lattice {
+    rows: usize,
+    columns: usize,
+    values: Vec<f64>,
+}
+
+impl Lattice {
+    fn row(&self, row: usize) -> &[f64] {
+        &self.values[row * self.columns..(row + 1) * self.columns]
+    }
+}
+
+/// Variance at every block, up to a common factor.
+fn variances(heard: &Witnesses, model: &NoiseModel) -> Lattice {
+    let blocks = &heard.blocks;
+    let (rows, columns) = blocks.lattice;
+    let across = blocks.vectors_in_row() * LANES;
+    let (mut weight, mut value) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
+    let scale = (rows * columns) as f64 / heard.total;
+    let mut row = 0;
+    for (strip, weights) in blocks.strips.iter().zip(&heard.weights) {
+        for vector in 0..strip.vectors {
+            let energy = noise_energy::<Plain>(strip, blocks.layout, vector).to_array();
+            let (y, x) = (row + vector * LANES / across, vector * LANES % across);
+            for (lane, energy) in energy.into_iter().enumerate().take(columns - x.min(columns)) {
+                let own = f64::from(weights[vector * LANES + lane]) * scale;
+                weight[y * columns + x + lane] = own;
+                value[y * columns + x + lane] = own * f64::from(energy);
+            }
+        }
+        row += strip.vectors * LANES / across;
+    }
+    let overall = value.iter().sum::<f64>() / (weight.iter().sum::<f64>() + 1e-6);
+    let mut estimate = vec![overall; rows * columns];
+    for (reach, shrink) in REACHES.into_iter().zip(model.map_shrink) {
+        let reaches = (reach / blocks.stride.0, reach / blocks.stride.1);
+        let mass = pyramid(&weight, rows, columns, reaches);
+        let sum = pyramid(&value, rows, columns, reaches);
+        let shrink = f64::from(shrink);
+        for ((estimate, mass), sum) in estimate.iter_mut().zip(mass).zip(sum) {
+            *estimate = (sum + shrink * *estimate) / (mass + shrink);
+        }
+    }
+    Lattice { rows, columns, values: estimate }
+}
+
+/// Means over rectangles, twice; what lies outside counts as nothing.
+fn pyramid(values: &[f64], rows: usize, columns: usize, reaches: (usize, usize)) -> Vec<f64> {
+    let mut out = values.to_vec();
+    let (up, across) = (reaches.0.min(rows - 1), reaches.1.min(columns - 1));
+    for _ in 0..2 {
+        for row in out.chunks_exact_mut(columns) {
+            let before = row.to_vec();
+            running_mean(&before, across, row);
+        }
+        // down the columns: a running sum of whole rows
+        let before = out.clone();
+        let mut sums = vec![0.0; columns];
+        let count = (2 * up + 1) as f64;
+        for row in 0..rows + up {
+            if row < rows {
+                let new = &before[row * columns..(row + 1) * columns];
+                sums.iter_mut().zip(new).for_each(|(sum, new)| *sum += new);
+            }
+            if row > 2 * up {
+                let gone = &before[(row - 2 * up - 1) * columns..(row - 2 * up) * columns];
+                sums.iter_mut().zip(gone).for_each(|(sum, gone)| *sum -= gone);
+            }
+            if row >= up {
+                let to = &mut out[(row - up) * columns..(row - up + 1) * columns];
+                to.iter_mut().zip(&sums).for_each(|(to, sum)| *to = sum.max(0.0) / count);
+            }
+        }
+    }
+    out
+}
+
+fn running_mean(values: &[f64], reach: usize, out: &mut [f64]) {
+    let count = (2 * reach + 1) as f64;
+    let mut sum: f64 = values[..reach].iter().sum();
+    for x in 0..values.len() {
+        if x + reach < values.len() {
+            sum += values[x + reach];
+        }
+        if x > reach {
+            sum -= values[x - reach - 1];
+        }
+        out[x] = sum.max(0.0) / count;
+    }
+}

@@ -1,0 +1,21 @@
+//! What the noise detector stands on, from the ground up:
+//!
+//! * `lanes`: eight floats at a time;
+//! * `cosines`: the cosine transform of blocks, and its bands;
+//! * `blocks`: what each block testifies;
+//! * `learnt`: the small networks that weigh and conclude;
+//! * `witnesses`: all testimony together, as features;
+//! * `level_map`: the testimony of each neighbourhood;
+//! * `impulses`, `periodic`, `compression`: the other kinds of noise;
+//! * `answers`: what the networks' outputs mean.
+
+pub(super) mod answers;
+pub(super) mod blocks;
+pub mod compression;
+mod cosines;
+pub mod impulses;
+mod lanes;
+pub mod learnt;
+pub(super) mod level_map;
+pub mod periodic;
+pub(super) mod witnesses;

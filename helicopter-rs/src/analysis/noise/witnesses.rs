@@ -1,0 +1,479 @@
+//! How much each block's testimony counts, and what all of them say together.
+
+use rayon::prelude::*;
+
+use super::blocks::{fine, noise_energy, testimony, Blocks, Layout, Picture, Strip, COLOURS};
+use super::cosines::{BANDS, SIDE};
+use super::lanes::{vectorised, Plain, Vector, LANES};
+use super::learnt::{BlockNetwork, NoiseModel, HEADS, MOST_INPUTS};
+use crate::error::Result;
+use crate::host::Host;
+
+/// Bins of intensity.
+pub(super) const BINS: usize = 8;
+/// The image itself, and copies of half and a quarter of its size.
+const LEVELS: usize = 3;
+/// Heads that the level function and the smaller copies are looked at with.
+const FEW_HEADS: usize = 2;
+/// More blocks than this are as good as this many.
+const MANY: usize = 16384;
+/// Bands whose means are features: all but the lowest.
+const POOLED_BANDS: usize = 6;
+/// Of each head, beside the bands: sum of weights, of their squares, mean, clipped, square, fourth.
+const EXTRAS: usize = 6;
+
+/// Sums of a bin: see `Sums`.
+const BIN_SUMS: usize = 7;
+/// Sums of a head, at most: see `Items`.
+const MOST_ITEMS: usize = COLOURS * POOLED_BANDS + 3 + EXTRAS;
+
+/// Features of an image's fine noise, and what is needed to draw its map.
+pub struct Witnesses {
+    pub features: Vec<f64>,
+    /// Variance of the first rough estimate, in squared levels: what answers are relative to.
+    pub base: f64,
+    /// Levels per unit of intensity of the image.
+    pub unit: f64,
+    pub blocks: Blocks,
+    /// The first head's weight of each block, a strip at a time.
+    pub weights: Vec<Vec<f32>>,
+    /// Their sum.
+    pub total: f64,
+    /// By bin of intensity: the first head's mass, its noise energy, and the number of valid blocks.
+    pub bins: [[f64; 3]; BINS],
+}
+
+/// Sums over blocks.
+#[derive(Clone)]
+struct Sums {
+    /// Of each head: bands of each plane, products of planes, extras.
+    heads: Vec<[f64; HEADS]>,
+    /// Of each bin: first head's mass, noise energy, square, fourth; second head's mass, energy;
+    /// number of valid blocks.
+    bins: [[f64; BIN_SUMS]; BINS],
+    /// Noise energy of the first heads.
+    energy: [f64; FEW_HEADS],
+}
+
+/// Hears all blocks; `None` when no block has anything to say.
+///
+/// # Errors
+///
+/// [`crate::error::Error::Cancelled`].
+pub fn hear(
+    picture: &Picture,
+    (darkest, brightest): (f32, f32),
+    quantum: f64,
+    model: &NoiseModel,
+    host: &dyn Host,
+) -> Result<Option<Witnesses>> {
+    let (height, width, channels) = picture.dim();
+    if height.min(width) < SIDE {
+        return Ok(None);
+    }
+    let Picture::Given { unit, .. } = *picture else { return Ok(None) };
+    let (low, high) = (darkest * unit, brightest * unit);
+    let step = quantum * f64::from(unit);
+    let blocks = testimony(picture, low, high, host)?;
+    let valid: usize = count_valid(&blocks);
+    if valid == 0 {
+        return Ok(None);
+    }
+    let base = base_of(&blocks, step);
+    let look = Look { blocks: &blocks, base, low, high, network: &model.blocks, heads: HEADS };
+    let (sums, weights) = sum_up(&look, host)?;
+    let mut features = Vec::with_capacity(model.level.inputs());
+    let items = Items { planes: channels };
+    let total: [f64; HEADS] = sums.heads[items.extra(0)].map(|sum| sum + 1e-9);
+    let share = |item: usize, head: usize| sums.heads[item][head] / total[head];
+    pool(&mut features, &sums, &total, HEADS, channels, base, true);
+    for head in 0..HEADS {
+        let square = sums.heads[items.extra(1)][head] / (total[head] * total[head]);
+        features.push(square.max(1.0 / MANY as f64).ln() / 10.0);
+    }
+    features.extend((0..HEADS).map(|head| share(items.extra(2), head) / 255.0));
+    features.extend((0..HEADS).map(|head| share(items.extra(3), head)));
+    features.extend((0..HEADS).map(|head| (total[head] / valid as f64 + 1e-6).ln()));
+    for head in 0..HEADS {
+        let square = share(items.extra(4), head);
+        let kurtosis = share(items.extra(5), head) / (square * square + 1e-9);
+        features.push(kurtosis.min(30.0) / 3.0);
+    }
+    by_intensity(&mut features, &sums, &total, base);
+    coarse(&mut features, picture, step, &look, host)?;
+    let clipped: f64 = blocks
+        .strips
+        .iter()
+        .map(|strip| sum_of_true(strip, &blocks, blocks.layout.clipped()))
+        .sum();
+    features.extend([
+        base.ln() / 2.0,
+        (base / (step * step + 1e-3)).ln().min(12.0) / 2.0,
+        (valid.min(MANY) as f64 + 1.0).ln() / 10.0,
+        1.0 - valid as f64 / blocks.len() as f64,
+        clipped / blocks.len() as f64,
+        f64::from(low) / 255.0,
+    ]);
+    let bins = sums.bins.map(|bin| [bin[0] / total[0], bin[1] / total[0], bin[6]]);
+    let unit = f64::from(unit);
+    Ok(Some(Witnesses { features, base, unit, blocks, weights, total: total[0], bins }))
+}
+
+/// Features of smaller copies of the picture.
+fn coarse(
+    features: &mut Vec<f64>,
+    picture: &Picture,
+    step: f64,
+    full: &Look,
+    host: &dyn Host,
+) -> Result<()> {
+    let channels = picture.dim().2;
+    let mut smaller: Option<Picture<'static>> = None;
+    let mut fraction = step;
+    for _ in 1..LEVELS {
+        let (height, width, _) = smaller.as_ref().map_or_else(|| picture.dim(), Picture::dim);
+        if height.min(width) < 2 * SIDE {
+            features.extend(std::iter::repeat_n(0.0, FEW_HEADS * POOLED_BANDS * channels + 2));
+            continue;
+        }
+        let half = smaller.as_ref().map_or_else(|| picture.halved(), Picture::halved);
+        fraction /= 2.0;
+        let blocks = testimony(&half, full.low, full.high, host)?;
+        let base = base_of(&blocks, fraction);
+        let look = Look { blocks: &blocks, base, heads: FEW_HEADS, ..*full };
+        let (sums, _) = sum_up(&look, host)?;
+        let items = Items { planes: channels };
+        let total = sums.heads[items.extra(0)].map(|sum| sum + 1e-9);
+        pool(features, &sums, &total, FEW_HEADS, channels, full.base, false);
+        features.extend([(base / full.base).ln(), 1.0]);
+        smaller = Some(half);
+    }
+    Ok(())
+}
+
+fn count_valid(blocks: &Blocks) -> usize {
+    let field = blocks.layout.valid();
+    let valid = |strip: &Strip| strip.field(field).iter().filter(|&&valid| valid > 0.0).count();
+    blocks.strips.iter().map(valid).sum()
+}
+
+/// The sum of a field over the blocks that are there, whether valid or not.
+fn sum_of_true(strip: &Strip, blocks: &Blocks, field: usize) -> f64 {
+    let across = blocks.vectors_in_row() * LANES;
+    let rows = strip.field(field).chunks_exact(across);
+    rows.flat_map(|row| &row[..blocks.lattice.1]).map(|&value| f64::from(value)).sum()
+}
+
+/// Rough variance: that of the calmest tenth of the blocks that are not mostly clipped.
+fn base_of(blocks: &Blocks, step: f64) -> f64 {
+    let layout = blocks.layout;
+    let collect = |plane: Option<usize>, most_clipped: f32| {
+        let mut values = Vec::with_capacity(blocks.len());
+        for strip in &blocks.strips {
+            let (clipped, valid) = (strip.field(layout.clipped()), strip.field(layout.valid()));
+            for vector in 0..strip.vectors {
+                let energy: Plain = match plane {
+                    None => noise_energy(strip, layout, vector),
+                    Some(plane) => fine(strip, layout, plane, vector),
+                };
+                for (lane, energy) in energy.to_array().into_iter().enumerate() {
+                    let at = vector * LANES + lane;
+                    if valid[at] > 0.0 && clipped[at] <= most_clipped {
+                        values.push(energy);
+                    }
+                }
+            }
+        }
+        values
+    };
+    let mut most = 0.5;
+    let mut values = collect(None, most);
+    if values.is_empty() {
+        most = f32::INFINITY;
+        values = collect(None, most);
+    }
+    let mut value = f64::from(tenth(&mut values));
+    if layout.planes == COLOURS {
+        value = value.max(0.01 * f64::from(tenth(&mut collect(Some(0), most))));
+    }
+    value + (0.05 * step).powi(2) + 1e-6
+}
+
+/// The value that a tenth of all are below; 0 of none.
+fn tenth(values: &mut [f32]) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    let rank = (values.len() - 1) / 10;
+    *values.select_nth_unstable_by(rank, f32::total_cmp).1
+}
+
+/// Blocks, and what they are weighed with.
+#[derive(Clone, Copy)]
+struct Look<'a> {
+    blocks: &'a Blocks,
+    base: f64,
+    low: f32,
+    high: f32,
+    network: &'a BlockNetwork,
+    heads: usize,
+}
+
+/// Places of the sums of a head.
+#[derive(Clone, Copy)]
+struct Items {
+    planes: usize,
+}
+
+impl Items {
+    fn band(self, plane: usize, band: usize) -> usize {
+        plane * POOLED_BANDS + band
+    }
+    fn cross(self, pair: usize) -> usize {
+        self.planes * POOLED_BANDS + pair
+    }
+    fn extra(self, which: usize) -> usize {
+        self.cross(if self.planes == COLOURS { 3 } else { 0 }) + which
+    }
+    fn len(self) -> usize {
+        self.extra(EXTRAS)
+    }
+}
+
+/// Sums over all blocks, and the first head's weights. Strips are added up in their order.
+fn sum_up(look: &Look, host: &dyn Host) -> Result<(Sums, Vec<Vec<f32>>)> {
+    let parts = look
+        .blocks
+        .strips
+        .par_iter()
+        .map(|strip| {
+            host.check()?;
+            Ok(sum_strip(strip, look))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let items = Items { planes: look.blocks.layout.planes };
+    let mut sums = Sums {
+        heads: vec![[0.0; HEADS]; items.len()],
+        bins: [[0.0; BIN_SUMS]; BINS],
+        energy: [0.0; FEW_HEADS],
+    };
+    let mut weights = Vec::with_capacity(parts.len());
+    for (part, weight) in parts {
+        for (sum, part) in sums.heads.iter_mut().zip(&part.heads) {
+            for (sum, part) in sum.iter_mut().zip(part) {
+                *sum += part;
+            }
+        }
+        for (sum, part) in sums.bins.iter_mut().zip(&part.bins) {
+            for (sum, part) in sum.iter_mut().zip(part) {
+                *sum += part;
+            }
+        }
+        for (sum, part) in sums.energy.iter_mut().zip(part.energy) {
+            *sum += part;
+        }
+        weights.push(weight);
+    }
+    Ok((sums, weights))
+}
+
+vectorised! {
+    fn sum_strip(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) = sum_strip_at
+}
+
+#[inline(always)]
+fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
+    let layout = look.blocks.layout;
+    let planes = layout.planes;
+    let items = Items { planes };
+    let inverse = V::splat(1.0 / look.base as f32);
+    let inverse_sigma = V::splat(1.0 / look.base.sqrt() as f32);
+    let zero = V::splat(0.0);
+    let mut heads = [[zero; HEADS]; MOST_ITEMS];
+    let mut bins = [[0.0_f64; BIN_SUMS]; BINS];
+    let mut energies = [zero; FEW_HEADS];
+    let mut first = vec![0.0; strip.vectors * LANES];
+    for vector in 0..strip.vectors {
+        let valid: V = strip.get(layout.valid(), vector);
+        if valid.to_array() == [0.0; LANES] {
+            continue;
+        }
+        let mut pooled = [[zero; POOLED_BANDS]; COLOURS];
+        let mut seen = [zero; MOST_INPUTS];
+        for plane in 0..planes {
+            let mut all = [zero; BANDS];
+            for band in 0..BANDS {
+                all[band] = strip.get(layout.energy(plane, band), vector);
+            }
+            // the larger of the axial bands first: which is which depends on how the image lies
+            (all[5], all[6]) = (all[5].max(all[6]), all[5].min(all[6]));
+            for band in 0..BANDS {
+                seen[plane * BANDS + band] = all[band].mul(inverse).add(V::splat(1e-3)).ln();
+            }
+            for band in 0..POOLED_BANDS {
+                pooled[plane][band] = all[band + 1];
+            }
+        }
+        let clipped: V = strip.get(layout.clipped(), vector);
+        let (mean, distance) = position::<V>(strip, layout, vector, look.low, look.high);
+        let room = distance.mul(inverse_sigma).max(zero).min(V::splat(6.0));
+        seen[BANDS * planes] = room.mul(V::splat(1.0 / 6.0));
+        seen[BANDS * planes + 1] = clipped;
+        seen[BANDS * planes + 2] = mean.mul(V::splat(1.0 / 255.0));
+        let mut weights = look.network.weigh(&seen, look.heads);
+        for head in 0..look.heads {
+            weights[head] = weights[head].mul(valid);
+        }
+        weights[0].store(&mut first[vector * LANES..]);
+        for plane in 0..planes {
+            for band in 0..POOLED_BANDS {
+                let sums = &mut heads[items.band(plane, band)];
+                accumulate(sums, &weights, pooled[plane][band], look.heads);
+            }
+        }
+        accumulate(&mut heads[items.extra(0)], &weights, V::splat(1.0), look.heads);
+        if look.heads < HEADS {
+            continue;
+        }
+        let square: V = strip.get(layout.square(), vector);
+        let fourth: V = strip.get(layout.fourth(), vector);
+        if planes == COLOURS {
+            for pair in 0..3 {
+                let value = strip.get(layout.cross(pair), vector);
+                accumulate(&mut heads[items.cross(pair)], &weights, value, HEADS);
+            }
+        }
+        for head in 0..HEADS {
+            let sum = &mut heads[items.extra(1)][head];
+            *sum = weights[head].multiply_add(weights[head], *sum);
+        }
+        for (which, value) in [(2, mean), (3, clipped), (4, square), (5, fourth)] {
+            accumulate(&mut heads[items.extra(which)], &weights, value, HEADS);
+        }
+        let energy: V = noise_energy(strip, layout, vector);
+        for head in 0..FEW_HEADS {
+            energies[head] = weights[head].multiply_add(energy, energies[head]);
+        }
+        let testimony = [weights[0], weights[1], mean, energy, square, fourth];
+        sort_into_bins(&mut bins, &testimony);
+    }
+    let mut sums = Sums {
+        heads: vec![[0.0; HEADS]; items.len()],
+        bins,
+        energy: [total(energies[0]), total(energies[1])],
+    };
+    for item in 0..items.len() {
+        for head in 0..HEADS {
+            sums.heads[item][head] = total(heads[item][head]);
+        }
+    }
+    (sums, first)
+}
+
+#[inline(always)]
+fn total<V: Vector>(values: V) -> f64 {
+    values.to_array().iter().map(|&value| f64::from(value)).sum()
+}
+
+#[inline(always)]
+fn accumulate<V: Vector>(sums: &mut [V; HEADS], weights: &[V; HEADS], value: V, heads: usize) {
+    for head in 0..heads {
+        sums[head] = weights[head].multiply_add(value, sums[head]);
+    }
+}
+
+/// Mean intensity, and how far the nearest channel is from an end of the range.
+#[inline(always)]
+fn position<V: Vector>(
+    strip: &Strip,
+    layout: Layout,
+    vector: usize,
+    low: f32,
+    high: f32,
+) -> (V, V) {
+    let first: V = strip.get(layout.mean(0), vector);
+    let (mut sum, mut least, mut most) = (first, first, first);
+    for channel in 1..layout.planes {
+        let mean: V = strip.get(layout.mean(channel), vector);
+        sum = sum.add(mean);
+        least = least.min(mean);
+        most = most.max(mean);
+    }
+    let mean = sum.mul(V::splat(1.0 / layout.planes as f32));
+    (mean, least.sub(V::splat(low)).min(V::splat(high).sub(most)))
+}
+
+/// `testimony`: weights of the first two heads, mean, noise energy, square, fourth.
+#[inline(always)]
+fn sort_into_bins<V: Vector>(bins: &mut [[f64; BIN_SUMS]; BINS], testimony: &[V; 6]) {
+    let mut values = [[0.0; LANES]; 6];
+    for (values, lanes) in values.iter_mut().zip(testimony) {
+        *values = lanes.to_array();
+    }
+    for lane in 0..LANES {
+        let [one, two, mean, energy, square, fourth] = values.map(|all| f64::from(all[lane]));
+        if one == 0.0 && two == 0.0 {
+            continue;
+        }
+        let place = (mean / 255.0 * BINS as f64 - 0.5).clamp(0.0, BINS as f64 - 1.0);
+        let lower = place as usize;
+        let upper = (lower + 1).min(BINS - 1);
+        let part = place - lower as f64;
+        for (bin, part) in [(lower, 1.0 - part), (upper, part)] {
+            let (one, two) = (part * one, part * two);
+            let sums = &mut bins[bin];
+            sums[0] += one;
+            sums[1] += one * energy;
+            sums[2] += one * square;
+            sums[3] += one * fourth;
+            sums[4] += two;
+            sums[5] += two * energy;
+            sums[6] += part;
+        }
+    }
+}
+
+/// Logarithms of weighted mean energies; products of planes, squashed.
+fn pool(
+    features: &mut Vec<f64>,
+    sums: &Sums,
+    total: &[f64; HEADS],
+    heads: usize,
+    planes: usize,
+    base: f64,
+    cross: bool,
+) {
+    let items = Items { planes };
+    for head in 0..heads {
+        for item in 0..planes * POOLED_BANDS {
+            features.push((sums.heads[item][head] / total[head] / base + 1e-4).ln());
+        }
+    }
+    if cross && planes == COLOURS {
+        for head in 0..heads {
+            for pair in 0..3 {
+                let product = sums.heads[items.cross(pair)][head] / total[head] / base;
+                features.push(product / (1.0 + product.abs()));
+            }
+        }
+    }
+}
+
+/// Noise, and how much evidence there is of it, by intensity; shape of its distribution.
+fn by_intensity(features: &mut Vec<f64>, sums: &Sums, total: &[f64; HEADS], base: f64) {
+    for head in 0..FEW_HEADS {
+        let (mass, energy) = (4 * head, 4 * head + 1);
+        let overall = sums.energy[head] / total[head] / base;
+        for bin in &sums.bins {
+            let (part, level) = (bin[mass] / total[head], bin[energy] / total[head] / base);
+            features.push(((level + 1e-3 * overall) / (part + 1e-3) + 1e-4).ln());
+        }
+        features.extend(sums.bins.iter().map(|bin| bin[mass] / total[head]));
+    }
+    for bin in &sums.bins {
+        let [part, _, square, fourth, ..] = bin.map(|sum| sum / total[0]);
+        // as good as normal where there is nothing to go by
+        let kurtosis = (fourth * part + 3e-6 * base * base) / (square * square + 1e-6 * base * base);
+        features.push(kurtosis.min(30.0) / 3.0);
+    }
+}

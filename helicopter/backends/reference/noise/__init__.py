@@ -1,0 +1,1 @@
+"""Noise of an image, from the image alone."""

@@ -1,0 +1,246 @@
+"""Learn what to conclude from measurements: the level of the fine noise, and the kinds.
+
+    python training/noise/fit.py SAMPLES... --channels 1 --blocks DIR/estimator-1.pt \
+        --held-out SAMPLES -o DIR/grey.npz [--minutes 4]
+
+SAMPLES are files of `samples.py`. The interval's width is set on samples of photographs that were
+held out. `export.py` makes of the grey and the coloured file what the package ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from samples import TRUTH
+from torch import Tensor, nn
+
+KIND_FEATURES = 56
+DENSITIES = 2
+LEVEL_HIDDEN, KINDS_HIDDEN = 64, 48
+
+
+class Perceptron(nn.Module):
+    """Two hidden layers and a direct way, behind normalised features."""
+
+    def __init__(self, inputs: int, hidden: int, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(inputs))
+        self.register_buffer("spread", torch.ones(inputs))
+        self.layer1 = nn.Linear(inputs, hidden)
+        self.layer2 = nn.Linear(hidden, hidden)
+        self.layer3 = nn.Linear(hidden, outputs)
+        self.direct = nn.Linear(inputs, outputs, bias=False)
+        nn.init.zeros_(self.direct.weight)
+
+    def normalise(self, features: Tensor) -> None:
+        self.centre.copy_(features.mean(0))
+        self.spread.copy_(features.std(0) + 0.02)
+
+    def forward(self, x: Tensor, drop: float = 0.0) -> Tensor:
+        normal = ((x - self.centre) / self.spread).clamp(-6, 6)
+        y = F.dropout(F.relu(self.layer1(normal)), drop, self.training)
+        return self.layer3(F.relu(self.layer2(y))) + self.direct(normal)
+
+
+class Samples:
+    """Measurements and truth as tensors."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        files = [np.load(path) for path in paths]
+        measured = torch.from_numpy(np.concatenate([file["measured"] for file in files]))
+        truth = torch.from_numpy(np.concatenate([file["truth"] for file in files]))
+        self.truth = {name: truth[:, i] for i, name in enumerate(TRUTH)}
+        cut = measured.shape[1] - DENSITIES - KIND_FEATURES
+        self.level = measured[:, : cut - 2]
+        self.base, self.unit = measured[:, cut - 2], measured[:, cut - 1]
+        self.kinds = torch.cat([self.level, measured[:, cut : cut + KIND_FEATURES]], 1)
+        #: standard deviation that answers are relative to, in grey levels of the image
+        self.scale = self.base.sqrt() / self.unit * 255
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+
+def tolerance(sigma: Tensor) -> Tensor:
+    """How large an error matters, in grey levels."""
+    return 0.035 + 0.005 * sigma + 0.07 * torch.exp(-3 * sigma)
+
+
+def levels(outputs: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The median and both ends of the interval, in grey levels; may be below zero."""
+    middle = outputs[:, 0].clamp(-6, 4)
+    below, above = F.softplus(outputs[:, 1] - 2), F.softplus(outputs[:, 2] - 2)
+    at = [scale * (torch.exp(x) - 0.1) for x in (middle, middle - below, middle + above)]
+    return at[0], at[1], at[2]
+
+
+def level_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor], channels: int) -> Tensor:
+    sigma, coloured = truth["sigma"], truth["coloured"] > 0
+    # a compressed picture is nearly clean, if nothing was there before
+    weight = torch.where(truth["level_known"] > 0, 1.0, 0.1 * (sigma == 0))
+    white = weight * ~coloured
+    middle, low, high = levels(outputs, scale)
+    size = tolerance(sigma)
+
+    def mean(x: Tensor, weight: Tensor) -> Tensor:
+        return (x * weight).sum() / weight.sum().clamp(min=1)
+
+    def pinball(x: Tensor, share: float) -> Tensor:
+        error = (sigma - x) / size
+        error = torch.where((sigma == 0) & (x < 0), 0.02 * error, error)
+        loss = torch.maximum(share * error, (share - 1) * error)
+        return torch.where(loss < 25, loss, 25 * (1 + torch.log(loss.clamp(min=25) / 25)))
+
+    loss = mean(pinball(middle, 0.5), white)
+    loss = loss + mean(pinball(low, 0.05), white) + mean(pinball(high, 0.95), white)
+    noisy = (sigma > 1.5) & (truth["level_known"] > 0)
+    asked = F.binary_cross_entropy_with_logits(outputs[:, 3], coloured.float(), reduction="none")
+    loss = loss + 0.5 * mean(asked, (weight > 0.5).float() * (noisy | (sigma == 0)))
+    scales = torch.stack([truth[f"scale_{side}"] for side in (1, 2, 4, 8)], 1) / scale[:, None]
+    wrong = (outputs[:, 4:8] - torch.log(scales.clamp(min=1e-4))).abs().mean(1)
+    loss = loss + mean(wrong, (coloured & noisy).float())
+    if channels == 3:
+        own = torch.stack([truth[name] for name in ("red", "green", "blue")], 1) / scale[:, None]
+        wrong = (outputs[:, 8:11] - torch.log(own.clamp(min=1e-4))).abs().mean(1)
+        loss = loss + mean(wrong, noisy.float())
+    return loss
+
+
+def kinds_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor]) -> Tensor:
+    sigma = truth["sigma"]
+    # what is too weak to be told is not asked for; compression hides what was there before
+    fine = truth["fine"].long()
+    asked = (sigma == 0) | (sigma >= 2)
+    asked &= (truth["compression"] == 0) | (fine == 0) | ((truth["quality"] >= 60) & (sigma >= 5))
+    fine = torch.where(asked, fine, -1)
+    loss = F.cross_entropy(outputs[:, :6], fine, ignore_index=-1)
+    loss = loss + F.cross_entropy(outputs[:, 6:9], truth["impulse"].long())
+    loss = loss + F.binary_cross_entropy_with_logits(outputs[:, 9], truth["periodic"])
+    loss = loss + F.binary_cross_entropy_with_logits(outputs[:, 10], truth["compression"])
+    clear = (truth["level_known"] > 0).float()
+    for at, name, power in ((11, "gain", 2), (12, "speckle", 1)):
+        value = truth[name]
+        unit = 2 * (scale / 255) ** power * (255 if name == "gain" else 1)
+        wrong = (outputs[:, at] - torch.log(value.clamp(min=1e-6) / unit)).abs()
+        weight = (value > 0) * clear
+        loss = loss + (wrong.clamp(max=3) * weight).sum() / weight.sum().clamp(min=1)
+    return loss
+
+
+def learn(model: Perceptron, features: Tensor, samples: Samples, loss_of, options, rate: float) -> Perceptron:
+    """Train for some minutes; return the average of the last steps."""
+    model.normalise(features)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=options.decay)
+    average = torch.optim.swa_utils.AveragedModel(
+        model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9985)
+    )
+    limit, began, step = options.minutes * 60, time.monotonic(), 0
+    while (share := (time.monotonic() - began) / limit) < 1:
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
+        chosen = torch.randint(len(samples), (1024,))
+        truth = {name: value[chosen] for name, value in samples.truth.items()}
+        loss = loss_of(model(features[chosen], options.drop), samples.scale[chosen], truth)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(model)
+        step += 1
+        if step % 1000 == 0:
+            print(f"{step} steps, {time.monotonic() - began:.0f} s: {loss.item():.3f}", flush=True)
+    return average.module.eval()
+
+
+@torch.no_grad()
+def widen(model: Perceptron, held: Samples) -> None:
+    """Move both ends of the interval so that 5 % of held-out truths lie beyond each."""
+    outputs = model(held.level)
+    middle, low, high = levels(outputs, held.scale)
+    sigma = held.truth["sigma"]
+    use = (held.truth["level_known"] > 0) & (held.truth["coloured"] == 0)
+    print(f"held out, before: below {(sigma < low)[use].float().mean():.3f}, above {(sigma > high)[use].float().mean():.3f}")
+    wanted = torch.log((sigma / held.scale).clamp(min=0) + 0.1) - outputs[:, 0].clamp(-6, 4)
+    for at, sign in ((1, -1), (2, 1)):
+        width = F.softplus(outputs[:, at] - 2)
+        # a truth of zero is inside as soon as the lower end is zero
+        need = (sign * wanted / width)[use]
+        factor = float(torch.quantile(need, 0.95).clamp(0.5, 3))
+        # softplus(x + shift) is about factor * softplus(x) where the widths are small
+        model.layer3.bias[at] += math.log(factor)
+        print(f"end {at}: {factor:.2f} times as far")
+    middle, low, high = levels(model(held.level), held.scale)
+    print(f"after: below {(sigma < low.clamp(min=0))[use].float().mean():.3f}, above {(sigma > high)[use].float().mean():.3f}")
+
+
+@torch.no_grad()
+def report(level: Perceptron, kinds: Perceptron, held: Samples) -> None:
+    truth = held.truth
+    middle = levels(level(held.level), held.scale)[0].clamp(min=0)
+    use = (truth["level_known"] > 0) & (truth["coloured"] == 0)
+    for low, high in ((-1, 0.01), (0.2, 2), (2, 5), (5, 10), (10, 20), (20, 60)):
+        chosen = use & (truth["sigma"] > low) & (truth["sigma"] <= high)
+        error = (middle - truth["sigma"]).abs()[chosen]
+        print(f"sigma in {low}..{high}: mean error {error.mean():.3f}, median {error.median():.3f}, {int(chosen.sum())} samples")
+    outputs = kinds(held.kinds)
+    for name, at, answer in (("impulse", slice(6, 9), None), ("periodic", 9, 0), ("compression", 10, 0)):
+        found = outputs[:, at].argmax(1) if answer is None else (outputs[:, at] > 0).long()
+        print(f"{name}: {(found == truth[name].long()).float().mean():.4f}")
+    asked = ((truth["sigma"] == 0) | (truth["sigma"] >= 3)) & (truth["compression"] == 0) & (truth["fine"] < 5)
+    found = outputs[:, :6].argmax(1)
+    print(f"fine: {(found == truth['fine'].long())[asked].float().mean():.4f}")
+    print(f"coloured: {((level(held.level)[:, 3] > 0) == (truth['coloured'] > 0))[use | (truth['coloured'] > 0)].float().mean():.4f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("samples", type=Path, nargs="+")
+    parser.add_argument("--held-out", type=Path, nargs="+", required=True)
+    parser.add_argument("--channels", type=int, choices=(1, 3), required=True)
+    parser.add_argument("--blocks", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--decay", type=float, default=0.02)
+    parser.add_argument("--drop", type=float, default=0.0)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    samples, held = Samples(options.samples), Samples(options.held_out)
+    print(f"{len(samples)} samples, {len(held)} held out")
+    outputs = 8 + (3 if options.channels == 3 else 0)
+    level = Perceptron(samples.level.shape[1], LEVEL_HIDDEN, outputs)
+    level = learn(
+        level, samples.level, samples,
+        lambda y, scale, truth: level_loss(y, scale, truth, options.channels), options, 3e-3,
+    )  # fmt: skip
+    kinds = Perceptron(samples.kinds.shape[1], KINDS_HIDDEN, 13)
+    kinds = learn(kinds, samples.kinds, samples, kinds_loss, options, 3e-3)
+    widen(level, held)
+    report(level, kinds, held)
+    write(options.output, options.blocks, {"level": level, "kinds": kinds})
+
+
+def write(path: Path, blocks: Path, perceptrons: dict[str, Perceptron]) -> None:
+    """All tensors as the package takes them."""
+    state = torch.load(blocks, map_location="cpu")
+    out = {"map_shrink": F.softplus(state["map_shrink"])[None]}
+    for k in (1, 2, 3):
+        out[f"blocks.layer{k}.weight"] = state[f"block{k}.weight"]
+        out[f"blocks.layer{k}.bias"] = state[f"block{k}.bias"][None]
+    for name, model in perceptrons.items():
+        out[f"{name}.centre"], out[f"{name}.spread"] = model.centre[None], model.spread[None]
+        out[f"{name}.direct"] = model.direct.weight
+        for k in (1, 2, 3):
+            layer = getattr(model, f"layer{k}")
+            out[f"{name}.layer{k}.weight"], out[f"{name}.layer{k}.bias"] = layer.weight, layer.bias[None]
+    np.savez(path, **{name: value.detach().float().numpy() for name, value in out.items()})
+
+
+if __name__ == "__main__":
+    main()
