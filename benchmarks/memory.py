@@ -1,6 +1,8 @@
 """Peak memory and seconds of the reconstruction of a very large image, in a process of its own.
 
 python benchmarks/memory.py [--megapixels 12 25 50 100] [--algorithm network] [--mask blocks16]
+
+With `--algorithm noise`, of the analysis of its noise.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from common import Report, arguments, pin_threads
 
 MASKS = ("blocks16", "blocks32", "pixels", "hole")
 STRIP = 256
+#: Not an algorithm that reconstructs, but measured in the same way.
+NOISE = "noise"
 
 
 def synthetic(side: int, channels: int) -> np.ndarray:
@@ -68,9 +72,13 @@ def child(given) -> None:
     from helicopter.core import RegionalReconstructionEngine
 
     side = math.isqrt(round(given.megapixels[0] * 1e6))
-    image, mask = synthetic(side, given.channels), quarter_hidden(given.mask, side)
+    image = synthetic(side, given.channels)
     if given.channels == 1:
         image = image[:, :, 0]
+    if given.algorithm == NOISE:
+        print(json.dumps(noise(given, image)))
+        return
+    mask = quarter_hidden(given.mask, side)
     before = peak_bytes()
     engine = RegionalReconstructionEngine(
         algorithm=given.algorithm, use_rust_acceleration=given.backend == "rust", device="cpu"
@@ -101,6 +109,25 @@ def child(given) -> None:
     print(json.dumps(facts))
 
 
+def noise(given, image: np.ndarray) -> dict[str, Any]:
+    """Analyse the noise of the whole and of a grid of segments; return what that took."""
+    from helicopter.core import ZengezaNoiseDetector
+
+    before = peak_bytes()
+    detector = ZengezaNoiseDetector(use_rust_acceleration=given.backend == "rust", device="cpu")
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = detector.analyze(image, segments=given.segments)
+    seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "before": before,
+        "peak": peak_bytes(),
+        "pixels": image.shape[0] * image.shape[1],
+        "sigma": found.sigma,
+    }
+
+
 def run(given, megapixels: float) -> dict[str, Any]:
     """Reconstruct an image of this size in a process of its own; return its row."""
     command = [sys.executable, *sys.argv, "--child", "--megapixels", str(megapixels)]
@@ -112,18 +139,23 @@ def run(given, megapixels: float) -> dict[str, Any]:
         raise SystemExit(f"{megapixels} megapixels: not done after {given.timeout:.0f} s") from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message: killed, out of memory?"]
-        raise SystemExit(f"the reconstruction ended with {done.returncode}: {reason[0]}")
+        raise SystemExit(f"the work ended with {done.returncode}: {reason[0]}")
     facts = json.loads(done.stdout)
     bound = 3 * facts["pixels"] * given.channels * 4 + 2**30
     gib = 1 / 2**30
     pixels = facts["pixels"] / 1e6
+    about_mask = {} if given.algorithm == NOISE else {"mask": given.mask, "hidden": facts["hidden"]}
+    quality = (
+        {"sigma": facts["sigma"]}
+        if given.algorithm == NOISE
+        else {"PSNR dB": facts["psnr"], "known kept": facts["known"]}
+    )
     return {
         "megapixels": pixels,
         "channels": given.channels,
-        "mask": given.mask,
         "algorithm": given.algorithm,
         "backend": given.backend,
-        "hidden": facts["hidden"],
+        **about_mask,
         "seconds": facts["seconds"],
         "CPU s": facts["cpu"],
         "CPU s / MP": facts["cpu"] / pixels,
@@ -131,8 +163,7 @@ def run(given, megapixels: float) -> dict[str, Any]:
         "peak GiB": facts["peak"] * gib,
         "bound GiB": bound * gib,
         "within": facts["peak"] <= bound,
-        "PSNR dB": facts["psnr"],
-        "known kept": facts["known"],
+        **quality,
     }
 
 
@@ -143,6 +174,7 @@ def main() -> None:
     parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
     parser.add_argument("--mask", choices=MASKS, default="blocks16")
     parser.add_argument("--algorithm", default="network")
+    parser.add_argument("--segments", type=int, help="of noise: a grid of so many rows and columns")
     parser.add_argument("--backend", choices=("rust", "python"), default="rust")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds, for each size")
     parser.add_argument("--child", action="store_true", help="used by the script itself")

@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 from scipy.optimize import minimize
 
-from helicopter.backends.reference.noise import impulses
+from helicopter.backends.reference.noise import impulse_counts, impulses
 
 SEED = 20261127
 SIDES, CHANCES = (512, 384, 256, 128, 64), (0.25, 0.15, 0.2, 0.2, 0.2)
@@ -94,9 +94,9 @@ def features_of(pixels: np.ndarray) -> np.ndarray:
     """The features of whole pixels' hits, whatever the present table thinks of them."""
     image = pixels.astype(np.float32) / np.float32(255)
     included = np.ones(image.shape[:2], dtype=bool)
-    step = impulses._step(image, included)
-    plane = impulses._joint_plane(image, image.min(), image.max(), step)
-    counts = impulses._count(plane, image, included, 1)
+    step = impulse_counts.level_step(image, included)
+    plane = impulse_counts.joint_plane(image, image.min(), image.max(), step)
+    counts = impulse_counts.counted(plane, image, included, 1)
     return impulses._features([counts], impulses._densities(plane, counts))
 
 

@@ -168,15 +168,15 @@ class NoiseRun:
     ----------
     fine : FineNoise
     probabilities : tuple of float
-        Of the kinds in `helicopter.core.noise_results.NOISE_KINDS`, in that order: that this kind is
-        present; of `clean`, that none is.
+        Of the kinds in `helicopter.core.noise_results.NOISE_KINDS`, in that order: that this kind
+        is present; of `clean`, that none is.
     coloured : float
         Probability that the fine noise is correlated from pixel to pixel.
     scale_sigma : tuple of float
         Standard deviation of the noise averaged over squares of 1, 2, 4, 8 pixels.
     gain, speckle : float
-        Variance per unit of intensity of Poisson noise, and standard deviation per unit of intensity
-        of speckle, as if the noise were of that kind.
+        Variance per unit of intensity of Poisson noise, and standard deviation per unit of
+        intensity of speckle, as if the noise were of that kind.
     salt_pepper_density, impulse_density : float
         Share of pixels hit, as if the impulses were of that kind.
     waves : tuple of Wave

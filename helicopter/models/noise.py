@@ -31,8 +31,8 @@ class BlockNetwork:
 
     Attributes
     ----------
-    layers : tuple of (float32 ndarray of shape (outputs, inputs), float32 ndarray of shape (outputs,))
-        Three; ReLU after each, and the last squared.
+    layers : tuple of three (matrix, bias)
+        Of shapes (outputs, inputs) and (outputs,); ReLU after each, and the last squared.
     """
 
     layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
@@ -44,7 +44,7 @@ class BlockNetwork:
             values = np.maximum(values @ matrix.T + bias, 0)
         matrix, bias = self.layers[-1]
         values = np.maximum(values @ matrix[:heads].T + bias[:heads], 0)
-        return np.square(values.astype(np.float64)) + 1e-6
+        return np.asarray(np.square(values.astype(np.float64)) + 1e-6)
 
 
 @dataclass(frozen=True, eq=False)

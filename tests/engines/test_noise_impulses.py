@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helicopter.backends.reference.noise import impulses
+from helicopter.backends.reference.noise import impulse_counts, impulse_marks
 from helicopter.backends.reference.noise.impulses import FEATURES, find_impulses, repair
 
 SIDE = 256
@@ -153,8 +153,9 @@ def test_without_a_donor_pixels_stay():
 def test_the_counts_do_not_depend_on_the_strips(monkeypatch):
     noisy, _ = hit(scenery(), 0.05, "impulse")
     whole = find_impulses(noisy, everywhere(noisy))
-    monkeypatch.setattr(impulses, "STRIP", 12)
-    monkeypatch.setattr(impulses, "CHUNK", 100)
+    for module in (impulse_counts, impulse_marks):
+        monkeypatch.setattr(module, "STRIP", 12)
+    monkeypatch.setattr(impulse_marks, "CHUNK", 100)
     parts = find_impulses(noisy, everywhere(noisy))
     np.testing.assert_array_equal(whole.mask, parts.mask)
     np.testing.assert_allclose(whole.features, parts.features, rtol=1e-9)

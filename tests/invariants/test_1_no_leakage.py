@@ -291,21 +291,22 @@ def identical_noise(one, two):
     )
 
 
-@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("channels", [None, 3])
-def test_excluded_pixels_have_no_say_in_what_is_said_of_noise(detector, channels, dtype):
-    labels = np.arange(HEIGHT)[:, None] // 16 * 2 + np.arange(WIDTH) // 40
+@pytest.mark.parametrize("kind", ["gaussian", "salt_pepper", "periodic", "compression"])
+def test_excluded_pixels_have_no_say_in_what_is_said_of_noise(detector, kind, channels, dtype):
+    labels = np.arange(HEIGHT)[:, None] // 24 + np.zeros((HEIGHT, WIDTH), int)
     hidden = MASK if channels is None else MASK[:, :, None]
-    for kind, levels in noisy_scenes(HEIGHT, WIDTH, channels):
-        image = levels if dtype == "uint8" else (levels / 255).astype(dtype)
-        expected = detector().analyze(image, mask=MASK, segments=labels)
-        level = detector().level(image, mask=MASK)
-        for number, filling in enumerate(fillings(image)):
-            # all fillings with one kind, one with the others
-            if kind in ("gaussian", "periodic") or number == 2:
-                changed = np.where(hidden, filling, image)
-                identical_noise(detector().analyze(changed, mask=MASK, segments=labels), expected)
-                identical_noise(detector().level(changed, mask=MASK), level)
+    ((_, levels),) = noisy_scenes(HEIGHT, WIDTH, channels, [kind])
+    image = levels if dtype == "uint8" else (levels / 255).astype(dtype)
+    expected = detector().analyze(image, mask=MASK, segments=labels)
+    level = detector().level(image, mask=MASK)
+    for number, filling in enumerate(fillings(image)):
+        # all fillings with one kind, two with the others
+        if kind == "gaussian" or number in (2, 3):
+            changed = np.where(hidden, filling, image)
+            identical_noise(detector().analyze(changed, mask=MASK, segments=labels), expected)
+            identical_noise(detector().level(changed, mask=MASK), level)
 
 
 @given(images_with_masks())

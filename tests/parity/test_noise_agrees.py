@@ -14,10 +14,7 @@ from helicopter.testing.strategies import DTYPES, images_with_masks, shapes
 
 pytestmark = pytest.mark.usefixtures("both_backends")
 
-SIZES = [
-    (1, 1), (1, 40), (7, 8), (8, 8), (9, 61), (40, 8), (15, 16), (16, 17), (31, 37), (64, 64),
-    (130, 70), (300, 200),
-]  # fmt: skip
+SIZES = [(1, 1), (1, 40), (7, 8), (8, 8), (9, 61), (40, 8), (16, 17), (64, 64), (300, 200)]
 STEP = 1 / 255
 
 
@@ -73,24 +70,24 @@ def test_every_kind_at_every_size(size, channels):
 @pytest.mark.parametrize("channels", [None, 3])
 @pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_excluded_pixels_and_segments(kind, channels):
-    for height, width in ((37, 23), (90, 112)):
-        image = with_noise(kind, calm_scene(height, width, channels), seed=3)
-        included = some(height, width)
-        pixels = prepared(image) * included[:, :, None]
-        compare(pixels, included, segments=grid(height, width))
+    height, width = 90, 77
+    image = with_noise(kind, calm_scene(height, width, channels), seed=3)
+    included = some(height, width)
+    pixels = prepared(image) * included[:, :, None]
+    compare(pixels, included, segments=grid(height, width, 2, 2))
 
 
 @pytest.mark.parametrize("channels", [None, 3])
 @pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_photographs(kind, channels):
-    image = photograph(160, 200)
+    image = photograph(120, 150)
     image = with_noise(kind, image[:, :, 1] if channels is None else image, seed=5)
     pixels = prepared(image)
-    whole = compare(pixels, everything(pixels), segments=grid(160, 200, 2, 2))
+    whole = compare(pixels, everything(pixels), segments=grid(120, 150, 2, 1))
     if kind == "periodic":
         assert whole.waves
     if kind in ("salt_pepper", "impulse"):
-        assert whole.impulses > 500
+        assert whole.impulses > 300
     if kind == "compression":
         assert whole.quality
         assert whole.grid == (0, 0)

@@ -151,6 +151,36 @@ def test_what_a_signal_handler_raises_is_what_the_caller_gets():
 
 
 @posix
+@pytest.mark.parametrize("seconds", [0.03, 0.15])
+def test_a_signal_stops_an_analysis_of_noise_wherever_it_is(seconds):
+    from helicopter.models.noise import noise_model
+
+    detector = rust.ZengezaNoiseDetector(rust.NoiseModel(noise_model(3).tensors))
+    image, _ = scene(3000, 3000)
+    image += np.random.default_rng(0).normal(0, 0.03, image.shape).astype(np.float32)
+    included = np.ones(image.shape[:2], bool)
+    alarm = TimeoutError("the alarm went")
+
+    def ring(number, frame):
+        raise alarm
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        begin = time.monotonic()
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        with pytest.raises(TimeoutError) as caught:
+            detector.analyze(image, included, 0.0, threads=1)  # takes a second or so
+        assert time.monotonic() - begin < seconds + PROMPT
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert caught.value is alarm
+    # and the next call is none the worse
+    small = np.ascontiguousarray(image[:64, :64]), np.ones((64, 64), bool)
+    assert detector.level(*small, 0.0)[0] > 0
+
+
+@posix
 def test_a_signal_handler_that_raises_nothing_stops_nothing():
     rung = []
     before = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))

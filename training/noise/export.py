@@ -1,6 +1,6 @@
 """Make the package's data of what was learnt: `helicopter/models/noise.safetensors` and its digest.
 
-    python training/noise/export.py DIR/grey.npz DIR/colour.npz
+python training/noise/export.py DIR/grey.npz DIR/colour.npz
 """
 
 from __future__ import annotations

@@ -13,16 +13,25 @@ import argparse
 import math
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from samples import TRUTH
+from tensors import KIND_FEATURES, KIND_OUTPUTS, level_outputs, write
 from torch import Tensor, nn
 
-KIND_FEATURES = 56
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DENSITIES = 2
-LEVEL_HIDDEN, KINDS_HIDDEN = 64, 48
+HIDDEN = 64
+
+
+def kurtosis_columns(known: int) -> list[int]:
+    first = {162: (80, 120), 330: (200, 240)}[known]
+    return [column for start in first for column in range(start, start + 8)]
 
 
 class Perceptron(nn.Module):
@@ -38,9 +47,33 @@ class Perceptron(nn.Module):
         self.direct = nn.Linear(inputs, outputs, bias=False)
         nn.init.zeros_(self.direct.weight)
 
-    def normalise(self, features: Tensor) -> None:
+    def start(self, features: Tensor, state: dict[str, Tensor], outputs: list[int]) -> None:
+        """Go on from what `train.py` learnt: what it did not see or say begins with nothing."""
+        known = len(state["centre"])
         self.centre.copy_(features.mean(0))
         self.spread.copy_(features.std(0) + 0.02)
+        self.centre[:known], self.spread[:known] = state["centre"], state["spread"]
+        with torch.no_grad():
+            self.layer1.weight.zero_()
+            self.layer1.weight[:, :known] = state["head1.weight"]
+            changed = kurtosis_columns(known)
+            self.layer1.weight[:, changed] = 0.0
+            self.centre[changed], self.spread[changed] = (
+                features[:, changed].mean(0),
+                features[:, changed].std(0) + 0.02,
+            )
+            self.layer1.bias.copy_(state["head1.bias"])
+            self.layer2.load_state_dict({k: state[f"head2.{k}"] for k in ("weight", "bias")})
+            for to, source in enumerate(outputs):
+                if source >= 0:
+                    self.layer3.weight[to], self.layer3.bias[to] = (
+                        state["head3.weight"][source],
+                        state["head3.bias"][source],
+                    )
+                    self.direct.weight[to, :known] = state["direct.weight"][source]
+                    self.direct.weight[to, changed] = 0.0
+                else:
+                    self.layer3.weight[to] *= 0.1
 
     def forward(self, x: Tensor, drop: float = 0.0) -> Tensor:
         normal = ((x - self.centre) / self.spread).clamp(-6, 6)
@@ -54,6 +87,9 @@ class Samples:
     def __init__(self, paths: list[Path]) -> None:
         files = [np.load(path) for path in paths]
         measured = torch.from_numpy(np.concatenate([file["measured"] for file in files]))
+        for column in kurtosis_columns(162 if measured.shape[1] < 300 else 330):
+            excess = 3 * measured[:, column] - 3
+            measured[:, column] = excess / (excess.abs() + 0.25)
         truth = torch.from_numpy(np.concatenate([file["truth"] for file in files]))
         self.truth = {name: truth[:, i] for i, name in enumerate(TRUTH)}
         cut = measured.shape[1] - DENSITIES - KIND_FEATURES
@@ -101,6 +137,9 @@ def level_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor], channel
     loss = loss + mean(pinball(low, 0.05), white) + mean(pinball(high, 0.95), white)
     noisy = (sigma > 1.5) & (truth["level_known"] > 0)
     asked = F.binary_cross_entropy_with_logits(outputs[:, 3], coloured.float(), reduction="none")
+    asked = torch.where(
+        coloured, asked, 3 * asked
+    )  # white noise called coloured is the worse error
     loss = loss + 0.5 * mean(asked, (weight > 0.5).float() * (noisy | (sigma == 0)))
     scales = torch.stack([truth[f"scale_{side}"] for side in (1, 2, 4, 8)], 1) / scale[:, None]
     wrong = (outputs[:, 4:8] - torch.log(scales.clamp(min=1e-4))).abs().mean(1)
@@ -133,9 +172,15 @@ def kinds_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor]) -> Tens
     return loss
 
 
-def learn(model: Perceptron, features: Tensor, samples: Samples, loss_of, options, rate: float) -> Perceptron:
+def learn(
+    model: Perceptron,
+    features: Tensor,
+    samples: Samples,
+    loss_of: Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor],
+    options: argparse.Namespace,
+    rate: float,
+) -> Perceptron:
     """Train for some minutes; return the average of the last steps."""
-    model.normalise(features)
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=options.decay)
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9985)
@@ -158,14 +203,21 @@ def learn(model: Perceptron, features: Tensor, samples: Samples, loss_of, option
     return average.module.eval()
 
 
+def share(what: Tensor, among: Tensor) -> float:
+    return what[among].float().mean().item()
+
+
 @torch.no_grad()
 def widen(model: Perceptron, held: Samples) -> None:
     """Move both ends of the interval so that 5 % of held-out truths lie beyond each."""
     outputs = model(held.level)
-    middle, low, high = levels(outputs, held.scale)
+    _, low, high = levels(outputs, held.scale)
     sigma = held.truth["sigma"]
     use = (held.truth["level_known"] > 0) & (held.truth["coloured"] == 0)
-    print(f"held out, before: below {(sigma < low)[use].float().mean():.3f}, above {(sigma > high)[use].float().mean():.3f}")
+    print(
+        f"held out, before: below {share(sigma < low, use):.3f}, "
+        f"above {share(sigma > high, use):.3f}"
+    )
     wanted = torch.log((sigma / held.scale).clamp(min=0) + 0.1) - outputs[:, 0].clamp(-6, 4)
     for at, sign in ((1, -1), (2, 1)):
         width = F.softplus(outputs[:, at] - 2)
@@ -175,8 +227,11 @@ def widen(model: Perceptron, held: Samples) -> None:
         # softplus(x + shift) is about factor * softplus(x) where the widths are small
         model.layer3.bias[at] += math.log(factor)
         print(f"end {at}: {factor:.2f} times as far")
-    middle, low, high = levels(model(held.level), held.scale)
-    print(f"after: below {(sigma < low.clamp(min=0))[use].float().mean():.3f}, above {(sigma > high)[use].float().mean():.3f}")
+    _, low, high = levels(model(held.level), held.scale)
+    print(
+        f"after: below {share(sigma < low.clamp(min=0), use):.3f}, "
+        f"above {share(sigma > high, use):.3f}"
+    )
 
 
 @torch.no_grad()
@@ -187,25 +242,40 @@ def report(level: Perceptron, kinds: Perceptron, held: Samples) -> None:
     for low, high in ((-1, 0.01), (0.2, 2), (2, 5), (5, 10), (10, 20), (20, 60)):
         chosen = use & (truth["sigma"] > low) & (truth["sigma"] <= high)
         error = (middle - truth["sigma"]).abs()[chosen]
-        print(f"sigma in {low}..{high}: mean error {error.mean():.3f}, median {error.median():.3f}, {int(chosen.sum())} samples")
+        print(
+            f"sigma in {low}..{high}: mean error {error.mean():.3f}, "
+            f"median {error.median():.3f}, {int(chosen.sum())} samples"
+        )
     outputs = kinds(held.kinds)
-    for name, at, answer in (("impulse", slice(6, 9), None), ("periodic", 9, 0), ("compression", 10, 0)):
+    for name, at, answer in (
+        ("impulse", slice(6, 9), None),
+        ("periodic", 9, 0),
+        ("compression", 10, 0),
+    ):
         found = outputs[:, at].argmax(1) if answer is None else (outputs[:, at] > 0).long()
         print(f"{name}: {(found == truth[name].long()).float().mean():.4f}")
-    asked = ((truth["sigma"] == 0) | (truth["sigma"] >= 3)) & (truth["compression"] == 0) & (truth["fine"] < 5)
+    asked = (
+        ((truth["sigma"] == 0) | (truth["sigma"] >= 3))
+        & (truth["compression"] == 0)
+        & (truth["fine"] < 5)
+    )
     found = outputs[:, :6].argmax(1)
     print(f"fine: {(found == truth['fine'].long())[asked].float().mean():.4f}")
-    print(f"coloured: {((level(held.level)[:, 3] > 0) == (truth['coloured'] > 0))[use | (truth['coloured'] > 0)].float().mean():.4f}")
+    found, true = level(held.level)[:, 3] > 0, truth["coloured"] > 0
+    print(f"coloured: {share(found == true, use | true):.4f}")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("samples", type=Path, nargs="+")
     parser.add_argument("--held-out", type=Path, nargs="+", required=True)
     parser.add_argument("--channels", type=int, choices=(1, 3), required=True)
     parser.add_argument("--blocks", type=Path, required=True)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=4)
+    parser.add_argument("--rate", type=float, default=6e-4)
     parser.add_argument("--decay", type=float, default=0.02)
     parser.add_argument("--drop", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
@@ -213,33 +283,25 @@ def main() -> None:
     torch.manual_seed(options.seed)
     samples, held = Samples(options.samples), Samples(options.held_out)
     print(f"{len(samples)} samples, {len(held)} held out")
-    outputs = 8 + (3 if options.channels == 3 else 0)
-    level = Perceptron(samples.level.shape[1], LEVEL_HIDDEN, outputs)
+    outputs = level_outputs(options.channels)
+    state = torch.load(options.blocks, map_location="cpu")
+    level = Perceptron(samples.level.shape[1], HIDDEN, outputs)
+    # median and both sides; coloured and its scales; channels
+    level.start(samples.level, state, [0, 1, 2, *range(11, 16), *range(16, 8 + outputs)])
     level = learn(
         level, samples.level, samples,
-        lambda y, scale, truth: level_loss(y, scale, truth, options.channels), options, 3e-3,
+        lambda y, scale, truth: level_loss(y, scale, truth, options.channels),
+        options, options.rate,
     )  # fmt: skip
-    kinds = Perceptron(samples.kinds.shape[1], KINDS_HIDDEN, 13)
-    kinds = learn(kinds, samples.kinds, samples, kinds_loss, options, 3e-3)
+    kinds = Perceptron(samples.kinds.shape[1], HIDDEN, KIND_OUTPUTS)
+    # the fine kinds; impulses, waves and compression are new; gain and speckle
+    kinds.start(samples.kinds, state, [*range(3, 9), -1, -1, -1, -1, -1, 9, 10])
+    with torch.no_grad():
+        kinds.layer3.bias[11:13] += math.log(1.275)  # from grey levels to the [0, 1] scale
+    kinds = learn(kinds, samples.kinds, samples, kinds_loss, options, 2 * options.rate)
     widen(level, held)
     report(level, kinds, held)
-    write(options.output, options.blocks, {"level": level, "kinds": kinds})
-
-
-def write(path: Path, blocks: Path, perceptrons: dict[str, Perceptron]) -> None:
-    """All tensors as the package takes them."""
-    state = torch.load(blocks, map_location="cpu")
-    out = {"map_shrink": F.softplus(state["map_shrink"])[None]}
-    for k in (1, 2, 3):
-        out[f"blocks.layer{k}.weight"] = state[f"block{k}.weight"]
-        out[f"blocks.layer{k}.bias"] = state[f"block{k}.bias"][None]
-    for name, model in perceptrons.items():
-        out[f"{name}.centre"], out[f"{name}.spread"] = model.centre[None], model.spread[None]
-        out[f"{name}.direct"] = model.direct.weight
-        for k in (1, 2, 3):
-            layer = getattr(model, f"layer{k}")
-            out[f"{name}.layer{k}.weight"], out[f"{name}.layer{k}.bias"] = layer.weight, layer.bias[None]
-    np.savez(path, **{name: value.detach().float().numpy() for name, value in out.items()})
+    write(options.output, state, {"level": level, "kinds": kinds})
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """The estimator of fine noise, in PyTorch: blocks as witnesses, weighed by a small network.
 
-Every 8 x 8 block of the picture testifies: the energies of its cosine coefficients in seven bands.
-A small network looks at one block at a time and says for each of several *heads* how much weight the
-block deserves; the weighted mean energies, on the scale of a first rough estimate, are all that a
-second small network sees. The same arithmetic, without PyTorch, is in
+Every 8 x 8 block of the picture testifies: the energies of its cosine coefficients in seven
+bands. A small network looks at one block at a time and says for each of several *heads* how much
+weight the block deserves; the weighted mean energies, on the scale of a first rough estimate, are
+all that a second small network sees. The same arithmetic, without PyTorch, is in
 `helicopter/backends/reference/noise/` and, faster, in `helicopter-rs/src/analysis/noise/`.
 """
 
@@ -94,9 +94,10 @@ class Features(NamedTuple):
     blocks: Blocks
 
 
-OPPONENT = torch.tensor(
-    [[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float32
-) / torch.tensor([[3.0], [2.0], [6.0]]).sqrt()
+OPPONENT = (
+    torch.tensor([[1, 1, 1], [1, 0, -1], [1, -2, 1]], dtype=torch.float32)
+    / torch.tensor([[3.0], [2.0], [6.0]]).sqrt()
+)
 
 
 class Estimator(nn.Module):
@@ -172,18 +173,24 @@ class Estimator(nn.Module):
         value = ordered.gather(1, at)[:, 0]
         value = torch.where(n > 0, value, torch.zeros_like(value))
         if self.channels == 3:  # near-grey pictures: the luminance has a say
-            luma = torch.where(good, blocks.fine[..., 0], torch.inf).sort(1).values.gather(1, at)[:, 0]
+            luma = (
+                torch.where(good, blocks.fine[..., 0], torch.inf).sort(1).values.gather(1, at)[:, 0]
+            )
             value = torch.maximum(value, 0.01 * torch.where(n > 0, luma, torch.zeros_like(luma)))
-        return value + (0.05 * quantum) ** 2 + 1e-6
+        return value + (0.05 * quantum).clamp(min=0.01) ** 2
 
     def weigh(self, blocks: Blocks, base: Tensor, low: Tensor, high: Tensor) -> Tensor:
         """Weights (B, N, HEADS)."""
         e = blocks.energy / base.view(-1, 1, 1, 1)
         e = torch.log(torch.cat([e[..., :5], _ordered(e)], -1) + 1e-3).flatten(2)
         sigma = base.sqrt().view(-1, 1)
-        distance = torch.minimum(blocks.mean.amin(2) - low.view(-1, 1), high.view(-1, 1) - blocks.mean.amax(2))
+        distance = torch.minimum(
+            blocks.mean.amin(2) - low.view(-1, 1), high.view(-1, 1) - blocks.mean.amax(2)
+        )
         distance = (distance / sigma).clamp(0, 6) / 6
-        x = torch.cat([e, torch.stack([distance, blocks.clipped, blocks.mean.mean(2) / 255], -1)], -1)
+        x = torch.cat(
+            [e, torch.stack([distance, blocks.clipped, blocks.mean.mean(2) / 255], -1)], -1
+        )
         x = F.relu(self.block1(x))
         x = F.relu(self.block2(x))
         return (F.relu(self.block3(x)) ** 2 + 1e-6) * blocks.valid.unsqueeze(2)
@@ -221,17 +228,25 @@ class Estimator(nn.Module):
             part = mass.sum(1)
             level = torch.einsum("bnk,bn->bk", mass, fine) / base.unsqueeze(1)
             overall = torch.einsum("bn,bn->b", share[:, :, head], fine) / base
-            inside += [torch.log((level + 1e-3 * overall.unsqueeze(1)) / (part + 1e-3) + 1e-4), part]
+            inside += [
+                torch.log((level + 1e-3 * overall.unsqueeze(1)) / (part + 1e-3) + 1e-4),
+                part,
+            ]
         mass = soft * share[:, :, :1]
         square = torch.einsum("bnk,bn->bk", mass, blocks.square)
         fourth = torch.einsum("bnk,bn->bk", mass, blocks.fourth)
         part = mass.sum(1)
-        kurtosis = (fourth * part + 1e-6 * base.unsqueeze(1) ** 2 * 3) / (square**2 + 1e-6 * base.unsqueeze(1) ** 2)
-        inside.append(kurtosis.clamp(max=30) / 3)
+        kurtosis = (fourth * part + 1e-6 * base.unsqueeze(1) ** 2 * 3) / (
+            square**2 + 1e-6 * base.unsqueeze(1) ** 2
+        )
+        inside.append(_beyond_normal(kurtosis))
         coarse = []
         smaller, q = x, quantum
         for _ in range(LEVELS - 1):
-            smaller, q = F.avg_pool2d(smaller, 2) if min(smaller.shape[2:]) >= 2 * BLOCK else None, q / 2
+            smaller, q = (
+                F.avg_pool2d(smaller, 2) if min(smaller.shape[2:]) >= 2 * BLOCK else None,
+                q / 2,
+            )
             if smaller is None:
                 coarse.append(torch.zeros(b, 2 * 6 * c + 2, device=x.device))
                 smaller = x[:, :, :BLOCK, :BLOCK]
@@ -265,9 +280,19 @@ class Estimator(nn.Module):
         y = F.relu(self.head1(normal))
         y = F.relu(self.head2(y))
         y = self.head3(y) + self.direct(normal)
-        return self._answers(y, seen.base, seen.unit, seen.share, seen.blocks, (x.shape[2], x.shape[3]))
+        return self._answers(
+            y, seen.base, seen.unit, seen.share, seen.blocks, (x.shape[2], x.shape[3])
+        )
 
-    def _answers(self, y: Tensor, base: Tensor, unit: Tensor, share: Tensor, blocks: Blocks, size: tuple[int, int]) -> dict[str, Tensor]:
+    def _answers(
+        self,
+        y: Tensor,
+        base: Tensor,
+        unit: Tensor,
+        share: Tensor,
+        blocks: Blocks,
+        size: tuple[int, int],
+    ) -> dict[str, Tensor]:
         sigma0 = base.sqrt() / unit
         middle = y[:, 0].clamp(-6, 4)
         below, above = F.softplus(y[:, 1] - 2), F.softplus(y[:, 2] - 2)
@@ -288,14 +313,18 @@ class Estimator(nn.Module):
         }
         if self.channels == 3:
             answers["log_channels"] = y[:, k + 7 : k + 10] + torch.log(sigma0).unsqueeze(1)
-        answers["log_map"] = self._map(share[:, :, 0], blocks, size) - 2 * torch.log(unit).view(-1, 1, 1, 1)
+        answers["log_map"] = self._map(share[:, :, 0], blocks, size) - 2 * torch.log(unit).view(
+            -1, 1, 1, 1
+        )
         return answers
 
     def _map(self, share: Tensor, blocks: Blocks, size: tuple[int, int]) -> Tensor:
         """Log variance (B, 1, rows, columns) of the block lattice, up to a common factor."""
         rows, columns = ((n - BLOCK) // STRIDE + 1 for n in size)
         weight = (share * share.shape[1]).view(-1, 1, rows, columns)
-        fine = (blocks.fine.mean(2) if self.channels == 1 else blocks.fine[..., 1:].mean(2)).view(-1, 1, rows, columns)
+        fine = (blocks.fine.mean(2) if self.channels == 1 else blocks.fine[..., 1:].mean(2)).view(
+            -1, 1, rows, columns
+        )
         value = weight * fine
         estimate = value.mean((2, 3), keepdim=True) / (weight.mean((2, 3), keepdim=True) + 1e-6)
         for reach, shrink in zip((16, 4), self.map_shrink, strict=True):
@@ -315,10 +344,14 @@ def _box(x: Tensor, reach: int) -> Tensor:
 
 def _ordered(e: Tensor) -> Tensor:
     """The two axial bands, the larger first: which is which depends on how the picture lies."""
-    return torch.stack([torch.maximum(e[..., 5], e[..., 6]), torch.minimum(e[..., 5], e[..., 6])], -1)
+    return torch.stack(
+        [torch.maximum(e[..., 5], e[..., 6]), torch.minimum(e[..., 5], e[..., 6])], -1
+    )
 
 
-def _pool(share: Tensor, blocks: Blocks, base: Tensor, channels: int, *, cross: bool = True) -> Tensor:
+def _pool(
+    share: Tensor, blocks: Blocks, base: Tensor, channels: int, *, cross: bool = True
+) -> Tensor:
     """Log of weighted mean energies over the base; products of planes as they are."""
     bands = torch.cat([blocks.energy[..., 1:5], _ordered(blocks.energy)], -1)  # (B, N, P, 6)
     mean = torch.einsum("bnh,bnpk->bhpk", share, bands) / base.view(-1, 1, 1, 1)
@@ -332,4 +365,10 @@ def _pool(share: Tensor, blocks: Blocks, base: Tensor, channels: int, *, cross: 
 def _kurtosis(share: Tensor, blocks: Blocks) -> Tensor:
     square = torch.einsum("bnh,bn->bh", share, blocks.square)
     fourth = torch.einsum("bnh,bn->bh", share, blocks.fourth)
-    return (fourth / (square**2 + 1e-9)).clamp(max=30) / 3
+    return _beyond_normal(fourth / (square**2 + 1e-9))
+
+
+def _beyond_normal(kurtosis: Tensor) -> Tensor:
+    """How far from that of normal noise, squashed: small differences there are what matters."""
+    excess = kurtosis - 3
+    return excess / (excess.abs() + 0.25)

@@ -2,9 +2,9 @@
 
     python training/noise/samples.py PHOTOGRAPHS -o FILE.npz --channels 1 --count 20000 --seed 1
 
-Draws crops of clean photographs at several sizes and exposures, puts noise on them, of one kind or of
-two, and writes what the accelerator measures beside the truth. Needs `helicopter_rs`, and the weights
-of the blocks' network (`--weights`, of `train.py`). One photograph in eight is held out: `--held-out`.
+Draws crops of clean photographs at several sizes and exposures, puts noise on them, of one kind or
+of two, and writes what the accelerator measures beside the truth. Needs `helicopter_rs`, and the
+blocks' network (`--weights`, of `train.py`). One photograph in eight is held out: `--held-out`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def load(folder: Path, *, held_out: bool) -> list[np.ndarray]:
             for factor in (1.0, 1.5, 2.0):
                 size = (int(picture.width / factor), int(picture.height / factor))
                 if min(size) >= 64:
-                    small = picture if factor == 1 else picture.resize(size, Image.Resampling.LANCZOS)
+                    small = (
+                        picture if factor == 1 else picture.resize(size, Image.Resampling.LANCZOS)
+                    )
                     out.append(np.asarray(small))
     return out
 
@@ -133,7 +135,11 @@ class Sampler:
         if rounded:
             y = np.rint(y)
         if "compression" in more:
-            quality = int(random.integers(5, 81)) if random.random() < 0.9 else int(random.integers(81, 93))
+            quality = (
+                int(random.integers(5, 81))
+                if random.random() < 0.9
+                else int(random.integers(81, 93))
+            )
             if fine not in ("none",) or more - {"compression"}:
                 quality = int(random.integers(40, 91))
             y = self.compressed(y, quality)
@@ -146,7 +152,9 @@ class Sampler:
         truth["pixels"] = y.shape[0] * y.shape[1]
         return (y / np.float32(255)).astype(np.float32), float(rounded) / 255, truth
 
-    def fine_noise(self, x: np.ndarray, fine: str, truth: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
+    def fine_noise(
+        self, x: np.ndarray, fine: str, truth: dict[str, float]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Noise, and its variance before clipping."""
         random = self.random
         h, w, c = x.shape
@@ -187,7 +195,11 @@ class Sampler:
                 green = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]], np.float32) / 4
                 raw = white[:, :, :1] * mask
                 white = np.stack(
-                    [correlate(raw[:, :, k], (side, green, side)[k], mode="mirror") for k in range(3)], 2
+                    [
+                        correlate(raw[:, :, k], (side, green, side)[k], mode="mirror")
+                        for k in range(3)
+                    ],
+                    2,
                 )
             else:
                 blur = self.log_uniform(0.45, 2.4)
@@ -213,7 +225,9 @@ class Sampler:
         elif which == 1:
             out = 1 + 1.25 * depth * (x**2 + y**2)
         else:
-            inside = (abs(y - random.uniform(-0.6, 0.6)) < 0.4) & (abs(x - random.uniform(-0.6, 0.6)) < 0.4)
+            inside = (abs(y - random.uniform(-0.6, 0.6)) < 0.4) & (
+                abs(x - random.uniform(-0.6, 0.6)) < 0.4
+            )
             out = np.where(inside, 1 + 3 * depth, 1.0)
         return out.astype(np.float32)
 
@@ -233,7 +247,9 @@ class Sampler:
         """As JPEG, sometimes cropped afterwards so that blocks begin anywhere."""
         file = io.BytesIO()
         plain = np.rint(y).astype(np.uint8)
-        Image.fromarray(plain[:, :, 0] if self.channels == 1 else plain).save(file, "JPEG", quality=quality)
+        Image.fromarray(plain[:, :, 0] if self.channels == 1 else plain).save(
+            file, "JPEG", quality=quality
+        )
         with Image.open(file) as image:
             out = np.asarray(image, dtype=np.float32).reshape(y.shape)
         if self.random.random() < 0.3 and min(out.shape[:2]) >= 72:
@@ -254,7 +270,9 @@ def block_deviation(field: np.ndarray, side: int) -> float:
 def main() -> None:
     import helicopter_rs
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photographs", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--weights", type=Path, required=True)
@@ -266,7 +284,9 @@ def main() -> None:
     with np.load(options.weights) as tensors:
         model = helicopter_rs.NoiseModel({name: tensors[name] for name in tensors.files})
     detector = helicopter_rs.ZengezaNoiseDetector(model)
-    sampler = Sampler(load(options.photographs, held_out=options.held_out), options.channels, options.seed)
+    sampler = Sampler(
+        load(options.photographs, held_out=options.held_out), options.channels, options.seed
+    )
     measured, truths = [], []
 
     def write() -> None:

@@ -85,7 +85,9 @@ def _uniform(n: int, low: float, high: float, device: torch.device) -> Tensor:
 
 
 def _log_uniform(n: int, low: float, high: float, device: torch.device) -> Tensor:
-    return torch.exp(_uniform(n, float(torch.tensor(low).log()), float(torch.tensor(high).log()), device))
+    return torch.exp(
+        _uniform(n, float(torch.tensor(low).log()), float(torch.tensor(high).log()), device)
+    )
 
 
 def vary_pictures(x: Tensor) -> Tensor:
@@ -111,13 +113,20 @@ def spatial_profile(b: int, h: int, w: int, device: torch.device) -> Tensor:
     depth = _uniform(b, 0.3, 0.9, device).view(shape)
     ramp = 1 + depth * (torch.cos(angle) * x + torch.sin(angle) * y) / 1.4142
     round_ = 1 + 2.5 * depth * (x**2 + y**2) / 2
-    centre_y, centre_x = _uniform(b, -0.6, 0.6, device).view(shape), _uniform(b, -0.6, 0.6, device).view(shape)
+    centre_y, centre_x = (
+        _uniform(b, -0.6, 0.6, device).view(shape),
+        _uniform(b, -0.6, 0.6, device).view(shape),
+    )
     half = _uniform(b, 0.15, 0.5, device).view(shape)
     inside = ((y - centre_y).abs() < half) & ((x - centre_x).abs() < half)
     patch = torch.where(inside, 1 + 3 * depth, torch.ones_like(inside, dtype=torch.float32))
     even = torch.ones_like(patch)
     which = torch.rand(b, device=device).view(shape)
-    return torch.where(which < 0.76, even, torch.where(which < 0.84, ramp, torch.where(which < 0.92, round_, patch)))
+    return torch.where(
+        which < 0.76,
+        even,
+        torch.where(which < 0.84, ramp, torch.where(which < 0.92, round_, patch)),
+    )
 
 
 def corrupt(clean: Tensor, *, mix: tuple[float, ...] | None = None) -> Batch:
@@ -132,7 +141,9 @@ def corrupt(clean: Tensor, *, mix: tuple[float, ...] | None = None) -> Batch:
     coloured = drawn == 6
     kind = torch.where(coloured, torch.ones_like(drawn), drawn)
     sigma = torch.where(
-        torch.rand(b, device=device) < 0.6, _log_uniform(b, 0.3, 60, device), _uniform(b, 0.2, 55, device)
+        torch.rand(b, device=device) < 0.6,
+        _log_uniform(b, 0.3, 60, device),
+        _uniform(b, 0.2, 55, device),
     )
     # signal-dependent noise is learnt over its own range, a little wider than the protocol's
     gain = 255 / _log_uniform(b, 8, 2500, device)
@@ -236,7 +247,9 @@ def compress(x: Tensor, matrix: Tensor, quality: int) -> Tensor:
     hh, ww = h // 8 * 8, w // 8 * 8
     luma = x.mean(1, keepdim=True)[:, :, :hh, :ww]
     scale = 5000 / quality if quality < 50 else 200 - 2 * quality
-    steps = ((torch.tensor(_LUMA, device=x.device) * scale + 50) / 100).floor().clamp(1, 255).view(64)
+    steps = (
+        ((torch.tensor(_LUMA, device=x.device) * scale + 50) / 100).floor().clamp(1, 255).view(64)
+    )
     blocks = (luma - 128).view(b, hh // 8, 8, ww // 8, 8).permute(0, 1, 3, 2, 4).reshape(b, -1, 64)
     coefficients = ((blocks @ matrix.T) / steps).round() * steps
     back = (coefficients @ matrix).view(b, hh // 8, ww // 8, 8, 8).permute(0, 1, 3, 2, 4)

@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from model import STRIDE, Estimator
 from PIL import Image
 from simulate import Batch, compress, corrupt
+from tensors import write_start
 from torch import Tensor
 
 SHAPES = ((64, 64), (96, 128), (160, 224), (256, 256), (320, 480), (416, 640))
@@ -35,7 +36,9 @@ def load(folder: Path, device: str) -> list[Tensor]:
     for path in sorted(folder.iterdir()):
         if path.suffix in {".png", ".webp", ".jpg"}:
             with Image.open(path) as image:
-                pictures.append(torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).to(device))
+                pictures.append(
+                    torch.from_numpy(np.array(image.convert("RGB"))).permute(2, 0, 1).to(device)
+                )
     return pictures
 
 
@@ -47,7 +50,11 @@ def halves(pictures: list[Tensor]) -> list[Tensor]:
             size = [int(n / factor) for n in picture.shape[1:]]
             if min(size) >= 64:
                 small = F.interpolate(
-                    picture[None].float(), size=size, mode="bicubic", antialias=True, align_corners=False
+                    picture[None].float(),
+                    size=size,
+                    mode="bicubic",
+                    antialias=True,
+                    align_corners=False,
                 )
                 out.append(small[0].clamp(0, 255).round().to(torch.uint8))
     return out
@@ -84,8 +91,10 @@ class Source:
         crops = []
         for index in self.random.integers(0, len(fitting), count):
             picture = fitting[index]
-            if picture.shape[1] < h or picture.shape[2] < w or (
-                min(picture.shape[1:]) >= w and self.random.random() < 0.5
+            if (
+                picture.shape[1] < h
+                or picture.shape[2] < w
+                or (min(picture.shape[1:]) >= w and self.random.random() < 0.5)
             ):
                 picture = picture.transpose(1, 2)
             y = int(self.random.integers(0, picture.shape[1] - h + 1))
@@ -97,7 +106,9 @@ class Source:
         made = synthetic(max(1, count // 16), 3, h, w, str(clean.device))
         clean[: made.shape[0]] = made.round()
         if self.random.random() < 0.1:  # soft pictures
-            soft = F.interpolate(clean[:, :, : h // 2, : w // 2], size=(h, w), mode="bicubic", align_corners=False)
+            soft = F.interpolate(
+                clean[:, :, : h // 2, : w // 2], size=(h, w), mode="bicubic", align_corners=False
+            )
             clean[: count // 2] = soft[: count // 2].clamp(0, 255).round()
         if self.channels == 1:
             luma = torch.tensor([0.299, 0.587, 0.114], device=clean.device).view(1, 3, 1, 1)
@@ -109,7 +120,9 @@ def make(source: Source, model: Estimator, shape: tuple[int, int], count: int) -
     batch = corrupt(source.batch(shape, count))
     some = int(source.random.random() < 0.6) * max(1, count // 12)
     if some:  # compressed pictures have no fine noise, but no clean blocks either
-        batch.pixels[-some:] = compress(batch.pixels[-some:], model.dct, int(source.random.integers(5, 90)))
+        batch.pixels[-some:] = compress(
+            batch.pixels[-some:], model.dct, int(source.random.integers(5, 90))
+        )
         batch.quantum[-some:] = 1
         plain = batch.kind[-some:] == 0
         batch.has_sigma[-some:] = torch.where(plain, 0.1, 0.0)
@@ -137,27 +150,37 @@ def losses(answers: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
         error = torch.where((batch.sigma == 0) & (x < 0), 0.02 * error, error)
         return torch.maximum(share * error, (share - 1) * error)
 
-    soft = lambda x: torch.where(x.abs() < 8, x, 8 * (1 + torch.log(x.abs().clamp(min=8) / 8)) * x.sign())  # noqa: E731
+    def soft(x: Tensor) -> Tensor:
+        return torch.where(x < 8, x, 8 * (1 + torch.log(x.clamp(min=8) / 8)))
+
     out = {}
     for name, share, weight in (("low", 0.05, 1.0), ("sigma", 0.5, 1.0), ("high", 0.95, 1.0)):
         out[name] = weight * mean(soft(pinball(answers[name], share)), white)
     kind = torch.where((batch.kind >= 0) & ~batch.coloured, batch.kind, -1)
     out["kind"] = 0.5 * F.cross_entropy(answers["kind"], kind, ignore_index=-1)
     gain = batch.gain > 0
-    out["gain"] = mean((answers["log_gain"] - torch.log(batch.gain.clamp(min=1e-6))).abs(), gain.float())
+    out["gain"] = mean(
+        (answers["log_gain"] - torch.log(batch.gain.clamp(min=1e-6))).abs(), gain.float()
+    )
     speckle = batch.speckle > 0
     out["speckle"] = mean(
         (answers["log_speckle"] - torch.log(batch.speckle.clamp(min=1e-6))).abs(), speckle.float()
     )
     noisy = (batch.sigma > 0.5) & (known > 0.5)
     out["coloured"] = 0.3 * mean(
-        F.binary_cross_entropy_with_logits(answers["coloured"], batch.coloured.float(), reduction="none"),
+        F.binary_cross_entropy_with_logits(
+            answers["coloured"], batch.coloured.float(), reduction="none"
+        ),
         noisy.float(),
     )
     wrong = (answers["log_scales"] - torch.log(batch.scale_sigma.clamp(min=1e-3))).abs().mean(1)
     out["scales"] = 0.5 * mean(wrong, (batch.coloured & noisy).float())
     if "log_channels" in answers:
-        wrong = (answers["log_channels"] - torch.log(batch.sigma_channels.clamp(min=1e-3))).abs().mean(1)
+        wrong = (
+            (answers["log_channels"] - torch.log(batch.sigma_channels.clamp(min=1e-3)))
+            .abs()
+            .mean(1)
+        )
         out["channels"] = 0.5 * mean(wrong, (noisy & ~batch.coloured).float())
     rows, columns = answers["log_map"].shape[2:]
     truth = F.avg_pool2d(batch.variance, 8, stride=STRIDE)[:, :, :rows, :columns]
@@ -191,19 +214,26 @@ def validate(model: Estimator, pictures: list[Tensor], channels: int) -> str:
         for picture in pictures:
             clean = picture[None].float()
             if channels == 1:
-                clean = (0.299 * clean[:, :1] + 0.587 * clean[:, 1:2] + 0.114 * clean[:, 2:]).round()
+                clean = (
+                    0.299 * clean[:, :1] + 0.587 * clean[:, 1:2] + 0.114 * clean[:, 2:]
+                ).round()
             noise = torch.randn(clean.shape, device=clean.device, generator=generator)
             noisy = (clean + sigma * noise).round().clamp(0, 255)
             a = model(noisy, torch.ones(1, device=clean.device))
             errors.append(abs(max(0.0, float(a["sigma"])) - sigma))
             inside.append(max(0.0, float(a["low"])) <= sigma <= float(a["high"]))
-        lines.append(f"{sigma}: {np.mean(errors):.3f} (worst {max(errors):.2f}, inside {np.mean(inside):.2f})")
+        lines.append(
+            f"{sigma}: {np.mean(errors):.3f} "
+            f"(worst {max(errors):.2f}, inside {np.mean(inside):.2f})"
+        )
     model.train()
     return "  ".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("photographs", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--channels", type=int, choices=(1, 3), required=True)
@@ -222,12 +252,14 @@ def main() -> None:
     kept = [p for i, p in enumerate(pictures) if i % 8]
     source = Source(kept + halves(kept), options.channels, options.seed)
     watched = load(options.watch, options.device) if options.watch else held[:16]
-    print(f"{len(kept)} pictures, {len(held)} held out; loaded in {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{len(kept)} pictures to train on, {len(held)} held out", flush=True)
     model = Estimator(options.channels).to(options.device)
     if options.start:
         model.load_state_dict(torch.load(options.start, map_location=options.device), strict=False)
     normalise(model, source)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=options.rate, weight_decay=1e-3, betas=(0.9, 0.98)
+    )
     average = torch.optim.swa_utils.AveragedModel(
         model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
     )
@@ -238,7 +270,9 @@ def main() -> None:
         share = (time.monotonic() - began) / limit
         if share >= 1:
             break
-        rate = options.rate * min(1, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * share)) + 1e-6
+        rate = (
+            options.rate * min(1, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * share)) + 1e-6
+        )
         for group in optimizer.param_groups:
             group["lr"] = rate
         which = int(source.random.choice(len(SHAPES), p=CHANCE))
@@ -274,6 +308,9 @@ def save(model: Estimator, options: argparse.Namespace) -> None:
     partial = path.with_suffix(".partial")
     torch.save(model.state_dict(), partial)
     partial.replace(path)
+    write_start(
+        options.output / f"start-{options.channels}.npz", model.state_dict(), options.channels
+    )
 
 
 if __name__ == "__main__":

@@ -85,7 +85,8 @@ impl ZengezaNoiseDetector {
         const OPERATION: &str = "analyze";
         let image = convert::image(OPERATION, "image", image)?;
         let included = convert::mask(OPERATION, "included", included)?;
-        let labels = segments.map(|given| convert::labels(OPERATION, "segments", given)).transpose()?;
+        let labels =
+            segments.map(|given| convert::labels(OPERATION, "segments", given)).transpose()?;
         let labels: Option<ArrayView2<'_, i32>> = labels.as_ref().map(|labels| labels.as_array());
         let scene = Scene { pixels: image.as_array(), included: included.as_array(), quantum };
         self.check(py, OPERATION, scene)?;
@@ -96,7 +97,8 @@ impl ZengezaNoiseDetector {
         let (whole, parts) = Crossing::new(OPERATION)
             .threads(threads)?
             .run(py, |host| zengeza_detector::analyze(scene, labels, model, host))?;
-        let parts = parts.into_iter().map(|part| to_dict(py, part)).collect::<PyResult<Vec<_>>>()?;
+        let parts =
+            parts.into_iter().map(|part| to_dict(py, part)).collect::<PyResult<Vec<_>>>()?;
         Ok((to_dict(py, whole)?, PyList::new(py, parts)?))
     }
 
@@ -140,7 +142,10 @@ impl ZengezaNoiseDetector {
 fn to_dict(py: Python<'_>, run: NoiseRun) -> PyResult<Bound<'_, PyDict>> {
     let out = PyDict::new(py);
     let fine = run.fine;
-    out.set_item(intern!(py, "fine"), (fine.sigma, fine.low, fine.high, PyTuple::new(py, fine.by_channel)?))?;
+    out.set_item(
+        intern!(py, "fine"),
+        (fine.sigma, fine.low, fine.high, PyTuple::new(py, fine.by_channel)?),
+    )?;
     out.set_item(intern!(py, "probabilities"), PyTuple::new(py, run.probabilities)?)?;
     out.set_item(intern!(py, "coloured"), fine.coloured)?;
     out.set_item(intern!(py, "scale_sigma"), PyTuple::new(py, fine.scale_sigma)?)?;
@@ -156,8 +161,8 @@ fn to_dict(py: Python<'_>, run: NoiseRun) -> PyResult<Bound<'_, PyDict>> {
     out.set_item(intern!(py, "quality"), run.quality)?;
     out.set_item(intern!(py, "grid"), run.grid)?;
     let rows: Vec<f64> = run.level_function.concat();
-    let level_function = Array2::from_shape_vec((run.level_function.len(), 3), rows)
-        .expect("three values a row");
+    let level_function =
+        Array2::from_shape_vec((run.level_function.len(), 3), rows).expect("three values a row");
     out.set_item(intern!(py, "level_function"), level_function.into_pyarray(py))?;
     out.set_item(intern!(py, "sigma_map"), run.sigma_map.into_pyarray(py))?;
     out.set_item(intern!(py, "spectrum"), run.spectrum.into_pyarray(py))?;

@@ -25,18 +25,18 @@ pub fn tensors(channels: usize, seed: u64) -> Tensors {
     let outputs = if channels == 1 { 8 } else { 11 };
     let blocks = [7 * channels + 3, 20, 20, 8];
     let networks = [
-        ("blocks", blocks, None),
-        ("level", [level, 64, 64, outputs], Some("level")),
-        ("kinds", [level + OTHERS, 48, 48, 13], Some("kinds")),
+        ("blocks", blocks),
+        ("level", [level, 64, 64, outputs]),
+        ("kinds", [level + OTHERS, 48, 48, 13]),
     ];
-    for (name, sizes, direct) in networks {
+    for (name, sizes) in networks {
         for (k, pair) in sizes.windows(2).enumerate() {
             let scale = (3.0 / pair[0] as f32).sqrt();
             add(format!("{name}.layer{}.weight", k + 1), pair[1], pair[0], scale, 0.0);
             // so that no block counts for nothing at all
             add(format!("{name}.layer{}.bias", k + 1), 1, pair[1], 0.1, 0.3);
         }
-        if let Some(name) = direct {
+        if name != "blocks" {
             add(format!("{name}.direct"), sizes[3], sizes[0], 0.02, 0.0);
             add(format!("{name}.centre"), 1, sizes[0], 1.0, 0.0);
             add(format!("{name}.spread"), 1, sizes[0], 0.5, 2.0);

@@ -1,6 +1,7 @@
 //! What the networks' outputs mean.
 
 use super::learnt::NoiseModel;
+use super::level_map::NOTHING;
 use super::witnesses::{Witnesses, BINS};
 
 /// Kinds of noise, "clean" being the first.
@@ -86,11 +87,7 @@ pub(in crate::analysis) struct Kinds {
 }
 
 /// Concludes the kinds from everything that has been measured.
-pub(in crate::analysis) fn kinds(
-    measured: &[f64],
-    heard: &Witnesses,
-    model: &NoiseModel,
-) -> Kinds {
+pub(in crate::analysis) fn kinds(measured: &[f64], heard: &Witnesses, model: &NoiseModel) -> Kinds {
     let outputs = model.kinds.answer(measured);
     let fine = softmax(&outputs[..6]);
     let impulses = softmax(&outputs[6..9]);
@@ -142,11 +139,14 @@ pub(in crate::analysis) fn level_function(heard: &Witnesses, sigma: f64) -> Vec<
     let mean: f64 =
         heard.bins.iter().zip(variance).map(|(bin, variance)| bin[2] * variance).sum::<f64>()
             / count.max(1e-9);
-    let factor = if mean > 0.0 { sigma * sigma / mean } else { 0.0 };
     (0..BINS)
         .map(|bin| {
             let intensity = (bin as f64 + 0.5) / BINS as f64 * 255.0 / heard.unit;
-            [intensity, variance[bin] * factor, heard.bins[bin][0]]
+            [
+                intensity,
+                sigma * sigma * (variance[bin] + NOTHING) / (mean + NOTHING),
+                heard.bins[bin][0],
+            ]
         })
         .collect()
 }

@@ -28,7 +28,7 @@ const OPPONENT: [[f32; 3]; 3] = [
 ];
 
 /// Pixels as levels: 0 is black, 255 the brightest pixel.
-pub enum Picture<'a> {
+pub(in crate::analysis) enum Picture<'a> {
     /// On the [0, 1] scale, interleaved, and what to multiply by.
     Given { pixels: ArrayView3<'a, f32>, included: Option<ArrayView2<'a, bool>>, unit: f32 },
     /// Levels, a plane a channel.
@@ -226,12 +226,7 @@ pub(super) fn fine<V: Vector>(strip: &Strip, layout: Layout, plane: usize, vecto
 /// # Errors
 ///
 /// [`crate::error::Error::Cancelled`].
-pub(super) fn testimony(
-    picture: &Picture,
-    low: f32,
-    high: f32,
-    host: &dyn Host,
-) -> Result<Blocks> {
+pub(super) fn testimony(picture: &Picture, low: f32, high: f32, host: &dyn Host) -> Result<Blocks> {
     let (height, width, planes) = picture.dim();
     let pixels = height * width;
     let stride =
@@ -483,13 +478,16 @@ fn read<const STEP: usize>(job: &Job<'_, '_>) -> Rows<STEP> {
             deal::<STEP>(values, length, &mut rows.values[at..at + STEP * length]);
         }
         let cell = y / CELL;
-        for (x, four) in ends.chunks_exact(CELL).enumerate() {
-            rows.clipped.put(cell, x, four.iter().sum());
-        }
-        for x in 0..if picture.has_excluded() { width } else { 0 } {
-            if !picture.included(from, x) {
-                rows.outside.put(cell, x / CELL, 1.0);
+        if picture.has_excluded() {
+            for (x, end) in ends.iter_mut().enumerate() {
+                if !picture.included(from, x) {
+                    *end = 0.0;
+                    rows.outside.put(cell, x / CELL, 1.0);
+                }
             }
+        }
+        for (x, four) in ends.chunks_exact(CELL).enumerate() {
+            rows.clipped.put(cell, x, four[0] + four[1] + four[2] + four[3]);
         }
         if y % 2 == 1 {
             squares.fill(0.0);

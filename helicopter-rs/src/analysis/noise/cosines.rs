@@ -146,7 +146,10 @@ mod tests {
                         expected += basis(u, y) * basis(v, x) * f64::from(value(y * SIDE + x, 3));
                     }
                 }
-                assert!((f64::from(blocks[u * SIDE + v].to_array()[3]) - expected).abs() < 1e-3, "{u} {v}");
+                assert!(
+                    (f64::from(blocks[u * SIDE + v].to_array()[3]) - expected).abs() < 1e-3,
+                    "{u} {v}"
+                );
             }
         }
     }

@@ -126,11 +126,11 @@ impl Vector for Plain {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::{
-        __m256, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256,
-        _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps,
-        _mm256_cvtepi32_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps,
-        _mm256_mul_ps, _mm256_or_si256, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32,
-        _mm256_storeu_ps, _mm256_sub_ps, _CMP_GT_OQ,
+        __m256, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_blendv_ps,
+        _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepi32_ps,
+        _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
+        _mm256_or_si256, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32, _mm256_storeu_ps,
+        _mm256_sub_ps, _CMP_GT_OQ,
     };
 
     use super::{Vector, LANES};
@@ -194,21 +194,16 @@ mod x86 {
             unsafe {
                 let bits = _mm256_castps_si256(self.0);
                 let fraction = _mm256_and_si256(bits, _mm256_set1_epi32(0x007f_ffff));
-                let one = _mm256_castsi256_ps(_mm256_or_si256(
-                    fraction,
-                    _mm256_set1_epi32(0x3f80_0000),
-                ));
+                let one =
+                    _mm256_castsi256_ps(_mm256_or_si256(fraction, _mm256_set1_epi32(0x3f80_0000)));
                 let root = _mm256_set1_ps(std::f32::consts::SQRT_2);
                 let large = _mm256_cmp_ps::<_CMP_GT_OQ>(one, root);
                 let half = _mm256_mul_ps(one, _mm256_set1_ps(0.5));
                 let unit = _mm256_set1_ps(1.0);
                 let mantissa = _mm256_sub_ps(_mm256_blendv_ps(one, half, large), unit);
-                let power = _mm256_add_epi32(
-                    _mm256_srli_epi32::<23>(bits),
-                    _mm256_set1_epi32(-127),
-                );
-                let exponent =
-                    _mm256_add_ps(_mm256_cvtepi32_ps(power), _mm256_and_ps(large, unit));
+                let power =
+                    _mm256_add_epi32(_mm256_srli_epi32::<23>(bits), _mm256_set1_epi32(-127));
+                let exponent = _mm256_add_ps(_mm256_cvtepi32_ps(power), _mm256_and_ps(large, unit));
                 (Avx2(mantissa), Avx2(exponent))
             }
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::lanes::Vector;
+use super::witnesses::features;
 use crate::error::{Error, Result};
 
 /// A matrix or, with one row, a vector.
@@ -21,6 +22,9 @@ pub type Tensors = BTreeMap<String, Tensor>;
 pub(super) const HEADS: usize = 8;
 /// Units of its hidden layers, at most.
 const MOST_HIDDEN: usize = 32;
+/// Features of impulses, waves and compression, beside those of the blocks.
+const OTHER_FEATURES: usize = 56;
+const KIND_OUTPUTS: usize = 13;
 /// What it sees of a block, at most.
 pub(super) const MOST_INPUTS: usize = 24;
 
@@ -150,6 +154,11 @@ impl Perceptron {
         self.centre.len()
     }
 
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.layers[2].outputs
+    }
+
     /// The outputs for one vector of features.
     pub fn answer(&self, features: &[f64]) -> Vec<f64> {
         let ends = self.centre.iter().zip(&self.spread);
@@ -208,6 +217,17 @@ impl NoiseModel {
         if !fits {
             return Err(wrong("the shapes of the blocks' layers do not fit together".into()));
         }
+        let (level, kinds) =
+            (Perceptron::take(tensors, "level")?, Perceptron::take(tensors, "kinds")?);
+        let inputs = features(channels) + 1;
+        let outputs = if channels == 1 { 8 } else { 11 };
+        if (level.inputs(), level.outputs()) != (inputs, outputs) {
+            return Err(wrong(format!("level has not {inputs} inputs and {outputs} outputs")));
+        }
+        let inputs = inputs + OTHER_FEATURES;
+        if (kinds.inputs(), kinds.outputs()) != (inputs, KIND_OUTPUTS) {
+            return Err(wrong(format!("kinds has not {inputs} inputs and {KIND_OUTPUTS} outputs")));
+        }
         let shrink = take(tensors, "map_shrink")?;
         let &[wide, narrow] = shrink.values.as_slice() else {
             return Err(wrong("map_shrink has not two values".into()));
@@ -215,8 +235,8 @@ impl NoiseModel {
         Ok(Self {
             channels,
             blocks: BlockNetwork { layers },
-            level: Perceptron::take(tensors, "level")?,
-            kinds: Perceptron::take(tensors, "kinds")?,
+            level,
+            kinds,
             map_shrink: [wide, narrow],
         })
     }

@@ -14,6 +14,8 @@ use crate::host::Host;
 /// Half the sides of the neighbourhoods in pixels: first a wide one, then a near one that goes beyond
 /// it as far as its own witnesses are to be trusted.
 const REACHES: [usize; 2] = [64, 16];
+/// Variance (in squared levels) that is as good as none.
+pub(super) const NOTHING: f64 = 1e-6;
 
 /// Standard deviation of the noise at every pixel, whose mean square is the square of `sigma`.
 ///
@@ -30,28 +32,30 @@ pub(in crate::analysis) fn level_map(
     let mut lattice = variances(heard, model);
     host.check()?;
     let mean: f64 = lattice.values.iter().sum::<f64>() / lattice.values.len() as f64;
-    let factor = if mean > 0.0 { sigma * sigma / mean } else { 0.0 };
+    // what is added keeps the rounding of an image without noise from being scaled up
     for value in &mut lattice.values {
-        *value = (*value * factor).sqrt();
+        *value = sigma * ((*value + NOTHING) / (mean + NOTHING)).sqrt();
     }
     let mut map = Array2::zeros((height, width));
     let columns = Between::all(width, lattice.columns, heard.blocks.stride.1);
     let rows = Between::all(height, lattice.rows, heard.blocks.stride.0);
-    map.outer_iter_mut().into_par_iter().zip(rows.par_iter()).try_for_each(|(mut out, row)| -> Result<()> {
-        host.check()?;
-        let above = lattice.row(row.first);
-        let below = lattice.row(row.second);
-        let mixed: Vec<f32> = above
-            .iter()
-            .zip(below)
-            .map(|(a, b)| (a + (b - a) * f64::from(row.part)) as f32)
-            .collect();
-        for (out, column) in out.iter_mut().zip(&columns) {
-            let (a, b) = (mixed[column.first], mixed[column.second]);
-            *out = a + (b - a) * column.part;
-        }
-        Ok(())
-    })?;
+    map.outer_iter_mut().into_par_iter().zip(rows.par_iter()).try_for_each(
+        |(mut out, row)| -> Result<()> {
+            host.check()?;
+            let above = lattice.row(row.first);
+            let below = lattice.row(row.second);
+            let mixed: Vec<f32> = above
+                .iter()
+                .zip(below)
+                .map(|(a, b)| (a + (b - a) * f64::from(row.part)) as f32)
+                .collect();
+            for (out, column) in out.iter_mut().zip(&columns) {
+                let (a, b) = (mixed[column.first], mixed[column.second]);
+                *out = a + (b - a) * column.part;
+            }
+            Ok(())
+        },
+    )?;
     Ok(map)
 }
 

@@ -22,13 +22,15 @@ const POOLED_BANDS: usize = 6;
 /// Of each head, beside the bands: sum of weights, of their squares, mean, clipped, square, fourth.
 const EXTRAS: usize = 6;
 
+/// Features of the image as a whole.
+const OTHERS: usize = 6;
 /// Sums of a bin: see `Sums`.
 const BIN_SUMS: usize = 7;
 /// Sums of a head, at most: see `Items`.
 const MOST_ITEMS: usize = COLOURS * POOLED_BANDS + 3 + EXTRAS;
 
 /// Features of an image's fine noise, and what is needed to draw its map.
-pub struct Witnesses {
+pub(in crate::analysis) struct Witnesses {
     pub features: Vec<f64>,
     /// Variance of the first rough estimate, in squared levels: what answers are relative to.
     pub base: f64,
@@ -41,6 +43,15 @@ pub struct Witnesses {
     pub total: f64,
     /// By bin of intensity: the first head's mass, its noise energy, and the number of valid blocks.
     pub bins: [[f64; 3]; BINS],
+}
+
+/// Number of features of an image of so many channels.
+pub(super) fn features(channels: usize) -> usize {
+    let items = Items { planes: channels };
+    let of_heads = HEADS * (items.extra(EXTRAS) - 1);
+    let of_bins = (2 * FEW_HEADS + 1) * BINS;
+    let of_copies = (LEVELS - 1) * (FEW_HEADS * POOLED_BANDS * channels + 2);
+    of_heads + of_bins + of_copies + OTHERS
 }
 
 /// Sums over blocks.
@@ -60,7 +71,7 @@ struct Sums {
 /// # Errors
 ///
 /// [`crate::error::Error::Cancelled`].
-pub fn hear(
+pub(in crate::analysis) fn hear(
     picture: &Picture,
     (darkest, brightest): (f32, f32),
     quantum: f64,
@@ -96,8 +107,7 @@ pub fn hear(
     features.extend((0..HEADS).map(|head| (total[head] / valid as f64 + 1e-6).ln()));
     for head in 0..HEADS {
         let square = share(items.extra(4), head);
-        let kurtosis = share(items.extra(5), head) / (square * square + 1e-9);
-        features.push(kurtosis.min(30.0) / 3.0);
+        features.push(beyond_normal(share(items.extra(5), head) / (square * square + 1e-9)));
     }
     by_intensity(&mut features, &sums, &total, base);
     coarse(&mut features, picture, step, &look, host)?;
@@ -196,7 +206,8 @@ fn base_of(blocks: &Blocks, step: f64) -> f64 {
     if layout.planes == COLOURS {
         value = value.max(0.01 * f64::from(tenth(&mut collect(Some(0), most))));
     }
-    value + (0.05 * step).powi(2) + 1e-6
+    // a hundredth of a level is below what rounding to float32 leaves
+    value + (0.05 * step).max(0.01).powi(2)
 }
 
 /// The value that a tenth of all are below; 0 of none.
@@ -473,7 +484,14 @@ fn by_intensity(features: &mut Vec<f64>, sums: &Sums, total: &[f64; HEADS], base
     for bin in &sums.bins {
         let [part, _, square, fourth, ..] = bin.map(|sum| sum / total[0]);
         // as good as normal where there is nothing to go by
-        let kurtosis = (fourth * part + 3e-6 * base * base) / (square * square + 1e-6 * base * base);
-        features.push(kurtosis.min(30.0) / 3.0);
+        let kurtosis =
+            (fourth * part + 3e-6 * base * base) / (square * square + 1e-6 * base * base);
+        features.push(beyond_normal(kurtosis));
     }
+}
+
+/// How far from the kurtosis of normal noise, squashed: small differences there are what matters.
+fn beyond_normal(kurtosis: f64) -> f64 {
+    let excess = kurtosis - 3.0;
+    excess / (excess.abs() + 0.25)
 }

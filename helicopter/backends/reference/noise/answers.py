@@ -8,6 +8,7 @@ import numpy as np
 
 from helicopter.backends.protocol import FineNoise
 
+from .level_map import NOTHING
 from .witnesses import BINS, by_intensity, noise_energy
 
 if TYPE_CHECKING:
@@ -17,7 +18,15 @@ if TYPE_CHECKING:
 
     from .witnesses import Witnesses
 
-__all__ = ["KINDS", "Kinds", "Level", "conclude_kinds", "conclude_level", "level_function", "no_idea"]
+__all__ = [
+    "KINDS",
+    "Kinds",
+    "Level",
+    "conclude_kinds",
+    "conclude_level",
+    "level_function",
+    "no_idea",
+]
 
 #: Kinds of noise, "clean" being the first.
 KINDS = 9
@@ -69,9 +78,7 @@ def conclude_level(
     return Level(FineNoise(sigma, low, high, by_channel), coloured, scale_sigma)
 
 
-def conclude_kinds(
-    measured: NDArray[np.float64], heard: Witnesses, model: NoiseModel
-) -> Kinds:
+def conclude_kinds(measured: NDArray[np.float64], heard: Witnesses, model: NoiseModel) -> Kinds:
     """Conclude the kinds from everything that has been measured."""
     outputs = model.kinds.answer(measured)
     fine, impulses = _softmax(outputs[:6]), _softmax(outputs[6:9])
@@ -113,7 +120,7 @@ def level_function(heard: Witnesses, sigma: float) -> NDArray[np.float64]:
         variance = np.interp(bins, known, (mass.T @ energy)[known] / part[known])
     count = belongs[heard.blocks.valid].sum(axis=0)
     mean = count @ variance / max(count.sum(), 1e-9)
-    variance *= sigma**2 / mean if mean > 0 else 0.0
+    variance = sigma**2 * (variance + NOTHING) / (mean + NOTHING)
     intensity = (bins + 0.5) / BINS * 255 / heard.unit
     return np.stack([intensity, variance, part], axis=1)
 

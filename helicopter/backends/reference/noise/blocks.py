@@ -1,4 +1,4 @@
-"""What the 8 x 8 blocks of an image testify about its noise: energies of cosines, and a little more.
+"""What the 8 x 8 blocks of an image testify about its noise: energies of cosines, and more.
 
 Blocks overlap, and are judged one at a time. Their coefficients fall into seven bands, from the
 lowest frequencies, which belong to the content, to the highest, which in calm places belong to the
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from helicopter.backends.protocol import Image, Mask
 
-__all__ = ["BANDS", "Blocks", "Floats", "testimony"]
-
-Floats = "NDArray[np.float32]"
+__all__ = ["BANDS", "SIDE", "Blocks", "testimony"]
 
 SIDE = 8
 BANDS = 7
@@ -60,10 +58,10 @@ def _band(u: int, v: int) -> int:
 
 def _band_means() -> NDArray[np.float32]:
     """Turns squared coefficients into the mean of each band, the constant one left out."""
-    members = np.zeros((SIDE * SIDE, BANDS))
+    members: NDArray[np.float64] = np.zeros((SIDE * SIDE, BANDS))
     for index in range(1, SIDE * SIDE):
         members[index, _band(*divmod(index, SIDE))] = 1
-    return (members / members.sum(axis=0)).astype(np.float32)
+    return np.asarray(members / members.sum(axis=0), dtype=np.float32)
 
 
 COSINES, BAND_MEANS = _cosines(), _band_means()
@@ -163,7 +161,7 @@ def _strip(
         cross = np.stack([pair @ high_bands for pair in pairs], axis=1)
     constant = coefficients[..., 0] / SIDE
     mean = constant if channels == 1 else constant @ _OPPONENT.astype(np.float32)
-    ends = ((levels <= low) | (levels >= high)).sum(axis=2, dtype=np.float32)
+    ends = ((levels <= low) | (levels >= high)).sum(axis=2, dtype=np.float32) * included
     clipped = _block_sums(ends, step, 1) / np.float32(SIDE * SIDE * channels)
     outside = _block_sums((~included).astype(np.float32), step, 1)
     # the luminance has the content's edges in it, the other planes less of them
@@ -188,4 +186,4 @@ def _block_sums(values: Image, step: tuple[int, int], pixels: int) -> NDArray[np
     rows, columns = values.shape[0] // cell, values.shape[1] // cell
     cells = values.reshape(rows, cell, columns, cell).sum(axis=(1, 3))
     blocks = cells[:-1, :-1] + cells[:-1, 1:] + cells[1:, :-1] + cells[1:, 1:]
-    return blocks[:: step[0] // CELL, :: step[1] // CELL].reshape(-1)
+    return np.asarray(blocks[:: step[0] // CELL, :: step[1] // CELL].reshape(-1))

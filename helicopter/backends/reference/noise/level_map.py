@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["level_map"]
 
-#: Half the sides of the neighbourhoods in pixels: first a wide one, then a near one that goes beyond
-#: it as far as its own witnesses are to be trusted.
+#: Half the sides of the neighbourhoods in pixels: first a wide one, then a near one that goes
+#: beyond it as far as its own witnesses are to be trusted.
 REACHES = (64, 16)
+#: Variance (in squared levels) that is as good as none.
+NOTHING = 1e-6
 
 
 def level_map(heard: Witnesses, sigma: float, shape: tuple[int, int], model: NoiseModel) -> Map:
@@ -35,8 +37,8 @@ def level_map(heard: Witnesses, sigma: float, shape: tuple[int, int], model: Noi
         reaches = (reach // blocks.stride[0], reach // blocks.stride[1])
         mass, total = _pyramid(weight, reaches), _pyramid(value, reaches)
         estimate = (total + shrink * estimate) / (mass + shrink)
-    mean = estimate.mean()
-    lattice = np.sqrt(estimate * (sigma**2 / mean if mean > 0 else 0.0))
+    # what is added keeps the rounding of an image without noise from being scaled up
+    lattice = sigma * np.sqrt((estimate + NOTHING) / (estimate.mean() + NOTHING))
     first, second, part = _between(shape[0], blocks.lattice[0], blocks.stride[0])
     rows = lattice[first] + (lattice[second] - lattice[first]) * part[:, None]
     rows = rows.astype(np.float32)
@@ -56,7 +58,7 @@ def _pyramid(values: NDArray[np.float64], reaches: tuple[int, int]) -> NDArray[n
 def _between(
     side: int, blocks: int, stride: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The blocks before and behind each pixel of a side, and how far it lies between their centres."""
+    """The blocks before and behind each pixel of a side, and how far between them it lies."""
     centre = (SIDE - 1) / 2
     place = np.clip((np.arange(side, dtype=np.float32) - centre) / stride, 0, blocks - 1)
     first = place.astype(np.intp)

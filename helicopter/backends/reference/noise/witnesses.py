@@ -116,11 +116,11 @@ def noise_energy(blocks: Blocks) -> NDArray[np.float32]:
 
 
 def by_intensity(blocks: Blocks) -> NDArray[np.float64]:
-    """How far each block belongs to each of the bins of intensity, (N, bins); rows add up to one."""
+    """How far each block belongs to each bin of intensity, (N, bins); rows add up to one."""
     position = blocks.mean.mean(axis=1, dtype=np.float64) / 255 * BINS - 0.5
     position = np.clip(position, 0, BINS - 1)
     distance = np.abs(position[:, None] - np.arange(BINS))
-    return np.maximum(1 - distance, 0)
+    return np.asarray(np.maximum(1 - distance, 0))
 
 
 def _base(blocks: Blocks, step: float) -> float:
@@ -131,7 +131,8 @@ def _base(blocks: Blocks, step: float) -> float:
     value = _tenth(noise_energy(blocks)[good])
     if blocks.fine.shape[1] == 3:  # nearly grey: the luminance has a say
         value = max(value, 0.01 * _tenth(blocks.fine[good, 0]))
-    return value + (0.05 * step) ** 2 + 1e-6
+    # a hundredth of a level is below what rounding to float32 leaves
+    return value + max(0.05 * step, 0.01) ** 2
 
 
 def _tenth(values: NDArray[np.float32]) -> float:
@@ -175,7 +176,13 @@ def _pool(
 
 def _kurtosis(share: NDArray[np.float64], blocks: Blocks) -> NDArray[np.float64]:
     square = share.T @ blocks.square
-    return np.minimum(share.T @ blocks.fourth / (square**2 + 1e-9), 30) / 3
+    return _beyond_normal(share.T @ blocks.fourth / (square**2 + 1e-9))
+
+
+def _beyond_normal(kurtosis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far from that of normal noise, squashed: small differences there are what matters."""
+    excess = kurtosis - 3
+    return np.asarray(excess / (np.abs(excess) + 0.25))
 
 
 def _levels_of_bins(
@@ -195,7 +202,7 @@ def _levels_of_bins(
     square, fourth = mass.T @ blocks.square, mass.T @ blocks.fourth
     # as good as normal where there is nothing to go by
     kurtosis = (fourth * part + 3e-6 * base**2) / (square**2 + 1e-6 * base**2)
-    return [*found, np.minimum(kurtosis, 30) / 3]
+    return [*found, _beyond_normal(kurtosis)]
 
 
 def _halve(levels: Image) -> Image:

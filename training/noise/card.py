@@ -1,0 +1,115 @@
+"""Write the model card of the noise estimator: `helicopter/models/NOISE.md`.
+
+    python training/noise/card.py [--figures FILE.md]
+
+FILE.md holds what the benchmarks printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from prepare import FACTOR, wanted
+
+from helicopter.io import atomic_open
+from helicopter.models.noise import SHIPPED_DIGEST, noise_model
+
+CARD = Path(__file__).parents[2] / "helicopter" / "models" / "NOISE.md"
+
+CARD_TEXT = """# The networks that tell noise from content
+
+Written by `training/noise/card.py`; what to run again is in docs/training.md.
+
+## What they are
+
+For grey images and for colour, each: a network that weighs every 8 x 8 block of an image as a
+witness of its noise, for eight heads; one that concludes the level of the fine noise, with its 90
+% interval, from what the witnesses say together; and one that concludes the kinds from this and
+from measurements of impulses, interference and compression. See
+helicopter/backends/reference/noise/.
+
+|  | value |
+|---|---|
+| parameters, grey | {grey:,} |
+| parameters, colour | {colour:,} |
+| SHA-256 of the file | `{digest}` |
+
+## Data
+
+{count} photographs, rebuilt by `python training/photographs.py DIR` from the packages below and
+made smaller once more, by {factor}, by `training/noise/prepare.py`. Left out of its table are
+photographs of packages that the project's development photographs come from, and those that are
+noisy themselves. One in eight, by name, was held out: they set the width of the intervals and
+trained nothing.
+
+| package | licence | number | photographs |
+|---|---|---|---|
+{table}
+
+## Training
+
+- The blocks' networks, and the first version of the others, learnt on a GPU (H200) in eleven
+  minutes in two sittings, the second of which went on from the first with another normalisation
+  of the features: 13,000 batches of grey crops and 10,400 of colour (`training/noise/train.py`).
+- The conclusions were then learnt from {samples} that `training/noise/samples.py` measured, on
+  two processor cores (`training/noise/fit.py`).
+- Impulses are judged by two logistic regressions, interference by one, fitted on the 343
+  photographs of `training/photographs.py` (`training/fit_noise_impulses.py`; the other was fitted
+  in the same way by hand, its weights are in the code).
+- The 16 development photographs trained nothing. They chose between variants, which is why
+  figures on them are labelled so.
+
+{figures}
+## Limits
+
+- Noise is told from fine texture by its spectrum and its independence from channel to channel. A
+  grey photograph that is all needles or gravel may be called less noisy than it is.
+- Noise that the channels share (of one sensor, as luminance grain) is judged like that of a grey
+  image.
+- Trained on photographs from 64 x 64 to 416 x 640; larger ones have more blocks, smaller ones
+  wide intervals. Drawings, text and screenshots were not in the training, but for flat pieces and
+  gradients.
+
+## Licence
+
+The weights are distributed under the licence of Helicopter (MIT). No photograph is part of them
+or of this package.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--figures", type=Path, help="Markdown that the benchmarks printed")
+    parser.add_argument("--samples", default="measurements", help="how many, in words")
+    options = parser.parse_args()
+    groups = defaultdict(list)
+    photographs = wanted()
+    for p in photographs:
+        kind = {"deb": "Debian", "npm": "npm"}.get(p.kind, p.kind)
+        groups[f"{p.package} {p.version} ({kind})", p.licence].append(p.name)
+    rows = [
+        f"| {package} | {licence} | {len(names)} | {', '.join(sorted(names))} |"
+        for (package, licence), names in groups.items()
+    ]
+    counts = [sum(v.size for v in noise_model(channels).tensors.values()) for channels in (1, 3)]
+    figures = options.figures.read_text(encoding="utf-8") + "\n" if options.figures else ""
+    text = CARD_TEXT.format(
+        grey=counts[0],
+        colour=counts[1],
+        digest=(CARD.parent / SHIPPED_DIGEST).read_text(encoding="ascii").strip(),
+        count=len(photographs),
+        factor=FACTOR,
+        table="\n".join(rows),
+        samples=options.samples,
+        figures=figures,
+    )
+    with atomic_open(CARD) as file:
+        file.write(text.encode())
+    print(CARD)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
