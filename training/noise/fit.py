@@ -29,11 +29,6 @@ DENSITIES = 2
 HIDDEN = 64
 
 
-def kurtosis_columns(known: int) -> list[int]:
-    first = {162: (80, 120), 330: (200, 240)}[known]
-    return [column for start in first for column in range(start, start + 8)]
-
-
 class Perceptron(nn.Module):
     """Two hidden layers and a direct way, behind normalised features."""
 
@@ -56,12 +51,6 @@ class Perceptron(nn.Module):
         with torch.no_grad():
             self.layer1.weight.zero_()
             self.layer1.weight[:, :known] = state["head1.weight"]
-            changed = kurtosis_columns(known)
-            self.layer1.weight[:, changed] = 0.0
-            self.centre[changed], self.spread[changed] = (
-                features[:, changed].mean(0),
-                features[:, changed].std(0) + 0.02,
-            )
             self.layer1.bias.copy_(state["head1.bias"])
             self.layer2.load_state_dict({k: state[f"head2.{k}"] for k in ("weight", "bias")})
             for to, source in enumerate(outputs):
@@ -71,12 +60,13 @@ class Perceptron(nn.Module):
                         state["head3.bias"][source],
                     )
                     self.direct.weight[to, :known] = state["direct.weight"][source]
-                    self.direct.weight[to, changed] = 0.0
                 else:
                     self.layer3.weight[to] *= 0.1
 
-    def forward(self, x: Tensor, drop: float = 0.0) -> Tensor:
+    def forward(self, x: Tensor, drop: float = 0.0, jitter: float = 0.0) -> Tensor:
         normal = ((x - self.centre) / self.spread).clamp(-6, 6)
+        if self.training and jitter:  # so that no sample is learnt by heart
+            normal = normal + jitter * torch.randn_like(normal)
         y = F.dropout(F.relu(self.layer1(normal)), drop, self.training)
         return self.layer3(F.relu(self.layer2(y))) + self.direct(normal)
 
@@ -87,9 +77,6 @@ class Samples:
     def __init__(self, paths: list[Path]) -> None:
         files = [np.load(path) for path in paths]
         measured = torch.from_numpy(np.concatenate([file["measured"] for file in files]))
-        for column in kurtosis_columns(162 if measured.shape[1] < 300 else 330):
-            excess = 3 * measured[:, column] - 3
-            measured[:, column] = excess / (excess.abs() + 0.25)
         truth = torch.from_numpy(np.concatenate([file["truth"] for file in files]))
         self.truth = {name: truth[:, i] for i, name in enumerate(TRUTH)}
         cut = measured.shape[1] - DENSITIES - KIND_FEATURES
@@ -179,6 +166,7 @@ def learn(
     loss_of: Callable[[Tensor, Tensor, dict[str, Tensor]], Tensor],
     options: argparse.Namespace,
     rate: float,
+    jitter: float,
 ) -> Perceptron:
     """Train for some minutes; return the average of the last steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=options.decay)
@@ -191,7 +179,7 @@ def learn(
             group["lr"] = rate * min(1, (step + 1) / 200) * (0.5 + 0.5 * math.cos(math.pi * share))
         chosen = torch.randint(len(samples), (1024,))
         truth = {name: value[chosen] for name, value in samples.truth.items()}
-        loss = loss_of(model(features[chosen], options.drop), samples.scale[chosen], truth)
+        loss = loss_of(model(features[chosen], options.drop, jitter), samples.scale[chosen], truth)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -220,13 +208,12 @@ def widen(model: Perceptron, held: Samples) -> None:
     )
     wanted = torch.log((sigma / held.scale).clamp(min=0) + 0.1) - outputs[:, 0].clamp(-6, 4)
     for at, sign in ((1, -1), (2, 1)):
-        width = F.softplus(outputs[:, at] - 2)
-        # a truth of zero is inside as soon as the lower end is zero
-        need = (sign * wanted / width)[use]
-        factor = float(torch.quantile(need, 0.95).clamp(0.5, 3))
-        # softplus(x + shift) is about factor * softplus(x) where the widths are small
-        model.layer3.bias[at] += math.log(factor)
-        print(f"end {at}: {factor:.2f} times as far")
+        for _ in range(8):  # a shift of softplus is not quite a factor
+            width = F.softplus(model(held.level)[:, at] - 2)
+            # a truth of zero is inside as soon as the lower end is zero
+            factor = float(torch.quantile((sign * wanted / width)[use], 0.95).clamp(0.3, 4))
+            model.layer3.bias[at] += math.log(factor)
+        print(f"end {at}: moved until the factor was {factor:.3f}")
     _, low, high = levels(model(held.level), held.scale)
     print(
         f"after: below {share(sigma < low.clamp(min=0), use):.3f}, "
@@ -291,14 +278,14 @@ def main() -> None:
     level = learn(
         level, samples.level, samples,
         lambda y, scale, truth: level_loss(y, scale, truth, options.channels),
-        options, options.rate,
+        options, options.rate, 0.01,
     )  # fmt: skip
     kinds = Perceptron(samples.kinds.shape[1], HIDDEN, KIND_OUTPUTS)
     # the fine kinds; impulses, waves and compression are new; gain and speckle
     kinds.start(samples.kinds, state, [*range(3, 9), -1, -1, -1, -1, -1, 9, 10])
     with torch.no_grad():
         kinds.layer3.bias[11:13] += math.log(1.275)  # from grey levels to the [0, 1] scale
-    kinds = learn(kinds, samples.kinds, samples, kinds_loss, options, 2 * options.rate)
+    kinds = learn(kinds, samples.kinds, samples, kinds_loss, options, 2 * options.rate, 0.1)
     widen(level, held)
     report(level, kinds, held)
     write(options.output, state, {"level": level, "kinds": kinds})

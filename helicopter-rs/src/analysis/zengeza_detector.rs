@@ -234,8 +234,11 @@ fn only_included(pixels: ArrayView3<f32>, included: ArrayView2<bool>) -> Array3<
     out
 }
 
+/// The first row or column, and the one behind the last.
+type Ends = (usize, usize);
+
 /// Label, rows and columns of each segment, in the order of labels.
-fn bounding_boxes(labels: ArrayView2<i32>) -> Vec<(i32, (usize, usize), (usize, usize))> {
+fn bounding_boxes(labels: ArrayView2<i32>) -> Vec<(i32, Ends, Ends)> {
     let mut boxes = std::collections::BTreeMap::new();
     for ((y, x), &label) in labels.indexed_iter() {
         let (rows, columns) = boxes.entry(label).or_insert(((y, y + 1), (x, x + 1)));

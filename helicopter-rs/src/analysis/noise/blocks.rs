@@ -121,11 +121,12 @@ impl Picture<'_> {
 
 /// The fields of a block's record, by their place in it.
 #[derive(Clone, Copy)]
-pub(super) struct Layout {
+pub(in crate::analysis) struct Layout {
     /// Planes, and channels: 1 or 3.
     pub planes: usize,
 }
 
+#[expect(clippy::unused_self, reason = "the fields are asked for in one way")]
 impl Layout {
     pub fn energy(self, plane: usize, band: usize) -> usize {
         plane * BANDS + band
@@ -157,7 +158,7 @@ impl Layout {
 
 /// The records of some rows of blocks, a field at a time. Rows are filled up to whole vectors with
 /// blocks that are not valid.
-pub(super) struct Strip {
+pub(in crate::analysis) struct Strip {
     /// Vectors of blocks in the strip.
     pub vectors: usize,
     values: Vec<f32>,
@@ -166,7 +167,7 @@ pub(super) struct Strip {
 impl Strip {
     /// A field of a vector of blocks.
     #[inline(always)]
-    pub fn get<V: Vector>(&self, field: usize, vector: usize) -> V {
+    pub(super) fn get<V: Vector>(&self, field: usize, vector: usize) -> V {
         V::load(&self.values[(field * self.vectors + vector) * LANES..])
     }
 
@@ -183,7 +184,7 @@ impl Strip {
 }
 
 /// All blocks of an image.
-pub(super) struct Blocks {
+pub(in crate::analysis) struct Blocks {
     pub layout: Layout,
     /// Rows and columns of blocks.
     pub lattice: (usize, usize),

@@ -44,10 +44,10 @@ pub(super) trait Vector: Copy {
             -1.666_805_8e-1,
             2.000_071_5e-1,
             -2.499_999_4e-1,
-            3.333_333_1e-1,
+            3.333_333e-1,
         ];
         let (f, exponent) = self.split();
-        let mut y = Self::splat(7.037_683_6e-2);
+        let mut y = Self::splat(7.037_684e-2);
         for coefficient in COEFFICIENTS {
             y = y.multiply_add(f, Self::splat(coefficient));
         }
@@ -55,7 +55,7 @@ pub(super) trait Vector: Copy {
         y = y.mul(f).mul(z);
         y = exponent.multiply_add(Self::splat(-2.121_944_4e-4), y);
         y = z.multiply_add(Self::splat(-0.5), y);
-        exponent.multiply_add(Self::splat(0.693_359_375), f.add(y))
+        exponent.multiply_add(Self::splat(0.693_359_4), f.add(y))
     }
 }
 
@@ -238,7 +238,7 @@ pub(super) use vectorised;
 
 #[cfg(test)]
 mod tests {
-    use super::{vectorised, Plain, Vector, LANES};
+    use super::{Plain, Vector, LANES};
 
     vectorised! {
         fn logarithms(values: &mut [f32]) -> () = logarithms_of

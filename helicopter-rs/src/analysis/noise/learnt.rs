@@ -98,7 +98,7 @@ impl BlockNetwork {
     }
 }
 
-/// One unit behind its ReLU.
+/// One unit, at least zero.
 #[inline(always)]
 fn unit<V: Vector>(layer: &Layer, k: usize, input: &[V]) -> V {
     let row = &layer.matrix[k * layer.inputs..(k + 1) * layer.inputs];

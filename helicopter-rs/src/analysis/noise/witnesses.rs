@@ -236,6 +236,7 @@ struct Items {
     planes: usize,
 }
 
+#[expect(clippy::unused_self, reason = "the items are asked for in one way")]
 impl Items {
     fn band(self, plane: usize, band: usize) -> usize {
         plane * POOLED_BANDS + band
@@ -306,7 +307,7 @@ fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
     let mut first = vec![0.0; strip.vectors * LANES];
     for vector in 0..strip.vectors {
         let valid: V = strip.get(layout.valid(), vector);
-        if valid.to_array() == [0.0; LANES] {
+        if valid.to_array().iter().all(|&valid| valid <= 0.0) {
             continue;
         }
         let mut pooled = [[zero; POOLED_BANDS]; COLOURS];
@@ -321,9 +322,7 @@ fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
             for band in 0..BANDS {
                 seen[plane * BANDS + band] = all[band].mul(inverse).add(V::splat(1e-3)).ln();
             }
-            for band in 0..POOLED_BANDS {
-                pooled[plane][band] = all[band + 1];
-            }
+            pooled[plane].copy_from_slice(&all[1..]);
         }
         let clipped: V = strip.get(layout.clipped(), vector);
         let (mean, distance) = position::<V>(strip, layout, vector, look.low, look.high);
