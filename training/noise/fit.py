@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DENSITIES = 2
-HIDDEN = 64
+HIDDEN, OTHERS_HIDDEN = 64, 24
 
 
 class Perceptron(nn.Module):
@@ -138,7 +138,16 @@ def level_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor], channel
     return loss
 
 
-def kinds_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor]) -> Tensor:
+def others_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor]) -> Tensor:
+    """Of impulses (three outputs), interference and compression."""
+    del scale
+    loss = F.cross_entropy(outputs[:, :3], truth["impulse"].long())
+    loss = loss + F.binary_cross_entropy_with_logits(outputs[:, 3], truth["periodic"])
+    return loss + F.binary_cross_entropy_with_logits(outputs[:, 4], truth["compression"])
+
+
+def fine_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor]) -> Tensor:
+    """Of the kind of the fine noise and its parameters."""
     sigma = truth["sigma"]
     # what is too weak to be told is not asked for; compression hides what was there before
     fine = truth["fine"].long()
@@ -146,9 +155,6 @@ def kinds_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor]) -> Tens
     asked &= (truth["compression"] == 0) | (fine == 0) | ((truth["quality"] >= 60) & (sigma >= 5))
     fine = torch.where(asked, fine, -1)
     loss = F.cross_entropy(outputs[:, :6], fine, ignore_index=-1)
-    loss = loss + F.cross_entropy(outputs[:, 6:9], truth["impulse"].long())
-    loss = loss + F.binary_cross_entropy_with_logits(outputs[:, 9], truth["periodic"])
-    loss = loss + F.binary_cross_entropy_with_logits(outputs[:, 10], truth["compression"])
     clear = (truth["level_known"] > 0).float()
     for at, name, power in ((11, "gain", 2), (12, "speckle", 1)):
         value = truth[name]
@@ -193,6 +199,37 @@ def learn(
 
 def share(what: Tensor, among: Tensor) -> float:
     return what[among].float().mean().item()
+
+
+@torch.no_grad()
+def joined(fine: Perceptron, others: Perceptron) -> Perceptron:
+    """One perceptron of both, side by side: outputs 6 to 10 are the other one's."""
+    inputs, hidden = fine.layer1.in_features, fine.layer1.out_features
+    more = others.layer1.out_features
+    own, theirs, outputs = slice(hidden, hidden + more), slice(-KIND_FEATURES, None), slice(6, 11)
+    both = Perceptron(inputs, hidden + more, KIND_OUTPUTS)
+    for parameter in both.parameters():
+        parameter.zero_()
+    both.centre.copy_(fine.centre)
+    both.spread.copy_(fine.spread)
+    # the same normalisation for both: the other one's weights take up the difference
+    ratio = fine.spread[theirs] / others.spread
+    shift = (fine.centre[theirs] - others.centre) / others.spread
+    for k, layer in enumerate((both.layer1, both.layer2, both.layer3), start=1):
+        source = getattr(fine, f"layer{k}")
+        layer.weight[: source.out_features, : hidden if k > 1 else inputs] = source.weight
+        layer.bias[: source.out_features] = source.bias
+    both.direct.weight.copy_(fine.direct.weight)
+    both.layer1.weight[own, theirs] = others.layer1.weight * ratio
+    both.layer1.bias[own] = others.layer1.bias + others.layer1.weight @ shift
+    both.layer2.weight[own, own] = others.layer2.weight
+    both.layer2.bias[own] = others.layer2.bias
+    both.layer3.weight[outputs] = 0
+    both.layer3.weight[outputs, own] = others.layer3.weight
+    both.layer3.bias[outputs] = others.layer3.bias + others.direct.weight @ shift
+    both.direct.weight[outputs] = 0
+    both.direct.weight[outputs, theirs] = others.direct.weight * ratio
+    return both.eval()
 
 
 @torch.no_grad()
@@ -280,12 +317,20 @@ def main() -> None:
         lambda y, scale, truth: level_loss(y, scale, truth, options.channels),
         options, options.rate, 0.01,
     )  # fmt: skip
-    kinds = Perceptron(samples.kinds.shape[1], HIDDEN, KIND_OUTPUTS)
-    # the fine kinds; impulses, waves and compression are new; gain and speckle
-    kinds.start(samples.kinds, state, [*range(3, 9), -1, -1, -1, -1, -1, 9, 10])
+    fine = Perceptron(samples.kinds.shape[1], HIDDEN, KIND_OUTPUTS)
+    # the fine kinds, gain and speckle; what lies between is learnt apart, below
+    fine.start(samples.kinds, state, [*range(3, 9), -1, -1, -1, -1, -1, 9, 10])
     with torch.no_grad():
-        kinds.layer3.bias[11:13] += math.log(1.275)  # from grey levels to the [0, 1] scale
-    kinds = learn(kinds, samples.kinds, samples, kinds_loss, options, 2 * options.rate, 0.1)
+        fine.layer3.bias[11:13] += math.log(1.275)  # from grey levels to the [0, 1] scale
+    fine = learn(fine, samples.kinds, samples, fine_loss, options, 2 * options.rate, 0.1)
+    # the other kinds are judged by their own measurements alone: what is unusual in the fine
+    # noise of a picture must not make interference of it
+    own = samples.kinds[:, -KIND_FEATURES:]
+    others = Perceptron(KIND_FEATURES, OTHERS_HIDDEN, 5)
+    others.centre.copy_(own.mean(0))
+    others.spread.copy_(own.std(0) + 0.02)
+    others = learn(others, own, samples, others_loss, options, 3 * options.rate, 0.1)
+    kinds = joined(fine, others)
     widen(level, held)
     report(level, kinds, held)
     write(options.output, state, {"level": level, "kinds": kinds})
