@@ -1,4 +1,4 @@
-"""How many threads the Rust backend uses, for this process."""
+"""How many threads the backends use, for this process."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _chosen: int | None = None
 
 
 def set_num_threads(n: int | None) -> None:
-    """Choose how many threads each call into the Rust backend gets.
+    """Choose how many threads each call into a backend gets.
 
-    Results do not depend on it.
+    Rust uses them everywhere, NumPy for the network and the blocks of the noise analysis. Results
+    do not depend on it.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ def set_num_threads(n: int | None) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads a call into the Rust backend gets.
+    """Return how many threads a call into a backend gets.
 
     That is what `set_num_threads` chose, else the environment variable ``HELICOPTER_NUM_THREADS``,
     else ``RAYON_NUM_THREADS``, else the number of processors that this process may use.

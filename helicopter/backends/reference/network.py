@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .blas import blas_on_one_thread, share_out
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -32,6 +34,7 @@ TILE = 1024
 STRIP = 4096
 
 
+@blas_on_one_thread()
 def predict(context: Image, mask: Mask, weights: NetworkWeights) -> Map:
     """Correct the hidden pixels of `context` in place and return their standard deviation.
 
@@ -170,7 +173,8 @@ def _convolve(x: Image, layer: tuple[Image, Image]) -> Image:
     row = padded.reshape(-1, inputs)
     count = height * pitch - 2 * margin
     out = np.empty((height * pitch, len(bias)), dtype=np.float32)
-    for start in range(0, count, STRIP):
+
+    def fill(start: int) -> None:
         end = min(start + STRIP, count)
         part = out[start:end]
         part[:] = bias
@@ -178,6 +182,8 @@ def _convolve(x: Image, layer: tuple[Image, Image]) -> Image:
             for dx in range(side):
                 shift = dy * pitch + dx
                 part += row[start + shift : end + shift] @ taps[dy, dx]
+
+    share_out(fill, range(0, count, STRIP))
     return out.reshape(height, pitch, -1)[:, :width]
 
 

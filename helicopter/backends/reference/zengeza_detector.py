@@ -9,6 +9,7 @@ import numpy as np
 from helicopter.backends.protocol import FineNoise, NoiseRun, Wave
 from helicopter.models.noise import noise_model
 
+from .blas import blas_on_one_thread
 from .noise import answers
 from .noise.compression import find_compression
 from .noise.impulses import find_impulses, repair
@@ -42,6 +43,7 @@ class _Look(NamedTuple):
     heard: Witnesses | None
 
 
+@blas_on_one_thread()
 def noise_level(image: Image, included: Mask, quantum: float) -> FineNoise:
     """Estimate the fine noise alone, impulses left out."""
     model = noise_model(image.shape[2])
@@ -53,6 +55,7 @@ def noise_level(image: Image, included: Mask, quantum: float) -> FineNoise:
     return answers.conclude_level(features, heard, model, image.shape[2]).fine
 
 
+@blas_on_one_thread()
 def analyze_noise(
     image: Image, included: Mask, quantum: float, segments: Labels | None
 ) -> tuple[NoiseRun, list[NoiseRun]]:

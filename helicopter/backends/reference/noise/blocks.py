@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter.backends.reference.blas import share_out
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -124,13 +126,13 @@ def testimony(levels: Image, included: Mask, low: float, high: float) -> Blocks:
     height, width, _ = levels.shape
     step_y, step_x = stride_of(height, width)
     rows, columns = (height - SIDE) // step_y + 1, (width - SIDE) // step_x + 1
-    strips = []
-    for first in range(0, rows, STRIP):
+
+    def strip(first: int) -> tuple[NDArray[np.generic], ...]:
         count = min(STRIP, rows - first)
         window = slice(first * step_y, (first + count - 1) * step_y + SIDE)
-        strips.append(
-            _strip(levels[window], included[window], low, high, (step_y, step_x), columns)
-        )
+        return _strip(levels[window], included[window], low, high, (step_y, step_x), columns)
+
+    strips = share_out(strip, range(0, rows, STRIP))
     joined = [np.concatenate(parts) for parts in zip(*strips, strict=True)]
     return Blocks((rows, columns), (step_y, step_x), *joined)
 
