@@ -152,7 +152,13 @@ def fine_loss(outputs: Tensor, scale: Tensor, truth: dict[str, Tensor]) -> Tenso
     # what is too weak to be told is not asked for; compression hides what was there before
     fine = truth["fine"].long()
     asked = (sigma == 0) | (sigma >= 2)
-    asked &= (truth["compression"] == 0) | (fine == 0) | ((truth["quality"] >= 60) & (sigma >= 5))
+    first = truth["level_known"] > 0  # compressed before there was noise
+    asked &= (
+        (truth["compression"] == 0)
+        | (fine == 0)
+        | first
+        | ((truth["quality"] >= 60) & (sigma >= 5))
+    )
     fine = torch.where(asked, fine, -1)
     loss = F.cross_entropy(outputs[:, :6], fine, ignore_index=-1)
     clear = (truth["level_known"] > 0).float()

@@ -106,6 +106,11 @@ class Sampler:
         fine, more = self.kinds()
         truth = dict.fromkeys(TRUTH, 0.0)
         truth["level_known"] = 1.0
+        if fine != "none" and "compression" in more and random.random() < 0.3:
+            # noise on what was compressed before
+            more.remove("compression")
+            truth["compression"], truth["quality"] = 1, int(random.integers(5, 61))
+            x = self.compressed(x, int(truth["quality"]), shifted=False)
         noise, variance = self.fine_noise(x, fine, truth)
         y = x + noise
         by_channel = np.broadcast_to(variance, x.shape).mean(axis=(0, 1))
@@ -243,16 +248,16 @@ class Sampler:
             out += np.sin(2 * np.pi / period * (np.cos(angle) * x + np.sin(angle) * y) + phase)
         return out * np.float32(amplitude / np.sqrt(count))
 
-    def compressed(self, y: np.ndarray, quality: int) -> np.ndarray:
+    def compressed(self, y: np.ndarray, quality: int, *, shifted: bool = True) -> np.ndarray:
         """As JPEG, sometimes cropped afterwards so that blocks begin anywhere."""
         file = io.BytesIO()
-        plain = np.rint(y).astype(np.uint8)
+        plain = np.rint(np.clip(y, 0, 255)).astype(np.uint8)
         Image.fromarray(plain[:, :, 0] if self.channels == 1 else plain).save(
             file, "JPEG", quality=quality
         )
         with Image.open(file) as image:
             out = np.asarray(image, dtype=np.float32).reshape(y.shape)
-        if self.random.random() < 0.3 and min(out.shape[:2]) >= 72:
+        if shifted and self.random.random() < 0.3 and min(out.shape[:2]) >= 72:
             top, left = self.random.integers(8, size=2)
             out = out[top:, left:]
         return out.copy()

@@ -1,6 +1,6 @@
 //! Blind noise analysis: how much noise, of which kind, where, over which scales.
 
-use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, CowArray, Ix3};
+use ndarray::{s, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, CowArray, Ix3};
 use rayon::prelude::*;
 
 use super::noise::answers::{self, FineNoise, KINDS};
@@ -168,7 +168,7 @@ fn examine(scene: Scene, maps: bool, model: &NoiseModel, host: &dyn Host) -> Res
         speckle: 0.0,
         salt_pepper_density: look.impulses.salt_pepper_density,
         impulse_density: look.impulses.impulse_density,
-        impulses: look.impulses.mask.iter().filter(|&&hit| hit).count(),
+        impulses: hits(&look.impulses),
         waves: look.waves,
         quality: look.quality,
         grid: look.grid,
@@ -177,7 +177,7 @@ fn examine(scene: Scene, maps: bool, model: &NoiseModel, host: &dyn Host) -> Res
         spectrum: if maps { look.spectrum } else { Array2::zeros((0, 0)) },
     };
     let Some(heard) = look.heard else {
-        if height.min(width) >= LEAST_SIDE && scene.included.iter().any(|&inside| inside) {
+        if height.min(width) >= LEAST_SIDE && count(scene.included) > 0 {
             // constant: nothing there but the content
             run.probabilities = [0.0; KINDS];
             run.probabilities[0] = 1.0;
@@ -208,8 +208,22 @@ fn unknown(scene: Scene) -> FineNoise {
 
 /// The share of pixels that were repaired.
 fn share_of(impulses: &Impulses) -> f64 {
-    let hits = impulses.mask.iter().filter(|&&hit| hit).count();
-    hits as f64 / impulses.mask.len().max(1) as f64
+    hits(impulses) as f64 / impulses.mask.len().max(1) as f64
+}
+
+fn hits(impulses: &Impulses) -> usize {
+    count(impulses.mask.view())
+}
+
+/// Number of pixels that are true.
+fn count(mask: ArrayView2<bool>) -> usize {
+    // few enough at a time for a sum of bytes
+    let few = |some: &[bool]| usize::from(some.iter().map(|&one| u8::from(one)).sum::<u8>());
+    let of_row = |row: ArrayView1<bool>| match row.as_slice() {
+        Some(row) => row.chunks(usize::from(u8::MAX)).map(few).sum(),
+        None => row.iter().filter(|&&one| one).count(),
+    };
+    mask.outer_iter().map(of_row).sum()
 }
 
 fn without_impulses<'a>(
@@ -217,7 +231,7 @@ fn without_impulses<'a>(
     impulses: &Impulses,
     host: &dyn Host,
 ) -> Result<CowArray<'a, f32, Ix3>> {
-    if impulses.mask.iter().any(|&hit| hit) {
+    if hits(impulses) > 0 {
         Ok(repair(scene.pixels, impulses.mask.view(), Some(scene.included), host)?.into())
     } else {
         Ok(scene.pixels.into())
@@ -255,7 +269,7 @@ fn listen(
     model: &NoiseModel,
     host: &dyn Host,
 ) -> Result<Option<Witnesses>> {
-    let everything = scene.included.iter().all(|&inside| inside);
+    let everything = count(scene.included) == scene.included.len();
     let map = (!everything).then_some(scene.included);
     let Some((low, high)) = ends(pixels, map) else { return Ok(None) };
     let unit = 255.0 / high.max(1e-6);

@@ -1,6 +1,6 @@
 //! What the 8 x 8 blocks of an image testify about its noise.
 
-use ndarray::{ArrayView2, ArrayView3};
+use ndarray::{ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
 use super::cosines::{energies, mean_cross, transform_blocks, AREA, BANDS, MEMBERS, SIDE};
@@ -10,9 +10,10 @@ use crate::host::Host;
 
 /// Side of the cells that sums over blocks are put together from.
 const CELL: usize = 4;
-/// Images of more pixels have blocks further apart: first the rows, then the columns.
-const SPARSE_ROWS: usize = 1 << 19;
-const SPARSE_COLUMNS: usize = 1 << 21;
+/// Images of more pixels have blocks further apart: first the rows, then the columns. Of the smaller
+/// copies, less is asked.
+const SPARSE: [usize; 2] = [1 << 18, 1 << 19];
+const SPARSE_COPIES: [usize; 2] = [1 << 16, 1 << 17];
 /// Blocks whose coefficients have less mean energy (in squared levels) are constant, up to rounding.
 const CONSTANT: f32 = 1e-6;
 /// Rows of blocks in a strip. Fixed, so that sums do not depend on the number of threads.
@@ -31,8 +32,8 @@ const OPPONENT: [[f32; 3]; 3] = [
 pub(in crate::analysis) enum Picture<'a> {
     /// On the [0, 1] scale, interleaved, and what to multiply by.
     Given { pixels: ArrayView3<'a, f32>, included: Option<ArrayView2<'a, bool>>, unit: f32 },
-    /// Levels, a plane a channel.
-    Made { height: usize, width: usize, planes: Vec<Vec<f32>>, included: Option<Vec<bool>> },
+    /// Levels, a row of each channel after the other.
+    Made { dim: (usize, usize, usize), values: Vec<f32>, included: Option<Vec<bool>> },
 }
 
 impl Picture<'_> {
@@ -40,33 +41,47 @@ impl Picture<'_> {
     pub fn dim(&self) -> (usize, usize, usize) {
         match self {
             Picture::Given { pixels, .. } => pixels.dim(),
-            Picture::Made { height, width, planes, .. } => (*height, *width, planes.len()),
+            Picture::Made { dim, .. } => *dim,
         }
     }
 
-    /// Copies the beginning of a row of a channel.
-    fn row(&self, y: usize, channel: usize, out: &mut [f32]) {
+    /// Copies the first `count` values of a row of each channel.
+    #[inline(always)]
+    fn read_row(&self, y: usize, count: usize, out: &mut [Vec<f32>]) {
         match self {
             Picture::Given { pixels, unit, .. } => {
-                let (_, _, channels) = pixels.dim();
-                let row = pixels.index_axis(ndarray::Axis(0), y);
-                if let (1, Some(row)) = (channels, row.as_slice()) {
-                    for (out, &pixel) in out.iter_mut().zip(row) {
-                        *out = pixel * unit;
+                let row = pixels.index_axis(Axis(0), y);
+                match (row.as_slice(), &mut *out) {
+                    (Some(row), [only]) => {
+                        let (row, only) = (&row[..count], &mut only[..count]);
+                        for x in 0..count {
+                            only[x] = row[x] * unit;
+                        }
                     }
-                } else if let Some(row) = row.as_slice() {
-                    for (out, pixel) in out.iter_mut().zip(row.chunks_exact(channels)) {
-                        *out = pixel[channel] * unit;
+                    (Some(row), [red, green, blue]) => {
+                        let row = &row[..3 * count];
+                        let (red, green, blue) =
+                            (&mut red[..count], &mut green[..count], &mut blue[..count]);
+                        for x in 0..count {
+                            red[x] = row[3 * x] * unit;
+                            green[x] = row[3 * x + 1] * unit;
+                            blue[x] = row[3 * x + 2] * unit;
+                        }
                     }
-                } else {
-                    for (out, pixel) in out.iter_mut().zip(row.outer_iter()) {
-                        *out = pixel[channel] * unit;
+                    (_, channels) => {
+                        for (channel, out) in channels.iter_mut().enumerate() {
+                            for (out, &pixel) in out[..count].iter_mut().zip(row.column(channel)) {
+                                *out = pixel * unit;
+                            }
+                        }
                     }
                 }
             }
-            Picture::Made { width, planes, .. } => {
-                let count = out.len();
-                out.copy_from_slice(&planes[channel][y * width..y * width + count]);
+            Picture::Made { dim: (_, width, channels), values, .. } => {
+                for (channel, out) in out.iter_mut().enumerate() {
+                    let from = (y * channels + channel) * width;
+                    out[..count].copy_from_slice(&values[from..from + count]);
+                }
             }
         }
     }
@@ -82,8 +97,8 @@ impl Picture<'_> {
     fn included(&self, y: usize, x: usize) -> bool {
         match self {
             Picture::Given { included, .. } => included.is_none_or(|map| map[(y, x)]),
-            Picture::Made { width, included, .. } => {
-                included.as_ref().is_none_or(|map| map[y * width + x])
+            Picture::Made { dim, included, .. } => {
+                included.as_ref().is_none_or(|map| map[y * dim.1 + x])
             }
         }
     }
@@ -92,18 +107,11 @@ impl Picture<'_> {
     pub fn halved(&self) -> Picture<'static> {
         let (height, width, channels) = self.dim();
         let (rows, columns) = (height / 2, width / 2);
-        let plane = |channel: usize| {
-            let mut out = vec![0.0; rows * columns];
-            out.par_chunks_mut(columns).enumerate().for_each(|(y, out)| {
-                let (mut even, mut odd) = (vec![0.0; 2 * columns], vec![0.0; 2 * columns]);
-                self.row(2 * y, channel, &mut even);
-                self.row(2 * y + 1, channel, &mut odd);
-                for (x, out) in out.iter_mut().enumerate() {
-                    *out = (even[2 * x] + even[2 * x + 1] + odd[2 * x] + odd[2 * x + 1]) * 0.25;
-                }
-            });
-            out
-        };
+        let mut values = vec![0.0; rows * channels * columns];
+        values
+            .par_chunks_mut(channels * columns * STRIP)
+            .enumerate()
+            .for_each(|(strip, out)| halve_rows(self, strip * STRIP, out));
         let included = self.has_excluded().then(|| {
             let mut included = vec![true; rows * columns];
             included.par_chunks_mut(columns).enumerate().for_each(|(y, out)| {
@@ -114,8 +122,30 @@ impl Picture<'_> {
             });
             included
         });
-        let planes = (0..channels).map(plane).collect();
-        Picture::Made { height: rows, width: columns, planes, included }
+        Picture::Made { dim: (rows, columns, channels), values, included }
+    }
+}
+
+vectorised! {
+    fn halve_rows(picture: &Picture<'_>, first: usize, out: &mut [f32]) -> () = halve_rows_at
+}
+
+/// Rows of the halved picture from `first` on.
+#[inline(always)]
+fn halve_rows_at<V: Vector>(picture: &Picture<'_>, first: usize, out: &mut [f32]) {
+    let (_, width, channels) = picture.dim();
+    let columns = width / 2;
+    let (mut even, mut odd) =
+        (vec![vec![0.0; 2 * columns]; channels], vec![vec![0.0; 2 * columns]; channels]);
+    for (y, out) in out.chunks_exact_mut(channels * columns).enumerate() {
+        picture.read_row(2 * (first + y), 2 * columns, &mut even);
+        picture.read_row(2 * (first + y) + 1, 2 * columns, &mut odd);
+        for (channel, out) in out.chunks_exact_mut(columns).enumerate() {
+            let (even, odd) = (&even[channel][..2 * columns], &odd[channel][..2 * columns]);
+            for x in 0..columns {
+                out[x] = (even[2 * x] + even[2 * x + 1] + odd[2 * x] + odd[2 * x + 1]) * 0.25;
+            }
+        }
     }
 }
 
@@ -230,13 +260,14 @@ pub(super) fn fine<V: Vector>(strip: &Strip, layout: Layout, plane: usize, vecto
 pub(super) fn testimony(picture: &Picture, low: f32, high: f32, host: &dyn Host) -> Result<Blocks> {
     let (height, width, planes) = picture.dim();
     let pixels = height * width;
-    let stride =
-        (if pixels > SPARSE_ROWS { 8 } else { 4 }, if pixels > SPARSE_COLUMNS { 8 } else { 4 });
+    let sparse = if matches!(picture, Picture::Given { .. }) { SPARSE } else { SPARSE_COPIES };
+    let [down, right] = sparse.map(|enough| if pixels > enough { 2 * CELL } else { CELL });
+    let stride = (down, right);
     let lattice = ((height - SIDE) / stride.0 + 1, (width - SIDE) / stride.1 + 1);
     let layout = Layout { planes };
     let strips = (0..lattice.0.div_ceil(STRIP))
         .into_par_iter()
-        .map(|index| {
+        .map_init(Rows::default, |rows, index| {
             host.check()?;
             let first = index * STRIP;
             let job = Job {
@@ -249,7 +280,7 @@ pub(super) fn testimony(picture: &Picture, low: f32, high: f32, host: &dyn Host)
                 first,
                 rows: STRIP.min(lattice.0 - first),
             };
-            Ok(look(&job))
+            Ok(look(&job, rows))
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Blocks { layout, lattice, stride, strips })
@@ -266,36 +297,36 @@ struct Job<'a, 'p> {
     rows: usize,
 }
 
-fn look(job: &Job<'_, '_>) -> Strip {
+fn look(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     if job.stride.1 == CELL {
-        look_dense(job)
+        look_dense(job, rows)
     } else {
-        look_sparse(job)
+        look_sparse(job, rows)
     }
 }
 
 vectorised! {
-    fn look_dense(job: &Job<'_, '_>) -> Strip = dense
+    fn look_dense(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = dense
 }
 
 vectorised! {
-    fn look_sparse(job: &Job<'_, '_>) -> Strip = sparse
+    fn look_sparse(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = sparse
 }
 
 #[inline(always)]
-fn dense<V: Vector>(job: &Job<'_, '_>) -> Strip {
-    look_at::<V, CELL>(job)
+fn dense<V: Vector>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+    look_at::<V, CELL>(job, rows)
 }
 
 #[inline(always)]
-fn sparse<V: Vector>(job: &Job<'_, '_>) -> Strip {
-    look_at::<V, { 2 * CELL }>(job)
+fn sparse<V: Vector>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+    look_at::<V, { 2 * CELL }>(job, rows)
 }
 
-/// The pixels of a strip, laid out so that the values of neighbouring blocks lie side by side.
-///
-/// `STEP` is the number of pixels from one block to the next.
-struct Rows<const STEP: usize> {
+/// The pixels of a strip, laid out so that the values of neighbouring blocks lie side by side: `STEP`
+/// below is the number of pixels from one block to the next. Used again for one strip after another.
+#[derive(Default)]
+struct Rows {
     /// Rows of pixels.
     height: usize,
     /// Values in one phase of a row.
@@ -303,45 +334,53 @@ struct Rows<const STEP: usize> {
     /// Plane, row, phase, position.
     values: Vec<f32>,
     /// Sums over cells of 4 x 4 pixels.
-    clipped: Cells<STEP>,
-    outside: Cells<STEP>,
-    square: Cells<STEP>,
-    fourth: Cells<STEP>,
+    clipped: Cells,
+    outside: Cells,
+    square: Cells,
+    fourth: Cells,
 }
 
-impl<const STEP: usize> Rows<STEP> {
+impl Rows {
     /// Column `x` of the eight blocks from `block` on.
     #[inline(always)]
-    fn column<V: Vector>(&self, plane: usize, y: usize, x: usize, block: usize) -> V {
+    fn column<V: Vector, const STEP: usize>(
+        &self,
+        plane: usize,
+        y: usize,
+        x: usize,
+        block: usize,
+    ) -> V {
         let row = (plane * self.height + y) * STEP * self.length;
         V::load(&self.values[row + x % STEP * self.length + block + x / STEP..])
     }
 }
 
 /// Sums over cells, laid out in phases like `Rows`.
-struct Cells<const STEP: usize> {
+#[derive(Default)]
+struct Cells {
+    /// Cells from one block to the next.
+    phases: usize,
     length: usize,
     values: Vec<f32>,
 }
 
-impl<const STEP: usize> Cells<STEP> {
-    /// Cells from one block to the next.
-    const PHASES: usize = STEP / CELL;
-
-    fn new(rows: usize, length: usize) -> Self {
-        Self { length, values: vec![0.0; rows * Self::PHASES * length] }
+impl Cells {
+    fn clear(&mut self, rows: usize, phases: usize, length: usize) {
+        (self.phases, self.length) = (phases, length);
+        self.values.clear();
+        self.values.resize(rows * phases * length, 0.0);
     }
 
     #[inline(always)]
     fn put(&mut self, row: usize, x: usize, value: f32) {
-        let phase = row * Self::PHASES + x % Self::PHASES;
-        self.values[phase * self.length + x / Self::PHASES] += value;
+        let phase = row * self.phases + x % self.phases;
+        self.values[phase * self.length + x / self.phases] += value;
     }
 
     #[inline(always)]
     fn at<V: Vector>(&self, row: usize, x: usize, block: usize) -> V {
-        let phase = row * Self::PHASES + x % Self::PHASES;
-        V::load(&self.values[phase * self.length + block + x / Self::PHASES..])
+        let phase = row * self.phases + x % self.phases;
+        V::load(&self.values[phase * self.length + block + x / self.phases..])
     }
 
     /// Means over the eight blocks from `block` on whose first row of cells is `row`.
@@ -354,13 +393,13 @@ impl<const STEP: usize> Cells<STEP> {
 }
 
 #[inline(always)]
-fn look_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>) -> Strip {
+fn look_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     let Job { layout, stride, columns, .. } = *job;
     let planes = layout.planes;
     let across = columns.div_ceil(LANES);
     let vectors = across * job.rows;
     let mut strip = Strip { vectors, values: vec![0.0; layout.len() * vectors * LANES] };
-    let rows = read::<STEP>(job);
+    read::<V, STEP>(job, rows);
     let count = (AREA * planes) as f32;
     let diagonals = (AREA / 4 * if planes == 1 { 1 } else { planes - 1 }) as f32;
     let mut transformed = [[V::splat(0.0); AREA]; COLOURS];
@@ -373,7 +412,7 @@ fn look_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>) -> Strip {
                 for y in 0..SIDE {
                     for x in 0..SIDE {
                         coefficients[y * SIDE + x] =
-                            rows.column(plane, row * stride.0 + y, x, block);
+                            rows.column::<V, STEP>(plane, row * stride.0 + y, x, block);
                     }
                 }
                 transform_blocks(coefficients);
@@ -429,7 +468,7 @@ fn mean_of<V: Vector>(transformed: &[[V; AREA]; COLOURS], planes: usize, channel
 
 /// Reads the pixels of a strip.
 #[inline(always)]
-fn read<const STEP: usize>(job: &Job<'_, '_>) -> Rows<STEP> {
+fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
     let Job { picture, stride, columns, layout, .. } = *job;
     let planes = layout.planes;
     let height = (job.rows - 1) * stride.0 + SIDE;
@@ -438,85 +477,137 @@ fn read<const STEP: usize>(job: &Job<'_, '_>) -> Rows<STEP> {
     // a block reaches two cells, and so one position (two at half the stride) beyond its own
     let length = across + SIDE / STEP + 1;
     let cells = height / CELL;
-    let empty = || Cells::new(cells, length);
-    let mut rows = Rows {
-        height,
-        length,
-        values: vec![0.0; planes * height * STEP * length],
-        clipped: empty(),
-        outside: empty(),
-        square: empty(),
-        fourth: empty(),
-    };
+    (rows.height, rows.length) = (height, length);
+    // what an earlier strip left behind the last block is of no block
+    rows.values.resize(planes * height * STEP * length, 0.0);
+    for sums in [&mut rows.clipped, &mut rows.outside, &mut rows.square, &mut rows.fourth] {
+        sums.clear(cells, STEP / CELL, length);
+    }
+    // whole groups of vectors, and one pixel more to the right
+    let padded = width.next_multiple_of(LANES * LANES) + LANES;
+    let line = || vec![0.0_f32; padded];
+    let mut channels = vec![line(); planes];
     // two rows at a time, for the squares of 2 x 2 pixels
-    let mut channels = vec![vec![0.0_f32; width]; planes];
-    let mut pair = vec![vec![vec![0.0_f32; width]; planes]; 2];
-    let mut ends = vec![0.0_f32; width];
-    let (mut squares, mut fourths) = (vec![0.0_f32; width / 2], vec![0.0_f32; width / 2]);
+    let mut pair = vec![vec![line(); planes]; 2];
+    let (mut ends, mut squares, mut fourths) = (line(), line(), line());
     for y in 0..height {
         let from = job.first * stride.0 + y;
-        ends.fill(0.0);
-        for (channel, values) in channels.iter_mut().enumerate() {
-            picture.row(from, channel, values);
-            for (end, &value) in ends.iter_mut().zip(values.iter()) {
-                *end += if value <= job.low || value >= job.high { 1.0 } else { 0.0 };
-            }
-        }
-        let row = &mut pair[y % 2];
-        if planes == 1 {
-            row[0].copy_from_slice(&channels[0]);
-        } else {
-            let (red, green, blue) = (&channels[0], &channels[1], &channels[2]);
-            for (plane, out) in row.iter_mut().enumerate() {
-                let weights = OPPONENT[plane];
-                for x in 0..width {
-                    out[x] = weights[0] * red[x] + weights[1] * green[x] + weights[2] * blue[x];
-                }
-            }
-        }
-        for (plane, values) in row.iter().enumerate() {
+        picture.read_row(from, width, &mut channels);
+        to_planes::<V>(&channels, &mut pair[y % 2], padded);
+        for (plane, values) in pair[y % 2].iter().enumerate() {
             let at = (plane * height + y) * STEP * length;
-            deal::<STEP>(values, length, &mut rows.values[at..at + STEP * length]);
+            deal::<V, STEP>(values, length, &mut rows.values[at..at + STEP * length]);
         }
         let cell = y / CELL;
         if picture.has_excluded() {
-            for (x, end) in ends.iter_mut().enumerate() {
-                if !picture.included(from, x) {
-                    *end = 0.0;
-                    rows.outside.put(cell, x / CELL, 1.0);
-                }
+            for x in (0..width).filter(|&x| !picture.included(from, x)) {
+                // what counts are pixels at the ends: these must not be
+                channels.iter_mut().for_each(|values| values[x] = f32::NAN);
+                rows.outside.put(cell, x / CELL, 1.0);
             }
         }
-        for (x, four) in ends.chunks_exact(CELL).enumerate() {
-            rows.clipped.put(cell, x, four[0] + four[1] + four[2] + four[3]);
-        }
+        add_ends::<V>(&channels, (job.low, job.high), &mut ends, padded);
         if y % 2 == 1 {
-            squares.fill(0.0);
-            fourths.fill(0.0);
+            let [even, odd] = &pair[..] else { unreachable!("there are two") };
             for plane in usize::from(planes == COLOURS)..planes {
-                let (even, odd) = (&pair[0][plane], &pair[1][plane]);
-                for x in 0..width / 2 {
-                    let a = even[2 * x] - even[2 * x + 1] - odd[2 * x] + odd[2 * x + 1];
-                    let square = a * a * 0.25;
-                    squares[x] += square;
-                    fourths[x] += square * square;
-                }
+                add_diagonals::<V>(&even[plane], &odd[plane], &mut squares, &mut fourths);
             }
+        }
+        if y % CELL == CELL - 1 {
             for x in 0..width / CELL {
-                rows.square.put(cell, x, squares[2 * x] + squares[2 * x + 1]);
-                rows.fourth.put(cell, x, fourths[2 * x] + fourths[2 * x + 1]);
+                let at = CELL * x;
+                rows.clipped.put(cell, x, ends[at] + ends[at + 1] + ends[at + 2] + ends[at + 3]);
+                rows.square.put(cell, x, squares[at] + squares[at + 2]);
+                rows.fourth.put(cell, x, fourths[at] + fourths[at + 2]);
+            }
+            for sums in [&mut ends, &mut squares, &mut fourths] {
+                sums.fill(0.0);
             }
         }
     }
-    rows
+}
+
+/// Makes a row of opponent planes of a row of channels; grey is its own plane.
+#[inline(always)]
+fn to_planes<V: Vector>(channels: &[Vec<f32>], planes: &mut [Vec<f32>], length: usize) {
+    let ([red, green, blue], [first, second, third]) = (channels, &mut *planes) else {
+        planes[0].copy_from_slice(&channels[0]);
+        return;
+    };
+    let mut at = 0;
+    while at + LANES <= length {
+        let (r, g, b) = (V::load(&red[at..]), V::load(&green[at..]), V::load(&blue[at..]));
+        opponent(r, g, b, 0).store(&mut first[at..]);
+        opponent(r, g, b, 1).store(&mut second[at..]);
+        opponent(r, g, b, 2).store(&mut third[at..]);
+        at += LANES;
+    }
+}
+
+#[inline(always)]
+fn opponent<V: Vector>(red: V, green: V, blue: V, plane: usize) -> V {
+    let [x, y, z] = OPPONENT[plane];
+    red.mul(V::splat(x)).add(green.mul(V::splat(y))).add(blue.mul(V::splat(z)))
+}
+
+/// Counts the values at the ends of the range, channel for channel.
+#[inline(always)]
+fn add_ends<V: Vector>(channels: &[Vec<f32>], ends: (f32, f32), out: &mut [f32], length: usize) {
+    let (low, high) = (V::splat(ends.0), V::splat(ends.1));
+    let mut at = 0;
+    while at + LANES <= length {
+        let mut count = V::load(&out[at..]);
+        for values in channels {
+            count = count.add(V::load(&values[at..]).not_between(low, high));
+        }
+        count.store(&mut out[at..]);
+        at += LANES;
+    }
+}
+
+/// Adds up squares and fourth powers of the diagonal differences that begin at each pixel.
+#[inline(always)]
+fn add_diagonals<V: Vector>(even: &[f32], odd: &[f32], squares: &mut [f32], fourths: &mut [f32]) {
+    let mut at = 0;
+    while at + LANES < even.len() {
+        let here = V::load(&even[at..]).sub(V::load(&odd[at..]));
+        let right = V::load(&even[at + 1..]).sub(V::load(&odd[at + 1..]));
+        let difference = here.sub(right).mul(V::splat(0.5));
+        let square = difference.mul(difference);
+        V::load(&squares[at..]).add(square).store(&mut squares[at..]);
+        square.multiply_add(square, V::load(&fourths[at..])).store(&mut fourths[at..]);
+        at += LANES;
+    }
 }
 
 /// Deals a row out to phases: the values that lie a whole number of blocks apart.
 #[inline(always)]
-fn deal<const STEP: usize>(values: &[f32], length: usize, out: &mut [f32]) {
-    for (position, group) in values.chunks(STEP).enumerate() {
-        for (phase, &value) in group.iter().enumerate() {
-            out[phase * length + position] = value;
+fn deal<V: Vector, const STEP: usize>(values: &[f32], length: usize, out: &mut [f32]) {
+    let positions = values.len() / STEP;
+    let group = LANES * LANES / STEP;
+    let mut position = 0;
+    while position + group <= positions.min(length) {
+        let mut square = [V::splat(0.0); LANES];
+        for k in 0..LANES {
+            square[k] = V::load(&values[position * STEP + k * LANES..]);
+        }
+        let square = V::transpose(square);
+        for phase in 0..STEP {
+            let to = &mut out[phase * length + position..];
+            if STEP == LANES {
+                square[phase].store(to);
+            } else {
+                // two positions to a vector: those of even number, and those of odd
+                let (first, second) = square[phase].interleave(square[phase + STEP]);
+                first.store(to);
+                second.store(&mut to[LANES..]);
+            }
+        }
+        position += group;
+    }
+    for position in position..positions.min(length) {
+        for phase in 0..STEP {
+            out[phase * length + position] = values[position * STEP + phase];
         }
     }
 }

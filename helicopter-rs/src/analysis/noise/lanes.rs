@@ -24,6 +24,12 @@ pub(super) trait Vector: Copy {
     /// Of normal positive numbers: the mantissa between the roots of 1/2 and 2, less one, and the
     /// exponent that goes with it.
     fn split(self) -> (Self, Self);
+    /// 1 where a value is not above `low` and below `high`, else 0; 0 of no number.
+    fn not_between(self, low: Self, high: Self) -> Self;
+    /// Columns of what were rows.
+    fn transpose(rows: [Self; LANES]) -> [Self; LANES];
+    /// The values of both in turns: the first half of each, and the second.
+    fn interleave(self, other: Self) -> (Self, Self);
 
     #[inline(always)]
     fn to_array(self) -> [f32; LANES] {
@@ -121,6 +127,20 @@ impl Vector for Plain {
         }
         (Plain(mantissa), Plain(exponent))
     }
+    #[inline(always)]
+    fn not_between(self, low: Self, high: Self) -> Self {
+        let at = |i: usize| f32::from(u8::from(self.0[i] <= low.0[i] || self.0[i] >= high.0[i]));
+        Plain(std::array::from_fn(at))
+    }
+    #[inline(always)]
+    fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+        std::array::from_fn(|i| Plain(std::array::from_fn(|j| rows[j].0[i])))
+    }
+    #[inline(always)]
+    fn interleave(self, other: Self) -> (Self, Self) {
+        let value = |i: usize| if i % 2 == 0 { self.0[i / 2] } else { other.0[i / 2] };
+        (Plain(std::array::from_fn(value)), Plain(std::array::from_fn(|i| value(i + LANES))))
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -129,8 +149,9 @@ mod x86 {
         __m256, _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_and_si256, _mm256_blendv_ps,
         _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_cvtepi32_ps,
         _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_min_ps, _mm256_mul_ps,
-        _mm256_or_si256, _mm256_set1_epi32, _mm256_set1_ps, _mm256_srli_epi32, _mm256_storeu_ps,
-        _mm256_sub_ps, _CMP_GT_OQ,
+        _mm256_or_ps, _mm256_or_si256, _mm256_permute2f128_ps, _mm256_set1_epi32, _mm256_set1_ps,
+        _mm256_shuffle_ps, _mm256_srli_epi32, _mm256_storeu_ps, _mm256_sub_ps, _mm256_unpackhi_ps,
+        _mm256_unpacklo_ps, _CMP_GE_OQ, _CMP_GT_OQ, _CMP_LE_OQ,
     };
 
     use super::{Vector, LANES};
@@ -207,6 +228,58 @@ mod x86 {
                 (Avx2(mantissa), Avx2(exponent))
             }
         }
+        #[inline(always)]
+        fn not_between(self, low: Self, high: Self) -> Self {
+            // SAFETY: see `Avx2`
+            unsafe {
+                let below = _mm256_cmp_ps::<_CMP_LE_OQ>(self.0, low.0);
+                let above = _mm256_cmp_ps::<_CMP_GE_OQ>(self.0, high.0);
+                Avx2(_mm256_and_ps(_mm256_or_ps(below, above), _mm256_set1_ps(1.0)))
+            }
+        }
+        #[inline(always)]
+        fn transpose(rows: [Self; LANES]) -> [Self; LANES] {
+            let [Avx2(a), Avx2(b), Avx2(c), Avx2(d), Avx2(e), Avx2(f), Avx2(g), Avx2(h)] = rows;
+            // SAFETY: see `Avx2`
+            unsafe {
+                // pairs of rows, then fours, then all: half a register at a time
+                let (ab, ab_) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+                let (cd, cd_) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
+                let (ef, ef_) = (_mm256_unpacklo_ps(e, f), _mm256_unpackhi_ps(e, f));
+                let (gh, gh_) = (_mm256_unpacklo_ps(g, h), _mm256_unpackhi_ps(g, h));
+                let above = [
+                    _mm256_shuffle_ps::<0x44>(ab, cd),
+                    _mm256_shuffle_ps::<0xee>(ab, cd),
+                    _mm256_shuffle_ps::<0x44>(ab_, cd_),
+                    _mm256_shuffle_ps::<0xee>(ab_, cd_),
+                ];
+                let below = [
+                    _mm256_shuffle_ps::<0x44>(ef, gh),
+                    _mm256_shuffle_ps::<0xee>(ef, gh),
+                    _mm256_shuffle_ps::<0x44>(ef_, gh_),
+                    _mm256_shuffle_ps::<0xee>(ef_, gh_),
+                ];
+                // no closures here: they would be compiled without the instructions
+                let mut out = rows;
+                for i in 0..LANES / 2 {
+                    out[i] = Avx2(_mm256_permute2f128_ps::<0x20>(above[i], below[i]));
+                    out[i + 4] = Avx2(_mm256_permute2f128_ps::<0x31>(above[i], below[i]));
+                }
+                out
+            }
+        }
+        #[inline(always)]
+        fn interleave(self, other: Self) -> (Self, Self) {
+            // SAFETY: see `Avx2`
+            unsafe {
+                let low = _mm256_unpacklo_ps(self.0, other.0);
+                let high = _mm256_unpackhi_ps(self.0, other.0);
+                (
+                    Avx2(_mm256_permute2f128_ps::<0x20>(low, high)),
+                    Avx2(_mm256_permute2f128_ps::<0x31>(low, high)),
+                )
+            }
+        }
     }
 }
 
@@ -248,6 +321,36 @@ mod tests {
     fn logarithms_of<V: Vector>(values: &mut [f32]) {
         for group in values.chunks_exact_mut(LANES) {
             V::load(group).ln().store(group);
+        }
+    }
+
+    vectorised! {
+        fn rearranged(values: &[f32]) -> Vec<f32> = rearranged_of
+    }
+
+    #[inline(always)]
+    fn rearranged_of<V: Vector>(values: &[f32]) -> Vec<f32> {
+        let rows: [V; LANES] = std::array::from_fn(|i| V::load(&values[LANES * i..]));
+        let mut out: Vec<f32> = V::transpose(rows).iter().flat_map(|row| row.to_array()).collect();
+        let (first, second) = rows[0].interleave(rows[1]);
+        out.extend(first.to_array());
+        out.extend(second.to_array());
+        out.extend(rows[0].not_between(V::splat(1.0), V::splat(6.0)).to_array());
+        out
+    }
+
+    #[test]
+    fn values_go_where_they_belong() {
+        let mut values: Vec<f32> = (0..64).map(|k| k as f32).collect();
+        values[3] = f32::NAN;
+        let found = rearranged(&values);
+        let mut expected: Vec<f32> =
+            (0..64).map(|k| values[LANES * (k % LANES) + k / LANES]).collect();
+        expected.extend((0..16).map(|k| values[LANES * (k % 2) + k / 2]));
+        expected.extend([1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+        for found in [found, rearranged_of::<Plain>(&values)] {
+            let same = |(a, b): (&f32, &f32)| a.to_bits() == b.to_bits();
+            assert!(found.iter().zip(&expected).all(same), "{found:?}");
         }
     }
 

@@ -71,10 +71,73 @@ fn wrong(reason: String) -> Error {
     Error::Model { operation: "NoiseModel", reason }
 }
 
+/// Units worked out at once, so that none waits for its own sums.
+const GROUP: usize = 4;
+
+/// A layer with the weights of a few units side by side.
+#[derive(Clone, Debug)]
+struct Units {
+    inputs: usize,
+    outputs: usize,
+    /// By group, then by input.
+    weights: Vec<[f32; GROUP]>,
+    bias: Vec<[f32; GROUP]>,
+}
+
+impl Units {
+    fn new(layer: &Layer) -> Self {
+        let groups = layer.outputs.div_ceil(GROUP);
+        let of = |values: &[f32], at: usize| values.get(at).copied().unwrap_or(0.0);
+        let bias = |group| std::array::from_fn(|unit| of(&layer.bias, group * GROUP + unit));
+        let weights = |at: usize| {
+            let (group, input) = (at / layer.inputs, at % layer.inputs);
+            let row = |unit| (group * GROUP + unit) * layer.inputs;
+            std::array::from_fn(|unit| of(&layer.matrix, row(unit) + input))
+        };
+        Self {
+            inputs: layer.inputs,
+            outputs: layer.outputs,
+            weights: (0..groups * layer.inputs).map(weights).collect(),
+            bias: (0..groups).map(bias).collect(),
+        }
+    }
+
+    /// The first `count` units, each at least zero, in whole groups.
+    #[inline(always)]
+    fn apply<V: Vector>(&self, input: &[V], count: usize, out: &mut [V]) {
+        let zero = V::splat(0.0);
+        let input = &input[..self.inputs];
+        for group in 0..count.div_ceil(GROUP) {
+            let weights = &self.weights[group * self.inputs..(group + 1) * self.inputs];
+            // two sums for each unit, so that one need not wait for the other
+            let (mut even, mut odd) = ([zero; GROUP], [zero; GROUP]);
+            for unit in 0..GROUP {
+                even[unit] = V::splat(self.bias[group][unit]);
+            }
+            let mut i = 0;
+            while i + 1 < weights.len() {
+                for unit in 0..GROUP {
+                    even[unit] = V::splat(weights[i][unit]).multiply_add(input[i], even[unit]);
+                    odd[unit] = V::splat(weights[i + 1][unit]).multiply_add(input[i + 1], odd[unit]);
+                }
+                i += 2;
+            }
+            if i < weights.len() {
+                for unit in 0..GROUP {
+                    even[unit] = V::splat(weights[i][unit]).multiply_add(input[i], even[unit]);
+                }
+            }
+            for unit in 0..GROUP {
+                out[group * GROUP + unit] = even[unit].add(odd[unit]).max(zero);
+            }
+        }
+    }
+}
+
 /// Gives every block a weight for each head.
 #[derive(Clone, Debug)]
 pub(super) struct BlockNetwork {
-    layers: [Layer; 3],
+    layers: [Units; 3],
 }
 
 impl BlockNetwork {
@@ -82,39 +145,16 @@ impl BlockNetwork {
     #[inline(always)]
     pub fn weigh<V: Vector>(&self, seen: &[V; MOST_INPUTS], heads: usize) -> [V; HEADS] {
         let mut first = [V::splat(0.0); MOST_HIDDEN];
-        for k in 0..self.layers[0].outputs {
-            first[k] = unit(&self.layers[0], k, seen);
-        }
+        self.layers[0].apply(seen, self.layers[0].outputs, &mut first);
         let mut second = [V::splat(0.0); MOST_HIDDEN];
-        for k in 0..self.layers[1].outputs {
-            second[k] = unit(&self.layers[1], k, &first);
-        }
+        self.layers[1].apply(&first, self.layers[1].outputs, &mut second);
         let mut out = [V::splat(0.0); HEADS];
+        self.layers[2].apply(&second, heads, &mut out);
         for head in 0..heads {
-            let value: V = unit(&self.layers[2], head, &second);
-            out[head] = value.mul(value).add(V::splat(1e-6));
+            out[head] = out[head].mul(out[head]).add(V::splat(1e-6));
         }
         out
     }
-}
-
-/// One unit, at least zero.
-#[inline(always)]
-fn unit<V: Vector>(layer: &Layer, k: usize, input: &[V]) -> V {
-    let row = &layer.matrix[k * layer.inputs..(k + 1) * layer.inputs];
-    let input = &input[..row.len()];
-    // two sums, so that one need not wait for the other
-    let (mut even, mut odd) = (V::splat(layer.bias[k]), V::splat(0.0));
-    let mut i = 0;
-    while i + 1 < row.len() {
-        even = V::splat(row[i]).multiply_add(input[i], even);
-        odd = V::splat(row[i + 1]).multiply_add(input[i + 1], odd);
-        i += 2;
-    }
-    if i < row.len() {
-        even = V::splat(row[i]).multiply_add(input[i], even);
-    }
-    even.add(odd).max(V::splat(0.0))
 }
 
 /// Two hidden layers and a direct way, behind normalised features.
@@ -234,7 +274,7 @@ impl NoiseModel {
         };
         Ok(Self {
             channels,
-            blocks: BlockNetwork { layers },
+            blocks: BlockNetwork { layers: [0, 1, 2].map(|k| Units::new(&layers[k])) },
             level,
             kinds,
             map_shrink: [wide, narrow],

@@ -3,6 +3,7 @@
 //! * `lanes`: eight floats at a time;
 //! * `cosines`: the cosine transform of blocks, and its bands;
 //! * `blocks`: what each block testifies;
+//! * `calmest`: what those with the least content say;
 //! * `learnt`: the small networks that weigh and conclude;
 //! * `witnesses`: all testimony together, as features;
 //! * `level_map`: the testimony of each neighbourhood;
@@ -11,6 +12,7 @@
 
 pub(super) mod answers;
 pub(super) mod blocks;
+mod calmest;
 pub mod compression;
 mod cosines;
 pub mod impulses;

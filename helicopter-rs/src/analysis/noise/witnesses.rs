@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::blocks::{fine, noise_energy, testimony, Blocks, Layout, Picture, Strip, COLOURS};
+use super::calmest;
 use super::cosines::{BANDS, SIDE};
 use super::lanes::{vectorised, Plain, Vector, LANES};
 use super::learnt::{BlockNetwork, NoiseModel, HEADS, MOST_INPUTS};
@@ -50,8 +51,9 @@ pub(super) fn features(channels: usize) -> usize {
     let items = Items { planes: channels };
     let of_heads = HEADS * (items.extra(EXTRAS) - 1);
     let of_bins = (2 * FEW_HEADS + 1) * BINS;
+    let of_calmest = calmest::FEATURES;
     let of_copies = (LEVELS - 1) * (FEW_HEADS * POOLED_BANDS * channels + 2);
-    of_heads + of_bins + of_copies + OTHERS
+    of_heads + of_bins + of_copies + OTHERS + of_calmest
 }
 
 /// Sums over blocks.
@@ -124,6 +126,7 @@ pub(in crate::analysis) fn hear(
         clipped / blocks.len() as f64,
         f64::from(low) / 255.0,
     ]);
+    features.extend(calmest::calmest(&blocks, base));
     let bins = sums.bins.map(|bin| [bin[0] / total[0], bin[1] / total[0], bin[6]]);
     let unit = f64::from(unit);
     Ok(Some(Witnesses { features, base, unit, blocks, weights, total: total[0], bins }))
@@ -302,12 +305,12 @@ fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
     let inverse_sigma = V::splat(1.0 / look.base.sqrt() as f32);
     let zero = V::splat(0.0);
     let mut heads = [[zero; HEADS]; MOST_ITEMS];
-    let mut bins = [[0.0_f64; BIN_SUMS]; BINS];
+    let mut bins = [[zero; BIN_SUMS]; BINS];
     let mut energies = [zero; FEW_HEADS];
     let mut first = vec![0.0; strip.vectors * LANES];
     for vector in 0..strip.vectors {
         let valid: V = strip.get(layout.valid(), vector);
-        if valid.to_array().iter().all(|&valid| valid <= 0.0) {
+        if total(valid) <= 0.0 {
             continue;
         }
         let mut pooled = [[zero; POOLED_BANDS]; COLOURS];
@@ -365,11 +368,11 @@ fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
             energies[head] = weights[head].multiply_add(energy, energies[head]);
         }
         let testimony = [weights[0], weights[1], mean, energy, square, fourth];
-        sort_into_bins(&mut bins, &testimony);
+        sort_into_bins(&mut bins, &testimony, valid);
     }
     let mut sums = Sums {
         heads: vec![[0.0; HEADS]; items.len()],
-        bins,
+        bins: [[0.0; BIN_SUMS]; BINS],
         energy: [total(energies[0]), total(energies[1])],
     };
     for item in 0..items.len() {
@@ -377,12 +380,21 @@ fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
             sums.heads[item][head] = total(heads[item][head]);
         }
     }
+    for bin in 0..BINS {
+        for sum in 0..BIN_SUMS {
+            sums.bins[bin][sum] = total(bins[bin][sum]);
+        }
+    }
     (sums, first)
 }
 
 #[inline(always)]
 fn total<V: Vector>(values: V) -> f64 {
-    values.to_array().iter().map(|&value| f64::from(value)).sum()
+    let mut sum = 0.0;
+    for value in values.to_array() {
+        sum += f64::from(value);
+    }
+    sum
 }
 
 #[inline(always)]
@@ -413,33 +425,27 @@ fn position<V: Vector>(
     (mean, least.sub(V::splat(low)).min(V::splat(high).sub(most)))
 }
 
-/// `testimony`: weights of the first two heads, mean, noise energy, square, fourth.
+/// `testimony`: weights of the first two heads, mean, noise energy, square, fourth; and whether valid.
+///
+/// A block belongs to the two bins next to its mean, in part to each.
 #[inline(always)]
-fn sort_into_bins<V: Vector>(bins: &mut [[f64; BIN_SUMS]; BINS], testimony: &[V; 6]) {
-    let mut values = [[0.0; LANES]; 6];
-    for (values, lanes) in values.iter_mut().zip(testimony) {
-        *values = lanes.to_array();
-    }
-    for lane in 0..LANES {
-        let [one, two, mean, energy, square, fourth] = values.map(|all| f64::from(all[lane]));
-        if one == 0.0 && two == 0.0 {
-            continue;
-        }
-        let place = (mean / 255.0 * BINS as f64 - 0.5).clamp(0.0, BINS as f64 - 1.0);
-        let lower = place as usize;
-        let upper = (lower + 1).min(BINS - 1);
-        let part = place - lower as f64;
-        for (bin, part) in [(lower, 1.0 - part), (upper, part)] {
-            let (one, two) = (part * one, part * two);
-            let sums = &mut bins[bin];
-            sums[0] += one;
-            sums[1] += one * energy;
-            sums[2] += one * square;
-            sums[3] += one * fourth;
-            sums[4] += two;
-            sums[5] += two * energy;
-            sums[6] += part;
-        }
+fn sort_into_bins<V: Vector>(bins: &mut [[V; BIN_SUMS]; BINS], testimony: &[V; 6], valid: V) {
+    let [one, two, mean, energy, square, fourth] = *testimony;
+    let (zero, unit) = (V::splat(0.0), V::splat(1.0));
+    let place = mean.multiply_add(V::splat(BINS as f32 / 255.0), V::splat(-0.5));
+    let place = place.max(zero).min(V::splat(BINS as f32 - 1.0));
+    for bin in 0..BINS {
+        let apart = place.sub(V::splat(bin as f32));
+        let part = unit.sub(apart.max(zero.sub(apart))).max(zero);
+        let (one, two) = (part.mul(one), part.mul(two));
+        let sums = &mut bins[bin];
+        sums[0] = sums[0].add(one);
+        sums[1] = one.multiply_add(energy, sums[1]);
+        sums[2] = one.multiply_add(square, sums[2]);
+        sums[3] = one.multiply_add(fourth, sums[3]);
+        sums[4] = sums[4].add(two);
+        sums[5] = two.multiply_add(energy, sums[5]);
+        sums[6] = part.multiply_add(valid, sums[6]);
     }
 }
 

@@ -27,8 +27,9 @@ SIDE = 8
 BANDS = 7
 #: Side of the cells that sums over blocks are put together from.
 CELL = 4
-#: Images of more pixels have blocks further apart: first the rows, then the columns.
-SPARSE_ROWS, SPARSE_COLUMNS = 2**19, 2**21
+#: Images of more pixels have blocks further apart: first the rows, then the columns. Of the smaller
+#: copies, less is asked.
+SPARSE, SPARSE_COPIES = (2**18, 2**19), (2**16, 2**17)
 #: Blocks whose coefficients have less mean energy (in squared levels) are constant, up to rounding.
 CONSTANT = 1e-6
 #: Rows of blocks at a time: bounds the memory.
@@ -107,13 +108,18 @@ class Blocks:
     valid: NDArray[np.bool_]
 
 
-def stride_of(height: int, width: int) -> tuple[int, int]:
+def stride_of(height: int, width: int, *, copy: bool = False) -> tuple[int, int]:
     """Pixels between blocks: large images have more than enough of them."""
-    pixels = height * width
-    return (8 if pixels > SPARSE_ROWS else 4, 8 if pixels > SPARSE_COLUMNS else 4)
+    down, right = (
+        2 * CELL if height * width > enough else CELL
+        for enough in (SPARSE_COPIES if copy else SPARSE)
+    )
+    return down, right
 
 
-def testimony(levels: Image, included: Mask, low: float, high: float) -> Blocks:
+def testimony(
+    levels: Image, included: Mask, low: float, high: float, *, copy: bool = False
+) -> Blocks:
     """Look at all blocks.
 
     Parameters
@@ -122,9 +128,11 @@ def testimony(levels: Image, included: Mask, low: float, high: float) -> Blocks:
     included : bool ndarray of shape (H, W)
     low, high : float
         Ends of the image's range, where values may have been clipped.
+    copy : bool
+        Whether this is a smaller copy of the image.
     """
     height, width, _ = levels.shape
-    step_y, step_x = stride_of(height, width)
+    step_y, step_x = stride_of(height, width, copy=copy)
     rows, columns = (height - SIDE) // step_y + 1, (width - SIDE) // step_x + 1
 
     def strip(first: int) -> tuple[NDArray[np.generic], ...]:

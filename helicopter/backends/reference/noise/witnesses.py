@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .blocks import SIDE, testimony
+from .calmest import calmest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,7 +91,7 @@ def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) ->
             smaller = smaller[:SIDE, :SIDE]
             continue
         smaller, inside, fraction = _halve(smaller), _halve_mask(inside), fraction / 2
-        coarse = testimony(smaller, inside, low, high)
+        coarse = testimony(smaller, inside, low, high, copy=True)
         rough = _base(coarse, fraction)
         seen = _seen(coarse, rough, low, high)
         weights = network.weigh(seen, FEW_HEADS) * coarse.valid[:, None]
@@ -104,7 +105,9 @@ def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) ->
         blocks.clipped.mean(dtype=np.float64),
         low / 255,
     ]
-    features = np.concatenate([np.reshape(part, -1) for part in [*parts, others]])
+    features = np.concatenate(
+        [np.reshape(part, -1) for part in [*parts, others, calmest(blocks, base)]]
+    )
     return Witnesses(features.astype(np.float64), base, float(unit), blocks, share)
 
 

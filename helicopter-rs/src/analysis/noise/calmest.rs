@@ -1,0 +1,102 @@
+//! What the calmest blocks of all say: the few without content are those whose energy is noise.
+
+use rayon::prelude::*;
+
+use super::blocks::{Blocks, Strip, COLOURS};
+use super::lanes::{vectorised, Vector, LANES};
+
+/// Shares of the blocks that are looked at.
+const SHARES: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+/// Bins to a factor of e, where they begin (logarithm of the ratio to the base), how many there are.
+const STEPS: f32 = 6.0;
+const LOWEST: f32 = -6.0;
+const BINS: usize = 96;
+/// Of each bin: number of blocks, energies of low, middle and high frequencies.
+const SUMS: usize = 4;
+/// Number of features.
+pub(super) const FEATURES: usize = SHARES.len() * (SUMS - 1);
+
+type Histogram = [[f64; SUMS]; BINS];
+
+/// Logarithms of mean energies of low, middle and high frequencies, for each share.
+pub(super) fn calmest(blocks: &Blocks, base: f64) -> [f64; FEATURES] {
+    let parts: Vec<_> =
+        blocks.strips.par_iter().map(|strip| sort_strip(strip, blocks, base)).collect();
+    let mut sums = [[0.0; SUMS]; BINS];
+    for part in parts {
+        for (sum, part) in sums.iter_mut().flatten().zip(part.iter().flatten()) {
+            *sum += part;
+        }
+    }
+    let total: f64 = sums.iter().map(|bin| bin[0]).sum();
+    let mut out = [0.0; FEATURES];
+    for (share, out) in SHARES.iter().zip(out.chunks_exact_mut(SUMS - 1)) {
+        let wanted = share * total;
+        let mut passed = [0.0; SUMS];
+        let mut bins = sums.iter().peekable();
+        while let Some(bin) = bins.next() {
+            let last = passed[0] + bin[0] >= wanted || bins.peek().is_none();
+            // within a bin, all are alike
+            let part = if last { (wanted - passed[0]) / (bin[0] + 1e-12) } else { 1.0 };
+            for (passed, sum) in passed.iter_mut().zip(bin) {
+                *passed += part * sum;
+            }
+            if last {
+                break;
+            }
+        }
+        for (out, sum) in out.iter_mut().zip(&passed[1..]) {
+            *out = (sum / (wanted + 1e-12) + 1e-4).ln();
+        }
+    }
+    out
+}
+
+vectorised! {
+    fn sort_strip(strip: &Strip, blocks: &Blocks, base: f64) -> Box<Histogram> = sort_strip_at
+}
+
+#[inline(always)]
+fn sort_strip_at<V: Vector>(strip: &Strip, blocks: &Blocks, base: f64) -> Box<Histogram> {
+    let layout = blocks.layout;
+    // the luminance has most of the content
+    let (first, planes) = (usize::from(layout.planes == COLOURS), layout.planes);
+    let inverse = V::splat((1.0 / (base * (planes - first) as f64)) as f32);
+    let mut sums = Box::new([[0.0; SUMS]; BINS]);
+    for vector in 0..strip.vectors {
+        let mut energy = [V::splat(0.0); 5];
+        for plane in first..planes {
+            for band in 0..5 {
+                let own: V = strip.get(layout.energy(plane, band), vector);
+                energy[band] = own.multiply_add(inverse, energy[band]);
+            }
+        }
+        let low = energy[0].mul(V::splat(3.0 / 17.0));
+        let low = energy[1].multiply_add(V::splat(6.0 / 17.0), low);
+        let low = energy[2].multiply_add(V::splat(8.0 / 17.0), low);
+        let position = low.add(V::splat(1e-6)).ln().add(V::splat(-LOWEST)).mul(V::splat(STEPS));
+        let position = position.max(V::splat(0.0)).min(V::splat(BINS as f32 - 1.001)).to_array();
+        let visible = V::splat(1.0).sub(strip.get(layout.clipped(), vector));
+        let visible = visible.mul(visible);
+        let valid: V = strip.get(layout.valid(), vector);
+        // where values were cut off, there is less noise than there was
+        let counts = visible.mul(visible).mul(valid).to_array();
+        let (low, middle) = (low.to_array(), energy[3].to_array());
+        let high = energy[4].to_array();
+        for lane in 0..LANES {
+            let count = f64::from(counts[lane]);
+            if count <= 0.0 {
+                continue;
+            }
+            let bin = position[lane] as usize;
+            let rest = f64::from(position[lane]) - bin as f64;
+            for (bin, count) in [(bin, count * (1.0 - rest)), (bin + 1, count * rest)] {
+                sums[bin][0] += count;
+                sums[bin][1] += count * f64::from(low[lane]);
+                sums[bin][2] += count * f64::from(middle[lane]);
+                sums[bin][3] += count * f64::from(high[lane]);
+            }
+        }
+    }
+    sums
+}
