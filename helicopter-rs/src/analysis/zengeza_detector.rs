@@ -1,6 +1,6 @@
 //! Blind noise analysis: how much noise, of which kind, where, over which scales.
 
-use ndarray::{s, Array2, Array3, ArrayView1, ArrayView2, ArrayView3, CowArray, Ix3};
+use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, CowArray, Ix3};
 use rayon::prelude::*;
 
 use super::noise::answers::{self, FineNoise, KINDS};
@@ -9,6 +9,7 @@ use super::noise::compression::find_compression;
 use super::noise::impulses::{find_impulses, repair, Impulses};
 use super::noise::learnt::NoiseModel;
 use super::noise::level_map::level_map;
+use super::noise::masks;
 use super::noise::periodic::{find_periodic, remove, Component};
 use super::noise::witnesses::{hear, Witnesses};
 use crate::error::Result;
@@ -177,7 +178,7 @@ fn examine(scene: Scene, maps: bool, model: &NoiseModel, host: &dyn Host) -> Res
         spectrum: if maps { look.spectrum } else { Array2::zeros((0, 0)) },
     };
     let Some(heard) = look.heard else {
-        if height.min(width) >= LEAST_SIDE && count(scene.included) > 0 {
+        if height.min(width) >= LEAST_SIDE && masks::count(scene.included) > 0 {
             // constant: nothing there but the content
             run.probabilities = [0.0; KINDS];
             run.probabilities[0] = 1.0;
@@ -212,18 +213,7 @@ fn share_of(impulses: &Impulses) -> f64 {
 }
 
 fn hits(impulses: &Impulses) -> usize {
-    count(impulses.mask.view())
-}
-
-/// Number of pixels that are true.
-fn count(mask: ArrayView2<bool>) -> usize {
-    // few enough at a time for a sum of bytes
-    let few = |some: &[bool]| usize::from(some.iter().map(|&one| u8::from(one)).sum::<u8>());
-    let of_row = |row: ArrayView1<bool>| match row.as_slice() {
-        Some(row) => row.chunks(usize::from(u8::MAX)).map(few).sum(),
-        None => row.iter().filter(|&&one| one).count(),
-    };
-    mask.outer_iter().map(of_row).sum()
+    masks::count(impulses.mask.view())
 }
 
 fn without_impulses<'a>(
@@ -269,7 +259,7 @@ fn listen(
     model: &NoiseModel,
     host: &dyn Host,
 ) -> Result<Option<Witnesses>> {
-    let everything = count(scene.included) == scene.included.len();
+    let everything = masks::all(scene.included);
     let map = (!everything).then_some(scene.included);
     let Some((low, high)) = ends(pixels, map) else { return Ok(None) };
     let unit = 255.0 / high.max(1e-6);

@@ -358,36 +358,40 @@ impl Rows {
 /// Sums over cells, laid out in phases like `Rows`.
 #[derive(Default)]
 struct Cells {
-    /// Cells from one block to the next.
-    phases: usize,
     length: usize,
     values: Vec<f32>,
 }
 
 impl Cells {
-    fn clear(&mut self, rows: usize, phases: usize, length: usize) {
-        (self.phases, self.length) = (phases, length);
+    fn clear<const STEP: usize>(&mut self, rows: usize, length: usize) {
+        self.length = length;
         self.values.clear();
-        self.values.resize(rows * phases * length, 0.0);
+        self.values.resize(rows * (STEP / CELL) * length, 0.0);
     }
 
     #[inline(always)]
-    fn put(&mut self, row: usize, x: usize, value: f32) {
-        let phase = row * self.phases + x % self.phases;
-        self.values[phase * self.length + x / self.phases] += value;
+    fn place<const STEP: usize>(&self, row: usize, x: usize) -> usize {
+        let phases = STEP / CELL; // cells from one block to the next
+        (row * phases + x % phases) * self.length + x / phases
     }
 
     #[inline(always)]
-    fn at<V: Vector>(&self, row: usize, x: usize, block: usize) -> V {
-        let phase = row * self.phases + x % self.phases;
-        V::load(&self.values[phase * self.length + block + x / self.phases..])
+    fn put<const STEP: usize>(&mut self, row: usize, x: usize, value: f32) {
+        let place = self.place::<STEP>(row, x);
+        self.values[place] += value;
+    }
+
+    #[inline(always)]
+    fn at<V: Vector, const STEP: usize>(&self, row: usize, x: usize, block: usize) -> V {
+        V::load(&self.values[self.place::<STEP>(row, x) + block..])
     }
 
     /// Means over the eight blocks from `block` on whose first row of cells is `row`.
     #[inline(always)]
-    fn blocks<V: Vector>(&self, row: usize, block: usize, count: f32) -> V {
-        let above = self.at::<V>(row, 0, block).add(self.at(row, 1, block));
-        let below = self.at::<V>(row + 1, 0, block).add(self.at(row + 1, 1, block));
+    fn blocks<V: Vector, const STEP: usize>(&self, row: usize, block: usize, count: f32) -> V {
+        let above = self.at::<V, STEP>(row, 0, block).add(self.at::<V, STEP>(row, 1, block));
+        let row = row + 1;
+        let below = self.at::<V, STEP>(row, 0, block).add(self.at::<V, STEP>(row, 1, block));
         above.add(below).mul(V::splat(1.0 / count))
     }
 }
@@ -434,10 +438,13 @@ fn look_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> 
                 strip.set(layout.mean(channel), to, mean_of(&transformed, planes, channel));
             }
             let cell = row * stride.0 / CELL;
-            strip.set::<V>(layout.clipped(), to, rows.clipped.blocks(cell, block, count));
-            strip.set::<V>(layout.square(), to, rows.square.blocks(cell, block, diagonals));
-            strip.set::<V>(layout.fourth(), to, rows.fourth.blocks(cell, block, diagonals));
-            let outside = rows.outside.blocks::<V>(cell, block, 1.0).to_array();
+            let clipped: V = rows.clipped.blocks::<V, STEP>(cell, block, count);
+            strip.set(layout.clipped(), to, clipped);
+            let square: V = rows.square.blocks::<V, STEP>(cell, block, diagonals);
+            strip.set(layout.square(), to, square);
+            let fourth: V = rows.fourth.blocks::<V, STEP>(cell, block, diagonals);
+            strip.set(layout.fourth(), to, fourth);
+            let outside = rows.outside.blocks::<V, STEP>(cell, block, 1.0).to_array();
             let most = most.to_array();
             let mut valid = [0.0; LANES];
             for lane in 0..LANES {
@@ -481,7 +488,7 @@ fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
     // what an earlier strip left behind the last block is of no block
     rows.values.resize(planes * height * STEP * length, 0.0);
     for sums in [&mut rows.clipped, &mut rows.outside, &mut rows.square, &mut rows.fourth] {
-        sums.clear(cells, STEP / CELL, length);
+        sums.clear::<STEP>(cells, length);
     }
     // whole groups of vectors, and one pixel more to the right
     let padded = width.next_multiple_of(LANES * LANES) + LANES;
@@ -503,7 +510,7 @@ fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
             for x in (0..width).filter(|&x| !picture.included(from, x)) {
                 // what counts are pixels at the ends: these must not be
                 channels.iter_mut().for_each(|values| values[x] = f32::NAN);
-                rows.outside.put(cell, x / CELL, 1.0);
+                rows.outside.put::<STEP>(cell, x / CELL, 1.0);
             }
         }
         add_ends::<V>(&channels, (job.low, job.high), &mut ends, padded);
@@ -516,9 +523,9 @@ fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
         if y % CELL == CELL - 1 {
             for x in 0..width / CELL {
                 let at = CELL * x;
-                rows.clipped.put(cell, x, ends[at] + ends[at + 1] + ends[at + 2] + ends[at + 3]);
-                rows.square.put(cell, x, squares[at] + squares[at + 2]);
-                rows.fourth.put(cell, x, fourths[at] + fourths[at + 2]);
+                rows.clipped.put::<STEP>(cell, x, ends[at] + ends[at + 1] + ends[at + 2] + ends[at + 3]);
+                rows.square.put::<STEP>(cell, x, squares[at] + squares[at + 2]);
+                rows.fourth.put::<STEP>(cell, x, fourths[at] + fourths[at + 2]);
             }
             for sums in [&mut ends, &mut squares, &mut fourths] {
                 sums.fill(0.0);

@@ -9,6 +9,7 @@ mod sample;
 
 use ndarray::{ArrayView2, ArrayView3};
 
+use super::masks;
 use self::combs::{HIGH_ORDER, QUALITIES};
 use self::image::Image;
 use crate::error::Result;
@@ -54,11 +55,9 @@ pub fn find_compression(
     if height.min(width) < 8 {
         return Ok(Compression { quality: None, grid: (0, 0), features: [0.0; FEATURES] });
     }
+    let whole = masks::all(included);
     let (pixels, included) = (pixels.as_standard_layout(), included.as_standard_layout());
     let (values, included) = (pixels.as_slice().unwrap_or(&[]), included.as_slice().unwrap_or(&[]));
-    // without branches, a few at a time
-    let all = |some: &[bool]| some.iter().fold(true, |all, &counts| all & counts);
-    let whole = included.chunks(1 << 12).all(all);
     let channels = pixels.dim().2;
     let image = Image { values, included, height, width, channels, whole };
     let (by_column, by_row) = (image.row_blockiness(), image.column_blockiness());

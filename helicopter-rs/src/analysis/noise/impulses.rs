@@ -13,6 +13,7 @@ mod vectors;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3};
 use rayon::prelude::*;
 
+use super::masks;
 use self::counts::{count_strip, extremes, step, Counts, Plane, STRIP};
 use self::marks::Scene;
 pub use self::repair::repair;
@@ -97,11 +98,7 @@ pub fn find_impulses(
     host: &dyn Host,
 ) -> Result<Impulses> {
     let (height, width, channels) = pixels.dim();
-    let all = match included.as_slice() {
-        Some(included) => included.iter().fold(true, |all, &one| all & one),
-        None => included.iter().all(|&one| one),
-    };
-    let included = (!all).then_some(included);
+    let included = (!masks::all(included)).then_some(included);
     let [every, fine] = [MANY, FINE].map(|enough| (height * width / enough).clamp(1, SPARSEST));
     let (low, high) = extremes(pixels, included, every);
     let mask = Array2::from_elem((height, width), false);

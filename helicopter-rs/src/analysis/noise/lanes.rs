@@ -309,6 +309,31 @@ macro_rules! vectorised {
 }
 pub(super) use vectorised;
 
+/// Compiles a function for AVX2 too, and calls that where the processor has it: its plain loops become
+/// wider. Products and sums are not fused, so that the result is the same.
+macro_rules! wide_loops {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $type:ty),* $(,)?) $body:block) => {
+        $(#[$meta])*
+        $vis fn $name($($arg: $type),*) {
+            #[inline(always)]
+            fn plain($($arg: $type),*) $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2")]
+                fn avx2($($arg: $type),*) {
+                    plain($($arg),*);
+                }
+                if is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has AVX2.
+                    return unsafe { avx2($($arg),*) };
+                }
+            }
+            plain($($arg),*);
+        }
+    };
+}
+pub(super) use wide_loops;
+
 #[cfg(test)]
 mod tests {
     use super::{Plain, Vector, LANES};

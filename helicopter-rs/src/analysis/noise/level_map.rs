@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::blocks::noise_energy;
 use super::cosines::SIDE;
-use super::lanes::{Plain, Vector, LANES};
+use super::lanes::{wide_loops, Plain, Vector, LANES};
 use super::learnt::NoiseModel;
 use super::witnesses::Witnesses;
 use crate::error::Result;
@@ -37,29 +37,53 @@ pub(in crate::analysis) fn level_map(
         *value = sigma * ((*value + NOTHING) / (mean + NOTHING)).sqrt();
     }
     let mut map = Array2::zeros((height, width));
-    let columns = Between::all(width, lattice.columns, heard.blocks.stride.1);
+    let stride = heard.blocks.stride.1;
     let rows = Between::all(height, lattice.rows, heard.blocks.stride.0);
     map.outer_iter_mut().into_par_iter().zip(rows.par_iter()).try_for_each(
         |(mut out, row)| -> Result<()> {
             host.check()?;
-            let above = lattice.row(row.first);
-            let below = lattice.row(row.second);
-            let mixed: Vec<f32> = above
-                .iter()
-                .zip(below)
-                .map(|(a, b)| (a + (b - a) * f64::from(row.part)) as f32)
-                .collect();
-            for (out, column) in out.iter_mut().zip(&columns) {
-                let (a, b) = (mixed[column.first], mixed[column.second]);
-                *out = a + (b - a) * column.part;
-            }
+            let (above, below) = (lattice.row(row.first), lattice.row(row.second));
+            let out = out.as_slice_mut().unwrap_or(&mut []);
+            mix(above, below, row.part, stride, out);
             Ok(())
         },
     )?;
     Ok(map)
 }
 
-/// A place between two blocks of a row or column.
+wide_loops! {
+    /// A row of the map, from the two rows of blocks that it lies between.
+    fn mix(above: &[f64], below: &[f64], part: f32, stride: usize, out: &mut [f32]) {
+        let count = above.len();
+        let mut mixed = vec![0.0_f32; count];
+        for x in 0..count {
+            mixed[x] = (above[x] + (below[x] - above[x]) * f64::from(part)) as f32;
+        }
+        // beyond the outermost blocks' centres all is as there
+        let (first, last) = (SIDE / 2, SIDE / 2 + (count - 1) * stride);
+        out[..first].fill(mixed[0]);
+        out[last..].fill(mixed[count - 1]);
+        if stride == SIDE {
+            mix_cells::<SIDE>(&mixed, &mut out[first..last]);
+        } else {
+            mix_cells::<{ SIDE / 2 }>(&mixed, &mut out[first..last]);
+        }
+    }
+}
+
+/// All that lies between the centres of neighbouring blocks, `STRIDE` pixels apart.
+#[inline(always)]
+fn mix_cells<const STRIDE: usize>(values: &[f32], out: &mut [f32]) {
+    for (cell, out) in out.as_chunks_mut::<STRIDE>().0.iter_mut().enumerate() {
+        let (a, b) = (values[cell], values[cell + 1]);
+        for x in 0..STRIDE {
+            // the centres lie between pixels
+            out[x] = a + (b - a) * ((x as f32 + 0.5) / STRIDE as f32);
+        }
+    }
+}
+
+/// A place between two rows of blocks.
 struct Between {
     first: usize,
     second: usize,
@@ -67,7 +91,7 @@ struct Between {
 }
 
 impl Between {
-    /// Where each pixel of a side lies between the blocks' centres.
+    /// Where each row of pixels lies between the blocks' centres.
     fn all(side: usize, blocks: usize, stride: usize) -> Vec<Self> {
         let centre = (SIDE as f32 - 1.0) / 2.0;
         let last = (blocks - 1) as f32;

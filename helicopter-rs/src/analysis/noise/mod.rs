@@ -2,6 +2,7 @@
 //!
 //! * `lanes`: eight floats at a time;
 //! * `cosines`: the cosine transform of blocks, and its bands;
+//! * `masks`: how many pixels count;
 //! * `blocks`: what each block testifies;
 //! * `calmest`: what those with the least content say;
 //! * `learnt`: the small networks that weigh and conclude;
@@ -19,5 +20,6 @@ pub mod impulses;
 mod lanes;
 pub mod learnt;
 pub(super) mod level_map;
+pub(super) mod masks;
 pub mod periodic;
 pub(super) mod witnesses;

@@ -13,6 +13,7 @@ mod weights;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use super::masks;
 use self::bands::{cut, summed, transforms, Band, Window};
 pub use self::candidates::Component;
 use self::candidates::{add_waves, component, turns, Candidate, MEASURES, NOTHING, NO_SCORE};
@@ -57,7 +58,7 @@ pub fn find_periodic(
 ) -> Result<Periodic> {
     let (height, width) = included.dim();
     let mut spectrum = Array2::zeros((SPECTRUM_SIDE, SPECTRUM_SIDE));
-    if height.min(width) < LEAST || !included.iter().any(|&counts| counts) {
+    if height.min(width) < LEAST || masks::count(included) == 0 {
         return Ok(Periodic { components: Vec::new(), features: features(&[], 0), spectrum });
     }
     let (shape, offsets) = windows(height, width);

@@ -1,5 +1,6 @@
 //! The image in whole levels of luminance: its lines and its blocks.
 
+use super::super::lanes::wide_loops;
 use super::blockiness::{strips, Profile, STRIP};
 use super::sample::Sample;
 
@@ -20,20 +21,25 @@ pub(super) struct Image<'a> {
 
 impl Image<'_> {
     /// The values of a piece of a row.
+    #[inline(always)]
     fn piece(&self, y: usize, x: usize, count: usize) -> &[f32] {
         &self.values[(y * self.width + x) * self.channels..][..count * self.channels]
     }
 
     /// Luminance of a piece of a row.
+    #[inline(always)]
     fn levels(&self, y: usize, x: usize, out: &mut [f32]) {
         let values = self.piece(y, x, out.len());
+        let count = out.len();
         if self.channels == 3 {
-            for (value, rgb) in out.iter_mut().zip(values.as_chunks::<3>().0) {
-                *value = level(rgb);
+            let values = &values[..3 * count];
+            for x in 0..count {
+                out[x] = level(&values[3 * x..3 * x + 3]);
             }
         } else {
-            for (value, grey) in out.iter_mut().zip(values.as_chunks::<1>().0) {
-                *value = level(grey);
+            let values = &values[..count];
+            for x in 0..count {
+                out[x] = level(&values[x..=x]);
             }
         }
     }
@@ -105,7 +111,7 @@ impl Image<'_> {
         let mut sample = Sample::default();
         let mut flat_levels = [false; 256];
         for (y, x) in chosen {
-            sample.add(&self.block(y, x), &mut flat_levels, highest);
+            take(self, (y, x), highest, &mut sample, &mut flat_levels);
         }
         sample
     }
@@ -113,13 +119,19 @@ impl Image<'_> {
     /// Whether no pixel of a block is at an end of the range.
     fn is_clean(&self, y: usize, x: usize) -> bool {
         let (low, high) = ((0.5 / 255.0) as f32, (254.5 / 255.0) as f32);
-        (y..y + 8).all(|y| {
-            let ends =
-                self.piece(y, x, 8).iter().map(|&v| u32::from(v <= low) | u32::from(v >= high));
-            ends.fold(0, |any, end| any | end) == 0
-        })
+        for y in y..y + 8 {
+            let mut ends = false;
+            for &value in self.piece(y, x, 8) {
+                ends |= (value <= low) | (value >= high);
+            }
+            if ends {
+                return false;
+            }
+        }
+        true
     }
 
+    #[inline(always)]
     fn block(&self, y: usize, x: usize) -> [[f32; 8]; 8] {
         let mut block = [[0.0; 8]; 8];
         for (dy, row) in block.iter_mut().enumerate() {
@@ -129,6 +141,19 @@ impl Image<'_> {
             }
         }
         block
+    }
+}
+
+wide_loops! {
+    /// Adds a block to the sample.
+    fn take(
+        image: &Image<'_>,
+        place: (usize, usize),
+        highest: usize,
+        sample: &mut Sample,
+        flat_levels: &mut [bool; 256],
+    ) {
+        sample.add(&image.block(place.0, place.1), flat_levels, highest);
     }
 }
 

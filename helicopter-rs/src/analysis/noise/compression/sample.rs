@@ -17,15 +17,21 @@ pub(super) struct Sample {
 }
 
 impl Sample {
+    #[inline(always)]
     pub(super) fn add(
         &mut self,
         block: &[[f32; 8]; 8],
         flat_levels: &mut [bool; 256],
         highest: usize,
     ) {
-        let bits = block.map(|row| row.map(f32::to_bits));
-        let rows = bits.iter().all(|row| row == &bits[0]);
-        let columns = bits.iter().all(|row| row.iter().all(|value| *value == row[0]));
+        let (mut from_above, mut from_left) = (0, 0);
+        for y in 0..8 {
+            for x in 0..8 {
+                from_above |= block[y][x].to_bits() ^ block[0][x].to_bits();
+                from_left |= block[y][x].to_bits() ^ block[y][0].to_bits();
+            }
+        }
+        let (rows, columns) = (from_above == 0, from_left == 0);
         self.alike.push(u8::from(rows) + u8::from(columns));
         let flat = &mut flat_levels[(block[0][0] + 128.0).clamp(0.0, 255.0) as usize];
         self.repeated.push(rows && columns && *flat);
@@ -33,19 +39,21 @@ impl Sample {
         let (basis, across) = (cosines(), transposed());
         // down the columns first, eight columns at a time
         let mut vertical = [[0.0_f64; 8]; 8];
-        for (u, out) in vertical.iter_mut().enumerate().take(highest + 1) {
-            for (y, row) in block.iter().enumerate() {
+        for u in 0..=highest {
+            let out = &mut vertical[u];
+            for y in 0..8 {
                 for x in 0..8 {
-                    out[x] += basis[u][y] * f64::from(row[x]);
+                    out[x] += basis[u][y] * f64::from(block[y][x]);
                 }
             }
         }
         // then along the rows, all orders at a time
         let mut both = [[0.0_f64; 8]; 8];
-        for (vertical, out) in vertical.iter().zip(&mut both).take(highest + 1) {
-            for (value, basis) in vertical.iter().zip(across) {
+        for u in 0..=highest {
+            let (vertical, out) = (&vertical[u], &mut both[u]);
+            for x in 0..8 {
                 for v in 0..8 {
-                    out[v] += value * basis[v];
+                    out[v] += vertical[x] * across[x][v];
                 }
             }
         }

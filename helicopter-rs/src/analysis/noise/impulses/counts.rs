@@ -6,9 +6,10 @@
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
+use super::super::lanes::wide_loops;
 use super::vectors::{
     add_channels, count_between_levels, count_flags, greater, lesser, pick_channel, put_in_order,
-    total, vectorised, widen, Ordered, LANES,
+    total, widen, Ordered, LANES,
 };
 
 // See the reference for what these are.
@@ -271,7 +272,7 @@ pub(super) fn count_strip(
     (counts, coincidence)
 }
 
-vectorised! {
+wide_loops! {
     /// Counts the pixels of a row, and flags those that stand out at the second threshold.
     fn count_row(
         plane: &Plane,

@@ -7,7 +7,8 @@ use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use super::counts::{Plane, MARGINS, SAMPLE};
-use super::vectors::{greater, lesser, vectorised, LANES};
+use super::super::lanes::wide_loops;
+use super::vectors::{greater, lesser, LANES};
 use crate::error::{Error, Result};
 use crate::host::Host;
 
@@ -207,7 +208,7 @@ struct Middle {
     judged: Vec<bool>,
 }
 
-vectorised! {
+wide_loops! {
     /// The third lowest and third highest neighbour of all pixels but the first and the last.
     fn middle_of_row(rows: [&[f32]; 3], below: &mut [f32], above: &mut [f32]) {
         /// Batcher's odd-even merge sort of eight.

@@ -1,31 +1,9 @@
 //! What is done to a whole row at once, in loops that become vector instructions.
 
+use super::super::lanes::wide_loops;
+
 /// Values that are worked on together.
 pub(super) const LANES: usize = 16;
-
-/// Compiles a function for AVX2 too, and calls that where the processor has it.
-macro_rules! vectorised {
-    ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $body:block) => {
-        $(#[$doc])*
-        $visibility fn $name($($argument: $kind),*) {
-            #[inline(always)]
-            fn plain($($argument: $kind),*) $body
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2")]
-                fn avx2($($argument: $kind),*) {
-                    plain($($argument),*);
-                }
-                if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has AVX2.
-                    return unsafe { avx2($($argument),*) };
-                }
-            }
-            plain($($argument),*);
-        }
-    };
-}
-pub(super) use vectorised;
 
 /// The values of some pixels of a row and their neighbours' in order: the lowest two, the highest two.
 #[derive(Default)]
@@ -80,7 +58,7 @@ pub(super) fn total(values: &[f32]) -> f64 {
     sum
 }
 
-vectorised! {
+wide_loops! {
     /// Orders the neighbours of all pixels of a row but the first and the last.
     pub(super) fn put_in_order(rows: [&[f32]; 3], columns: &mut [Vec<f32>; 3], ordered: &mut Ordered) {
         let width = rows[0].len();
@@ -126,7 +104,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Makes a range so wide that it holds all values.
     pub(super) fn widen(values: &[f32], range: &mut [f32; 2]) {
         let (mut low, mut high) = ([range[0]; LANES], [range[1]; LANES]);
@@ -151,7 +129,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Counts the values that are none of 256 levels.
     pub(super) fn count_between_levels(values: &[f32], count: &mut u32) {
         let mut between = 0;
@@ -163,7 +141,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Adds the three channels up.
     pub(super) fn add_channels(values: &[f32], out: &mut [f32]) {
         let values = &values[..3 * out.len()];
@@ -173,7 +151,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Picks one of three channels.
     pub(super) fn pick_channel(values: &[f32], channel: usize, out: &mut [f32]) {
         let values = &values[channel..];
@@ -184,7 +162,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Counts where at least one and where at least two of three flags are up.
     pub(super) fn count_flags(flags: [&[u8]; 3], counts: &mut [u64; 2]) {
         let count = flags[0].len();

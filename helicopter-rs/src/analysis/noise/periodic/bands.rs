@@ -10,6 +10,7 @@ use realfft::num_traits::Zero;
 use realfft::{RealFftPlanner, RealToComplex};
 use rustfft::{Fft, FftPlanner};
 
+use super::super::masks;
 use super::candidates::{add_waves, component, turns, Candidate, Component};
 use super::plane::{halved, high_passed, pooled, Plane};
 use super::vectors::{average, weigh};
@@ -80,12 +81,7 @@ pub(super) fn cut(
             saturated.row_mut(y).copy_from_slice(&ends);
         }
     }
-    let full = |row: ndarray::ArrayView1<bool>| match row.as_slice() {
-        // all of them, without branches
-        Some(row) => row.iter().fold(true, |all, &counts| all & counts),
-        None => row.iter().all(|&counts| counts),
-    };
-    if counts.rows().into_iter().all(full) {
+    if masks::all(counts.view()) {
         return Window { offset, brightness, included: None, saturated };
     }
     let (mut total, mut number) = (0.0, 0.0);

@@ -2,6 +2,7 @@
 
 use realfft::num_traits::Zero;
 
+use super::super::lanes::wide_loops;
 use super::candidates::C64;
 
 const HALVING: [f32; 6] =
@@ -10,31 +11,8 @@ const SMOOTHING: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0
 /// Partial sums of a dot product, so that the compiler can use vectors.
 const LANES: usize = 8;
 
-/// Compiles a function for AVX2 too, and calls that where the processor has it. Products and sums are
-/// not fused, so that the result is the same.
-macro_rules! vectorised {
-    ($(#[$doc:meta])* $visibility:vis fn $name:ident($($argument:ident: $kind:ty),* $(,)?) $body:block) => {
-        $(#[$doc])*
-        $visibility fn $name($($argument: $kind),*) {
-            #[inline(always)]
-            fn plain($($argument: $kind),*) $body
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2")]
-                fn avx2($($argument: $kind),*) {
-                    plain($($argument),*);
-                }
-                if is_x86_feature_detected!("avx2") {
-                    // SAFETY: the processor has AVX2.
-                    return unsafe { avx2($($argument),*) };
-                }
-            }
-            plain($($argument),*);
-        }
-    };
-}
 
-vectorised! {
+wide_loops! {
     /// Mean of the channels of every pixel, and the share of them that is at an end of the range.
     pub(super) fn average(values: &[f32], channels: usize, light: &mut [f32], ends: &mut [f32]) {
         let (low, high) = ((0.5 / 255.0) as f32, (254.5 / 255.0) as f32);
@@ -53,7 +31,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// The binomial mean of five rows.
     pub(super) fn smooth_rows(rows: [&[f32]; 5], out: &mut [f32]) {
         let rows = rows.map(|row| &row[..out.len()]);
@@ -67,7 +45,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// The low-passed row between six rows.
     pub(super) fn halve_rows(rows: [&[f32]; 6], out: &mut [f32]) {
         let rows = rows.map(|row| &row[..out.len()]);
@@ -81,7 +59,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// The low-passed values between neighbours of `line`, which has a margin of two on either side;
     /// `even` and `odd` hold its values by turns.
     pub(super) fn halve_line(line: &[f32], even: &mut [f32], odd: &mut [f32], out: &mut [f32]) {
@@ -103,7 +81,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// A row less the binomial mean of `line`, which has a margin of two on either side.
     pub(super) fn less_smooth(row: &[f32], line: &[f32], out: &mut [f32]) {
         let count = out.len();
@@ -119,7 +97,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Weights of a row between two rows of blocks.
     pub(super) fn blend(upper: &[f32], lower: &[f32], share: f32, out: &mut [f32]) {
         for ((value, upper), lower) in out.iter_mut().zip(upper).zip(lower) {
@@ -128,7 +106,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Multiplies a row by its weights, and the product by the window; sums the weights of noise.
     pub(super) fn weigh(
         signal: &mut [f32],
@@ -162,7 +140,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Sums of squares of the pieces of a row, added to those of the rows above.
     pub(super) fn add_squares(row: &[f32], edges: &[usize], sums: &mut [f64]) {
         for (ends, sum) in edges.windows(2).zip(sums) {
@@ -179,7 +157,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Moves a sum of rows on by one row.
     pub(super) fn slide(sums: &mut [f64], come: &[f32], gone: &[f32]) {
         for ((sum, &come), &gone) in sums.iter_mut().zip(come).zip(gone) {
@@ -188,7 +166,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Sums of 2^`doublings` neighbours, each with those to its right; `values` and `work` alternate.
     fn doubled(values: &mut Vec<f64>, doublings: usize, work: &mut Vec<f64>) {
         for step in (0..doublings).map(|k| 1 << k) {
@@ -201,7 +179,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Sums of squares around every bin, the inner one's left out, from the sums over rows.
     pub(super) fn rings(
         rows: &[Vec<f64>; 2],
@@ -233,7 +211,7 @@ vectorised! {
     }
 }
 
-vectorised! {
+wide_loops! {
     /// Products of pieces of a row with the real and imaginary part of a kernel each.
     pub(super) fn project(row: &[f32], hop: usize, re: &[f32], im: &[f32], sums: &mut [C64]) {
         let length = 2 * hop;
