@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from samples import TRUTH
-from tensors import KIND_FEATURES, KIND_OUTPUTS, level_outputs, write
+from tensors import CALMEST, KIND_FEATURES, KIND_OUTPUTS, REPAIRED, level_outputs, write
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -42,8 +42,18 @@ class Perceptron(nn.Module):
         self.direct = nn.Linear(inputs, outputs, bias=False)
         nn.init.zeros_(self.direct.weight)
 
-    def start(self, features: Tensor, state: dict[str, Tensor], outputs: list[int]) -> None:
-        """Go on from what `train.py` learnt: what it did not see or say begins with nothing."""
+    def start(
+        self,
+        features: Tensor,
+        state: dict[str, Tensor],
+        outputs: list[int],
+        powers: dict[int, float],
+    ) -> None:
+        """Go on from what `train.py` learnt: what it did not see or say begins with nothing.
+
+        Its answers were relative to the first rough estimate; `powers` are those of the standard
+        deviation in the outputs that are relative to the anchors now.
+        """
         known = len(state["centre"])
         self.centre.copy_(features.mean(0))
         self.spread.copy_(features.std(0) + 0.02)
@@ -62,6 +72,12 @@ class Perceptron(nn.Module):
                     self.direct.weight[to, :known] = state["direct.weight"][source]
                 else:
                     self.layer3.weight[to] *= 0.1
+            for to, power in powers.items():
+                for feature in ANCHORS:
+                    at = feature + known + CALMEST + REPAIRED
+                    share = power / 2 / len(ANCHORS)
+                    self.direct.weight[to, at] -= share * self.spread[at]
+                    self.layer3.bias[to] -= share * self.centre[at]
 
     def forward(self, x: Tensor, drop: float = 0.0, jitter: float = 0.0) -> Tensor:
         normal = ((x - self.centre) / self.spread).clamp(-6, 6)
@@ -69,6 +85,11 @@ class Perceptron(nn.Module):
             normal = normal + jitter * torch.randn_like(normal)
         y = F.dropout(F.relu(self.layer1(normal)), drop, self.training)
         return self.layer3(F.relu(self.layer2(y))) + self.direct(normal)
+
+
+#: Features that say how much stronger the calmest blocks are than the first rough estimate: answers
+#: are relative to what these say (`anchor` in `calmest.py`).
+ANCHORS = [3 * share + 2 - CALMEST - REPAIRED for share in (2, 3, 4)]
 
 
 class Samples:
@@ -81,13 +102,13 @@ class Samples:
         self.truth = {name: truth[:, i] for i, name in enumerate(TRUTH)}
         cut = measured.shape[1] - DENSITIES - KIND_FEATURES
         self.level = measured[:, : cut - 2]
-        self.base, self.unit = measured[:, cut - 2], measured[:, cut - 1]
+        self.anchor, self.unit = measured[:, cut - 2], measured[:, cut - 1]
         self.kinds = torch.cat([self.level, measured[:, cut : cut + KIND_FEATURES]], 1)
         #: standard deviation that answers are relative to, in grey levels of the image
-        self.scale = self.base.sqrt() / self.unit * 255
+        self.scale = self.anchor.sqrt() / self.unit * 255
 
     def __len__(self) -> int:
-        return len(self.base)
+        return len(self.anchor)
 
 
 def tolerance(sigma: Tensor) -> Tensor:
@@ -317,7 +338,10 @@ def main() -> None:
     state = torch.load(options.blocks, map_location="cpu")
     level = Perceptron(samples.level.shape[1], HIDDEN, outputs)
     # median and both sides; coloured and its scales; channels
-    level.start(samples.level, state, [0, 1, 2, *range(11, 16), *range(16, 8 + outputs)])
+    level.start(
+        samples.level, state, [0, 1, 2, *range(11, 16), *range(16, 8 + outputs)],
+        dict.fromkeys((0, *range(4, outputs)), 1.0),
+    )  # fmt: skip
     level = learn(
         level, samples.level, samples,
         lambda y, scale, truth: level_loss(y, scale, truth, options.channels),
@@ -325,7 +349,7 @@ def main() -> None:
     )  # fmt: skip
     fine = Perceptron(samples.kinds.shape[1], HIDDEN, KIND_OUTPUTS)
     # the fine kinds, gain and speckle; what lies between is learnt apart, below
-    fine.start(samples.kinds, state, [*range(3, 9), -1, -1, -1, -1, -1, 9, 10])
+    fine.start(samples.kinds, state, [*range(3, 9), *[-1] * 5, 9, 10], {11: 2.0, 12: 1.0})
     with torch.no_grad():
         fine.layer3.bias[11:13] += math.log(1.275)  # from grey levels to the [0, 1] scale
     fine = learn(fine, samples.kinds, samples, fine_loss, options, 2 * options.rate, 0.1)

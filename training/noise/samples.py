@@ -14,10 +14,14 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
-SHAPES = ((64, 64), (96, 128), (160, 224), (256, 256), (320, 480), (400, 600))
-CHANCE = (0.08, 0.10, 0.17, 0.25, 0.22, 0.18)
+SHAPES = ((64, 64), (96, 128), (160, 224), (256, 256), (320, 480), (400, 600), (512, 768))
+CHANCE = (0.05, 0.07, 0.11, 0.14, 0.15, 0.16, 0.32)
+FILTERS = (
+    Image.Resampling.LANCZOS, Image.Resampling.BICUBIC, Image.Resampling.HAMMING,
+    Image.Resampling.BOX,
+)  # fmt: skip
 FINE = ("none", "gaussian", "poisson", "speckle", "uniform", "poisson_gaussian")
 TRUTH = (
     "sigma", "red", "green", "blue", "coloured", "scale_1", "scale_2", "scale_4", "scale_8",
@@ -27,47 +31,69 @@ TRUTH = (
 Floats = "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
 
 
-def load(folder: Path, *, held_out: bool) -> list[np.ndarray]:
-    """The pictures of one side, each in three sizes."""
+def load(folder: Path, *, held_out: bool) -> list[Image.Image]:
+    """The pictures of one side."""
     paths = sorted(p for p in folder.iterdir() if p.suffix in {".png", ".webp", ".jpg"})
     out = []
     for index, path in enumerate(paths):
-        if (index % 8 == 0) != held_out:
-            continue
-        with Image.open(path) as image:
-            picture = image.convert("RGB")
-            for factor in (1.0, 1.5, 2.0):
-                size = (int(picture.width / factor), int(picture.height / factor))
-                if min(size) >= 64:
-                    small = (
-                        picture if factor == 1 else picture.resize(size, Image.Resampling.LANCZOS)
-                    )
-                    out.append(np.asarray(small))
+        if (index % 8 == 0) == held_out:
+            with Image.open(path) as image:
+                out.append(image.convert("RGB"))
     return out
 
 
 class Sampler:
     """Draws noisy pictures and the truth about them."""
 
-    def __init__(self, pictures: list[np.ndarray], channels: int, seed: int) -> None:
+    def __init__(self, pictures: list[Image.Image], channels: int, seed: int) -> None:
         self.pictures, self.channels = pictures, channels
         self.random = np.random.default_rng(seed)
 
-    def clean(self) -> np.ndarray:
-        """A crop in grey levels, float32 (H, W, C)."""
+    def picture(self) -> np.ndarray:
+        """A piece of a picture or, as few are large, a collage of some: (H, W, 3) in bytes."""
         random = self.random
         h, w = SHAPES[random.choice(len(SHAPES), p=CHANCE)]
         if random.random() < 0.5:
             h, w = w, h
-        fitting = [p for p in self.pictures if p.shape[0] >= h and p.shape[1] >= w]
-        if not fitting:
-            h, w = w, h
-            fitting = [p for p in self.pictures if p.shape[0] >= h and p.shape[1] >= w]
+        rows = columns = 1
+        if h * w >= 60_000 and random.random() < 0.4:
+            rows, columns = ((1, 2), (2, 1), (2, 2))[random.integers(3)]
+        while not any(p.height >= h // rows and p.width >= w // columns for p in self.pictures):
+            rows, columns = rows + (h >= w), columns + (w >= h)
+        parts = [
+            np.hstack([self.crop(h // rows, w // columns) for _ in range(columns)])
+            for _ in range(rows)
+        ]
+        return np.vstack(parts)
+
+    def crop(self, h: int, w: int) -> np.ndarray:
+        """A piece of a picture, made smaller by anything up to 2.2."""
+        random = self.random
+        fitting = [p for p in self.pictures if p.height >= h and p.width >= w]
         picture = fitting[random.integers(len(fitting))]
-        y = random.integers(picture.shape[0] - h + 1)
-        x = random.integers(picture.shape[1] - w + 1)
-        crop = picture[y : y + h, x : x + w]
-        if self.channels == 1:
+        factor = 1.0
+        if random.random() < 0.75:
+            factor = min(self.log_uniform(1, 2.2), picture.height / h, picture.width / w)
+        height, width = int(h * factor), int(w * factor)
+        y = random.integers(picture.height - height + 1)
+        x = random.integers(picture.width - width + 1)
+        piece = picture.crop((x, y, x + width, y + height))
+        if (width, height) != (w, h):
+            piece = piece.resize((w, h), FILTERS[random.integers(len(FILTERS))])
+        if random.random() < 0.15:
+            percent = int(random.integers(20, 100))
+            piece = piece.filter(ImageFilter.UnsharpMask(radius=1, percent=percent, threshold=0))
+        return np.asarray(piece)
+
+    def clean(self) -> np.ndarray:
+        """A crop in grey levels, float32 (H, W, C)."""
+        random = self.random
+        crop = self.picture()
+        if self.channels == 3:
+            crop = crop[:, :, random.permutation(3)] if random.random() < 0.3 else crop
+        elif random.random() < 0.3:
+            crop = np.rint(crop @ random.dirichlet((2, 2, 2)))[:, :, None]
+        else:
             crop = np.asarray(Image.fromarray(crop).convert("L"))[:, :, None]
         crop = crop[:: random.choice((-1, 1)), :: random.choice((-1, 1))].astype(np.float32)
         if random.random() < 0.15:

@@ -119,7 +119,7 @@ pub fn measurements(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result
     let Some(heard) = look.heard else { return Ok(Vec::new()) };
     let mut out = heard.features;
     out.push(share_of(&look.impulses));
-    out.extend([heard.base, heard.unit]);
+    out.extend([heard.anchor, heard.unit]);
     out.extend(look.others);
     out.extend([look.impulses.salt_pepper_density, look.impulses.impulse_density]);
     Ok(out)

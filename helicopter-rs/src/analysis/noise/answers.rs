@@ -51,7 +51,7 @@ pub(in crate::analysis) fn level(
     let mut features = heard.features.clone();
     features.push(repaired);
     let outputs = model.level.answer(&features);
-    let scale = heard.base.sqrt() / heard.unit;
+    let scale = heard.anchor.sqrt() / heard.unit;
     let middle = outputs[0].clamp(-6.0, 4.0);
     let of = |x: f64| (scale * (x.exp() - FLOOR)).max(0.0);
     let mut sigma = of(middle);
@@ -104,7 +104,7 @@ pub(in crate::analysis) fn kinds(measured: &[f64], heard: &Witnesses, model: &No
         periodic,
         compression,
     ];
-    let scale = heard.base.sqrt() / heard.unit;
+    let scale = heard.anchor.sqrt() / heard.unit;
     let gain = outputs[11].clamp(-12.0, 12.0).exp() * scale * scale * 2.0;
     let speckle = outputs[12].clamp(-12.0, 12.0).exp() * scale * 2.0;
     Kinds { probabilities, gain, speckle }

@@ -7,6 +7,8 @@ use super::lanes::{vectorised, Vector, LANES};
 
 /// Shares of the blocks that are looked at.
 const SHARES: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
+/// Those of them whose high frequencies the answers are relative to.
+const ANCHORS: std::ops::Range<usize> = 2..5;
 /// Bins to a factor of e, where they begin (logarithm of the ratio to the base), how many there are.
 const STEPS: f32 = 6.0;
 const LOWEST: f32 = -6.0;
@@ -50,6 +52,12 @@ pub(super) fn calmest(blocks: &Blocks, base: f64) -> [f64; FEATURES] {
         }
     }
     out
+}
+
+/// Variance that is that of the noise wherever there are blocks without content.
+pub(super) fn anchor(calmest: &[f64; FEATURES], base: f64) -> f64 {
+    let high = ANCHORS.map(|share| calmest[(SUMS - 1) * share + 2]);
+    base * (high.sum::<f64>() / ANCHORS.len() as f64).exp()
 }
 
 vectorised! {

@@ -35,7 +35,7 @@ pub struct Impulses {
 
 const MANY: usize = 1 << 17;
 const FINE: usize = 1 << 19;
-const SPARSEST: usize = 4;
+const SPARSEST: usize = 8;
 const GLANCE: usize = 4;
 const FADE: f64 = 0.057;
 const FEWEST: u64 = 6;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::blocks::{fine, noise_energy, testimony, Blocks, Layout, Picture, Strip, COLOURS};
-use super::calmest;
+use super::calmest::{self, anchor, calmest};
 use super::cosines::{BANDS, SIDE};
 use super::lanes::{vectorised, Plain, Vector, LANES};
 use super::learnt::{BlockNetwork, NoiseModel, HEADS, MOST_INPUTS};
@@ -33,8 +33,8 @@ const MOST_ITEMS: usize = COLOURS * POOLED_BANDS + 3 + EXTRAS;
 /// Features of an image's fine noise, and what is needed to draw its map.
 pub(in crate::analysis) struct Witnesses {
     pub features: Vec<f64>,
-    /// Variance of the first rough estimate, in squared levels: what answers are relative to.
-    pub base: f64,
+    /// Variance of the calmest blocks, in squared levels: what answers are relative to.
+    pub anchor: f64,
     /// Levels per unit of intensity of the image.
     pub unit: f64,
     pub blocks: Blocks,
@@ -126,10 +126,12 @@ pub(in crate::analysis) fn hear(
         clipped / blocks.len() as f64,
         f64::from(low) / 255.0,
     ]);
-    features.extend(calmest::calmest(&blocks, base));
+    let calmest = calmest(&blocks, base);
+    let anchor = anchor(&calmest, base);
+    features.extend(calmest);
     let bins = sums.bins.map(|bin| [bin[0] / total[0], bin[1] / total[0], bin[6]]);
     let unit = f64::from(unit);
-    Ok(Some(Witnesses { features, base, unit, blocks, weights, total: total[0], bins }))
+    Ok(Some(Witnesses { features, anchor, unit, blocks, weights, total: total[0], bins }))
 }
 
 /// Features of smaller copies of the picture.

@@ -57,7 +57,7 @@ def conclude_level(
 ) -> Level:
     """Conclude the level of the fine noise from the features."""
     outputs = model.level.answer(features)
-    scale = np.sqrt(heard.base) / heard.unit
+    scale = np.sqrt(heard.anchor) / heard.unit
 
     def of(x: float) -> float:
         return float(max(scale * (np.exp(x) - FLOOR), 0.0))
@@ -95,7 +95,7 @@ def conclude_kinds(measured: NDArray[np.float64], heard: Witnesses, model: Noise
         periodic,
         compression,
     )
-    scale = np.sqrt(heard.base) / heard.unit
+    scale = np.sqrt(heard.anchor) / heard.unit
     gain, speckle = np.exp(np.clip(outputs[11:13], -12, 12)) * 2 * (scale**2, scale)
     return Kinds(tuple(float(p) for p in probabilities), float(gain), float(speckle))
 

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
     from .blocks import Blocks
 
-__all__ = ["calmest"]
+__all__ = ["anchor", "calmest"]
 
 #: Shares of the blocks that are looked at.
 SHARES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
+#: Those of them whose high frequencies the answers are relative to.
+ANCHORS = slice(2, 5)
 #: Bins to a factor of e, where they begin (logarithm of the ratio to the base), how many there are.
 STEPS, LOWEST, BINS = 6.0, -6.0, 96
 
@@ -52,3 +54,8 @@ def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
         part = (wanted - passed[0, last]) / (sums[0, last] + 1e-12)
         found.append((passed[1:, last] + part * sums[1:, last]) / (wanted + 1e-12))
     return np.asarray(np.log(np.array(found) + 1e-4))
+
+
+def anchor(found: NDArray[np.float64], base: float) -> float:
+    """Variance that is that of the noise wherever there are blocks without content."""
+    return base * float(np.exp(found[ANCHORS, 2].mean()))

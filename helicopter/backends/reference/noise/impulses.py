@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["FEATURES", "Impulses", "find_impulses", "repair"]
 
 #: So many pixels are enough to tell whether there are hits, and so many to tell how many; at least
-#: every fourth row is counted.
+#: every eighth row is counted.
 MANY = 1 << 17
 FINE = 1 << 19
-SPARSEST = 4
+SPARSEST = 8
 #: Channels are looked at one by one on every so many rows, unless they turn out to have hits.
 GLANCE = 4
 #: Of what stands out in normal noise at the second threshold, the share that does at the third.

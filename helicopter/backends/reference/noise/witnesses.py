@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .blocks import SIDE, testimony
-from .calmest import calmest
+from .calmest import anchor, calmest
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,8 +41,8 @@ class Witnesses:
     Attributes
     ----------
     features : float64 ndarray
-    base : float
-        Variance of the first rough estimate, in squared levels: what answers are relative to.
+    anchor : float
+        Variance of the calmest blocks, in squared levels: what answers are relative to.
     unit : float
         Levels per unit of intensity of the image.
     blocks : Blocks
@@ -51,7 +51,7 @@ class Witnesses:
     """
 
     features: NDArray[np.float64]
-    base: float
+    anchor: float
     unit: float
     blocks: Blocks
     share: NDArray[np.float64]
@@ -105,10 +105,9 @@ def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) ->
         blocks.clipped.mean(dtype=np.float64),
         low / 255,
     ]
-    features = np.concatenate(
-        [np.reshape(part, -1) for part in [*parts, others, calmest(blocks, base)]]
-    )
-    return Witnesses(features.astype(np.float64), base, float(unit), blocks, share)
+    calm = calmest(blocks, base)
+    features = np.concatenate([np.reshape(part, -1) for part in [*parts, others, calm]])
+    return Witnesses(features.astype(np.float64), anchor(calm, base), float(unit), blocks, share)
 
 
 def noise_energy(blocks: Blocks) -> NDArray[np.float32]:
