@@ -353,7 +353,7 @@ def bench(
 
     [b]helicopter bench --size 512 --size 1024 --repeats 5[/b]
 
-    The Python backend works on one thread, and so does Rust here unless --threads says otherwise.
+    Both work on one thread unless --threads says otherwise.
     """
     from helicopter.cli.bench import run_bench
 

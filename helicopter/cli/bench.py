@@ -186,10 +186,10 @@ def _print_table(timings: Sequence[Timing], repeats: int) -> None:
 
     threads = backends.get_num_threads()
     runs = "one run" if repeats == 1 else f"medians of {repeats} runs"
-    paired = f"in pairs; Rust on {threads} thread{'s' if threads > 1 else ''}, Python on one"
+    on = f"{threads} thread{'s' if threads > 1 else ''}"
     rust = any(timing.rust_seconds is not None for timing in timings)
     table = Table(
-        title=f"{runs} {paired}" if rust else f"{runs}; Python on one thread",
+        title=f"{runs}{' in pairs' if rust else ''} on {on}",
         title_justify="left",
         box=None,
         pad_edge=False,

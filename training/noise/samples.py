@@ -59,7 +59,10 @@ class Sampler:
         if h * w >= 60_000 and random.random() < 0.4:
             rows, columns = ((1, 2), (2, 1), (2, 2))[random.integers(3)]
         while not any(p.height >= h // rows and p.width >= w // columns for p in self.pictures):
-            rows, columns = rows + (h >= w), columns + (w >= h)
+            if h // rows > w // columns:
+                rows += 1
+            else:
+                columns += 1
         parts = [
             np.hstack([self.crop(h // rows, w // columns) for _ in range(columns)])
             for _ in range(rows)
