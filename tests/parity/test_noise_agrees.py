@@ -104,7 +104,7 @@ def test_all_that_the_networks_see():
             expected = [
                 look.heard.features,
                 look.impulses.mask.mean(),
-                [look.heard.base, look.heard.unit],
+                [look.heard.anchor, look.heard.unit],
                 look.others,
                 [look.impulses.salt_pepper_density, look.impulses.impulse_density],
             ]
@@ -114,11 +114,12 @@ def test_all_that_the_networks_see():
 
 
 @pytest.mark.parametrize("channels", [None, 3])
-def test_large_images_whose_blocks_lie_further_apart(channels):
-    # 8 pixels from row to row
-    image = noisy_scene(760, 720, channels, sigma=6.0)
+@pytest.mark.parametrize("size", [(560, 520), (760, 720)])
+def test_large_images_whose_blocks_lie_further_apart(size, channels):
+    # 8 pixels from row to row; in the second size from column to column too
+    image = noisy_scene(*size, channels, sigma=6.0)
     pixels = prepared(image)
-    compare(pixels, some(760, 720))
+    compare(pixels, some(*size))
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0])

@@ -9,7 +9,7 @@ from noises import noisy_scenes, prepared
 from scenes import calm_scene, noisy_scene
 from scipy import fft, ndimage, special
 
-from helicopter.backends.reference.noise import answers, blocks, level_map, witnesses
+from helicopter.backends.reference.noise import answers, blocks, calmest, level_map, witnesses
 from helicopter.models.noise import noise_model
 
 #: Band of each coefficient, row frequencies from top to bottom; "." is the constant one.
@@ -249,6 +249,29 @@ def test_a_block_is_weighed_by_itself(channels):
     np.testing.assert_allclose(network.weigh(seen[:1]), weights[:1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("channels", [None, 3])
+def test_the_calmest_blocks_are_those_of_a_sorted_list(channels):
+    image = noisy_scene(256, 240, channels, sigma=4.0)
+    seen = blocks.testimony(
+        np.atleast_3d(image).astype(np.float32), np.ones((256, 240), bool), 0, 255
+    )
+    found = np.exp(calmest.calmest(seen, 16.0)) * 16
+    planes = seen.energy[:, :1] if channels is None else seen.energy[:, 1:]
+    energy = planes.mean(axis=1)[seen.valid]
+    counts = (1 - seen.clipped[seen.valid]) ** 4
+    low = energy[:, :3] @ np.array([3, 6, 8]) / 17
+    order = np.argsort(low)
+    passed = np.cumsum(counts[order]) / counts.sum()
+    for share, means in zip(calmest.SHARES, found, strict=True):
+        first = order[passed <= share]
+        if len(first) < 20:
+            continue
+        for values, mean in zip((low, energy[:, 3], energy[:, 4]), means, strict=True):
+            expected = np.average(values[first], weights=counts[first])
+            # within a bin of the histogram, all are alike
+            assert mean == pytest.approx(expected, rel=0.08)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_probabilities_follow_from_the_outputs(channels):
     image = prepared(noisy_scene(64, 64, None if channels == 1 else 3))
@@ -275,7 +298,7 @@ def test_probabilities_follow_from_the_outputs(channels):
         assert (salt_pepper, impulse) == pytest.approx(tuple(impulses[1:]))
         assert others == pytest.approx([periodic, compression])
         assert all(0 <= one <= 1 for one in kinds.probabilities)
-        rough = heard.base / heard.unit**2  # variance on the [0, 1] scale
+        rough = heard.anchor / heard.unit**2  # variance on the [0, 1] scale
         outputs = np.clip(outputs[11:13], -12, 12)
         assert kinds.gain == pytest.approx(2 * rough * np.exp(outputs[0]))
         assert kinds.speckle == pytest.approx(2 * np.sqrt(rough) * np.exp(outputs[1]))

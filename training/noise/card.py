@@ -42,8 +42,8 @@ helicopter/backends/reference/noise/.
 {count} photographs, rebuilt by `python training/photographs.py DIR` from the packages below and
 made smaller once more, by {factor}, by `training/noise/prepare.py`. Left out of its table are
 photographs of packages that the project's development photographs come from, and those that are
-noisy themselves or have a grain that nothing tells from noise. One in eight, by name, was held out: they set the width of the intervals and
-trained nothing.
+noisy themselves or have a grain that nothing tells from noise. One in eight, by name, was held
+out: they set the width of the intervals and trained nothing.
 
 | package | licence | number | photographs |
 |---|---|---|---|
@@ -70,8 +70,8 @@ trained nothing.
 - Noise that the channels share (of one sensor, as luminance grain) is judged like that of a grey
   image.
 - Trained on pieces of photographs, and collages of pieces, from 64 x 64 to 512 x 768; larger
-  images have more blocks, smaller ones wide intervals. Drawings, text and screenshots were not in the training, but for flat pieces and
-  gradients.
+  images have more blocks, smaller ones wide intervals. Drawings, text and screenshots were not in
+  the training.
 
 ## Licence
 

@@ -21,7 +21,7 @@ pub fn tensors(channels: usize, seed: u64) -> Tensors {
         let values = (0..rows * columns).map(|i| offset + scale * random(seed, i)).collect();
         out.insert(name, Tensor { shape: (rows, columns), values });
     };
-    let level = if channels == 1 { 163 } else { 331 };
+    let level = if channels == 1 { 190 } else { 358 };
     let outputs = if channels == 1 { 8 } else { 11 };
     let blocks = [7 * channels + 3, 20, 20, 8];
     let networks = [

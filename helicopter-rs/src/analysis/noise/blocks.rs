@@ -509,7 +509,9 @@ fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
         if picture.has_excluded() {
             for x in (0..width).filter(|&x| !picture.included(from, x)) {
                 // what counts are pixels at the ends: these must not be
-                channels.iter_mut().for_each(|values| values[x] = f32::NAN);
+                for values in &mut channels {
+                    values[x] = f32::NAN;
+                }
                 rows.outside.put::<STEP>(cell, x / CELL, 1.0);
             }
         }
@@ -523,7 +525,11 @@ fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
         if y % CELL == CELL - 1 {
             for x in 0..width / CELL {
                 let at = CELL * x;
-                rows.clipped.put::<STEP>(cell, x, ends[at] + ends[at + 1] + ends[at + 2] + ends[at + 3]);
+                rows.clipped.put::<STEP>(
+                    cell,
+                    x,
+                    ends[at] + ends[at + 1] + ends[at + 2] + ends[at + 3],
+                );
                 rows.square.put::<STEP>(cell, x, squares[at] + squares[at + 2]);
                 rows.fourth.put::<STEP>(cell, x, fourths[at] + fourths[at + 2]);
             }

@@ -9,9 +9,9 @@ mod sample;
 
 use ndarray::{ArrayView2, ArrayView3};
 
-use super::masks;
 use self::combs::{HIGH_ORDER, QUALITIES};
 use self::image::Image;
+use super::masks;
 use crate::error::Result;
 use crate::host::Host;
 

@@ -13,10 +13,10 @@ mod vectors;
 use ndarray::{Array1, Array2, ArrayView2, ArrayView3};
 use rayon::prelude::*;
 
-use super::masks;
 use self::counts::{count_strip, extremes, step, Counts, Plane, STRIP};
 use self::marks::Scene;
 pub use self::repair::repair;
+use super::masks;
 use crate::error::Result;
 use crate::host::Host;
 

@@ -138,7 +138,7 @@ impl Vector for Plain {
     }
     #[inline(always)]
     fn interleave(self, other: Self) -> (Self, Self) {
-        let value = |i: usize| if i % 2 == 0 { self.0[i / 2] } else { other.0[i / 2] };
+        let value = |i: usize| [self, other][i % 2].0[i / 2];
         (Plain(std::array::from_fn(value)), Plain(std::array::from_fn(|i| value(i + LANES))))
     }
 }

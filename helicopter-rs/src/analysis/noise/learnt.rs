@@ -118,7 +118,8 @@ impl Units {
             while i + 1 < weights.len() {
                 for unit in 0..GROUP {
                     even[unit] = V::splat(weights[i][unit]).multiply_add(input[i], even[unit]);
-                    odd[unit] = V::splat(weights[i + 1][unit]).multiply_add(input[i + 1], odd[unit]);
+                    odd[unit] =
+                        V::splat(weights[i + 1][unit]).multiply_add(input[i + 1], odd[unit]);
                 }
                 i += 2;
             }

@@ -13,13 +13,13 @@ mod weights;
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
-use super::masks;
 use self::bands::{cut, summed, transforms, Band, Window};
 pub use self::candidates::Component;
 use self::candidates::{add_waves, component, turns, Candidate, MEASURES, NOTHING, NO_SCORE};
 use self::peaks::{find_peaks, related, strong, unlike, BANDS};
 use self::plane::Plane;
 use self::tiles::measure;
+use super::masks;
 use crate::error::{Error, Result};
 use crate::host::Host;
 

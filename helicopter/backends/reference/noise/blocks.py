@@ -118,7 +118,12 @@ def stride_of(height: int, width: int, *, copy: bool = False) -> tuple[int, int]
 
 
 def testimony(
-    levels: Image, included: Mask, low: float, high: float, *, copy: bool = False  # noqa: PT028
+    levels: Image,
+    included: Mask,
+    low: float,
+    high: float,
+    *,
+    copy: bool = False,  # noqa: PT028
 ) -> Blocks:
     """Look at all blocks.
 

@@ -122,7 +122,7 @@ impl Image<'_> {
         for y in y..y + 8 {
             let mut ends = false;
             for &value in self.piece(y, x, 8) {
-                ends |= (value <= low) | (value >= high);
+                ends |= value <= low || value >= high;
             }
             if ends {
                 return false;

@@ -6,8 +6,8 @@
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::counts::{Plane, MARGINS, SAMPLE};
 use super::super::lanes::wide_loops;
+use super::counts::{Plane, MARGINS, SAMPLE};
 use super::vectors::{greater, lesser, LANES};
 use crate::error::{Error, Result};
 use crate::host::Host;

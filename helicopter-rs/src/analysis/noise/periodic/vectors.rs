@@ -11,7 +11,6 @@ const SMOOTHING: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0
 /// Partial sums of a dot product, so that the compiler can use vectors.
 const LANES: usize = 8;
 
-
 wide_loops! {
     /// Mean of the channels of every pixel, and the share of them that is at an end of the range.
     pub(super) fn average(values: &[f32], channels: usize, light: &mut [f32], ends: &mut [f32]) {
