@@ -352,7 +352,7 @@ def main() -> None:
     fine.start(samples.kinds, state, [*range(3, 9), *[-1] * 5, 9, 10], {11: 2.0, 12: 1.0})
     with torch.no_grad():
         fine.layer3.bias[11:13] += math.log(1.275)  # from grey levels to the [0, 1] scale
-    fine = learn(fine, samples.kinds, samples, fine_loss, options, 2 * options.rate, 0.1)
+    fine = learn(fine, samples.kinds, samples, fine_loss, options, 2 * options.rate, 0.02)
     # the other kinds are judged by their own measurements alone: what is unusual in the fine
     # noise of a picture must not make interference of it
     own = samples.kinds[:, -KIND_FEATURES:]
