@@ -4,13 +4,13 @@ use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, CowArray, Ix3};
 use rayon::prelude::*;
 
 use super::noise::answers::{self, FineNoise, KINDS};
-use super::noise::blocks::Picture;
 use super::noise::compression::find_compression;
 use super::noise::impulses::{find_impulses, repair, Impulses};
 use super::noise::learnt::NoiseModel;
 use super::noise::level_map::level_map;
 use super::noise::masks;
 use super::noise::periodic::{find_periodic, remove, Component};
+use super::noise::picture::Picture;
 use super::noise::witnesses::{hear, Witnesses};
 use crate::error::Result;
 use crate::host::Host;

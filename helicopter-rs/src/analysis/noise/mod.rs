@@ -3,6 +3,7 @@
 //! * `lanes`: eight floats at a time;
 //! * `cosines`: the cosine transform of blocks, and its bands;
 //! * `masks`: how many pixels count;
+//! * `picture`, `rows`: the pixels, and how a strip of them is laid out;
 //! * `blocks`: what each block testifies;
 //! * `calmest`: what those with the least content say;
 //! * `learnt`: the small networks that weigh and conclude;
@@ -22,4 +23,6 @@ pub mod learnt;
 pub(super) mod level_map;
 pub(super) mod masks;
 pub mod periodic;
+pub(super) mod picture;
+mod rows;
 pub(super) mod witnesses;

@@ -2,11 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::blocks::{fine, noise_energy, testimony, Blocks, Layout, Picture, Strip, COLOURS};
+use super::blocks::{fine, noise_energy, testimony, Blocks, Layout, Strip, COLOURS};
 use super::calmest::{self, anchor, calmest};
 use super::cosines::{BANDS, SIDE};
 use super::lanes::{vectorised, Plain, Vector, LANES};
 use super::learnt::{BlockNetwork, NoiseModel, HEADS, MOST_INPUTS};
+use super::picture::Picture;
 use crate::error::Result;
 use crate::host::Host;
 
