@@ -58,16 +58,16 @@ def noise_sentences(noise: NoiseAnalysis, redrawn: AutonomousAnalysis | None = N
 
 def noise_caption(noise: NoiseAnalysis) -> str:
     """Say what stands out in the spectrum and the curves."""
+    if noise.kind == "clean":
+        return "There is too little noise to say how it depends on the intensity."
     function = noise.noise_level_function
     law = "The noise is about the same in the dark and in the bright."
     known = function.intensity[function.measured]
     if known.size:
         dark, bright = float(function.at(known.min())), float(function.at(known.max()))
         if bright > 1.15 * dark:
-            law = (
-                f"The noise grows with the intensity, from {dark:.3g} to {bright:.3g}, as that of "
-                "photons does."
-            )
+            like = ", as that of photons does" if "poisson" in noise.kinds else ""
+            law = f"The noise grows with the intensity, from {dark:.3g} to {bright:.3g}{like}."
     return law
 
 

@@ -71,6 +71,21 @@ def test_what_was_not_found_is_not_claimed():
     assert "neighbouring pixels share it" in coloured[1]
 
 
+def test_the_curve_over_intensity_is_read_only_where_there_is_noise():
+    growing = NoiseLevelFunction(
+        np.array([10.0, 100.0, 200.0]), np.array([2.0, 6.0, 8.0]), np.array([0.3, 0.4, 0.3]),
+        0.32, 1.0, 0.0,
+    )  # fmt: skip
+    for kind, words in (
+        ("clean", "too little noise to say"),
+        ("poisson", "to 8.06, as that of photons does."),
+        ("speckle", "to 8.06."),
+    ):
+        caption = noise_wording.noise_caption(only(kind, noise_level_function=growing))
+        assert words in caption
+        assert ("grows" in caption) == (kind != "clean")
+
+
 @pytest.mark.parametrize(
     ("psnr_db", "words"),
     [
