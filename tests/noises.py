@@ -57,3 +57,9 @@ def prepared(image):
     """As backends take it: float32 in [0, 1] of three dimensions."""
     values = np.asarray(image, dtype=np.float32) / np.float32(255)
     return np.ascontiguousarray(values if values.ndim == 3 else values[:, :, None])
+
+
+def same(one, other):
+    """Whether two results are equal to the bit, but for the time they took."""
+    first, second = (result.to_dict(arrays=True) for result in (one, other))
+    return {**first, "seconds": 0} == {**second, "seconds": 0}

@@ -28,7 +28,6 @@ TRUTH = (
     "fine", "impulse", "periodic", "compression", "gain", "speckle", "density", "quality",
     "level_known", "quantum", "pixels",
 )  # fmt: skip
-Floats = "np.ndarray[tuple[int, ...], np.dtype[np.float32]]"
 
 
 def load(folder: Path, *, held_out: bool) -> list[Image.Image]:

@@ -8,7 +8,7 @@ pieces that do not depend on how many threads there are.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ContextDecorator
+from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,7 @@ from threadpoolctl import ThreadpoolController
 from helicopter.backends.threads import get_num_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["blas_on_one_thread", "share_out"]
 
@@ -36,21 +36,20 @@ def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-class blas_on_one_thread(ContextDecorator):
-    """Leave each product to one thread.
+@contextmanager
+def blas_on_one_thread() -> Iterator[None]:
+    """Leave each product to one thread; for a `with` or as a decorator.
 
     The number of BLAS threads belongs to the process; the last one to leave restores it.
     """
-
-    def __enter__(self) -> None:
-        global _depth, _limit
-        with _lock:
-            if _depth == 0:
-                _limit = _libraries().limit(limits=1, user_api="blas")
-            _depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        global _depth
+    global _depth, _limit
+    with _lock:
+        if _depth == 0:
+            _limit = _libraries().limit(limits=1, user_api="blas")
+        _depth += 1
+    try:
+        yield
+    finally:
         with _lock:
             _depth -= 1
             if _depth == 0:

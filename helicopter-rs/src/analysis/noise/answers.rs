@@ -2,7 +2,8 @@
 
 use super::learnt::NoiseModel;
 use super::level_map::NOTHING;
-use super::witnesses::{Witnesses, BINS};
+use super::sums::BINS;
+use super::witnesses::Witnesses;
 
 /// Kinds of noise, "clean" being the first.
 pub const KINDS: usize = 9;

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::blocks::{Blocks, Strip, COLOURS};
+use super::cosines::MEMBERS;
 use super::lanes::{vectorised, Vector, LANES};
 
 /// Shares of the blocks that are looked at.
@@ -17,6 +18,19 @@ const BINS: usize = 96;
 const SUMS: usize = 4;
 /// Number of features.
 pub(super) const FEATURES: usize = SHARES.len() * (SUMS - 1);
+
+/// Bands that count as low.
+const LOW_BANDS: usize = 3;
+
+/// The part of the low coefficients that a band has.
+#[inline(always)]
+fn share_of_low(band: usize) -> f32 {
+    let mut all = 0;
+    for other in 0..LOW_BANDS {
+        all += MEMBERS[other].len();
+    }
+    MEMBERS[band].len() as f32 / all as f32
+}
 
 type Histogram = [[f64; SUMS]; BINS];
 
@@ -79,9 +93,10 @@ fn sort_strip_at<V: Vector>(strip: &Strip, blocks: &Blocks, base: f64) -> Box<Hi
                 energy[band] = own.multiply_add(inverse, energy[band]);
             }
         }
-        let low = energy[0].mul(V::splat(3.0 / 17.0));
-        let low = energy[1].multiply_add(V::splat(6.0 / 17.0), low);
-        let low = energy[2].multiply_add(V::splat(8.0 / 17.0), low);
+        let mut low = V::splat(0.0);
+        for band in 0..LOW_BANDS {
+            low = energy[band].multiply_add(V::splat(share_of_low(band)), low);
+        }
         let position = low.add(V::splat(1e-6)).ln().add(V::splat(-LOWEST)).mul(V::splat(STEPS));
         let position = position.max(V::splat(0.0)).min(V::splat(BINS as f32 - 1.001)).to_array();
         let visible = V::splat(1.0).sub(strip.get(layout.clipped(), vector));

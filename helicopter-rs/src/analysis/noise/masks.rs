@@ -20,24 +20,20 @@ pub(in crate::analysis) fn all(mask: ArrayView2<bool>) -> bool {
 }
 
 fn count_slice(values: &[bool]) -> usize {
-    let mut counts = Counts { total: 0 };
-    add_count(values, &mut counts);
-    counts.total
-}
-
-struct Counts {
-    total: usize,
+    let mut total = 0;
+    add_count(values, &mut total);
+    total
 }
 
 super::lanes::wide_loops! {
-    fn add_count(values: &[bool], counts: &mut Counts) {
+    fn add_count(values: &[bool], total: &mut usize) {
         // few enough at a time for a sum of bytes
         for some in values.chunks(usize::from(u8::MAX)) {
             let mut sum = 0_u8;
             for &one in some {
                 sum += u8::from(one);
             }
-            counts.total += usize::from(sum);
+            *total += usize::from(sum);
         }
     }
 }

@@ -7,6 +7,7 @@
 //! * `blocks`: what each block testifies;
 //! * `calmest`: what those with the least content say;
 //! * `learnt`: the small networks that weigh and conclude;
+//! * `sums`: how much each block counts, and sums by that;
 //! * `witnesses`: all testimony together, as features;
 //! * `level_map`: the testimony of each neighbourhood;
 //! * `impulses`, `periodic`, `compression`: the other kinds of noise;
@@ -25,4 +26,5 @@ pub(super) mod masks;
 pub mod periodic;
 pub(super) mod picture;
 mod rows;
+mod sums;
 pub(super) mod witnesses;

@@ -69,7 +69,7 @@ def _band_means() -> NDArray[np.float32]:
 
 COSINES, BAND_MEANS = _cosines(), _band_means()
 #: Band means to the mean of all coefficients but the constant one.
-_BAND_SHARE = (np.array([3, 6, 8, 15, 15, 8, 8]) / 63).astype(np.float32)
+BAND_SHARE = (np.array([3, 6, 8, 15, 15, 8, 8]) / 63).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Blocks:
     valid: NDArray[np.bool_]
 
 
-def stride_of(height: int, width: int, *, copy: bool = False) -> tuple[int, int]:
+def stride_of(height: int, width: int, *, copy: bool) -> tuple[int, int]:
     """Pixels between blocks: large images have more than enough of them."""
     down, right = (
         2 * CELL if height * width > enough else CELL
@@ -123,7 +123,7 @@ def testimony(
     low: float,
     high: float,
     *,
-    copy: bool = False,  # noqa: PT028
+    copy: bool,
 ) -> Blocks:
     """Look at all blocks.
 
@@ -184,7 +184,7 @@ def _strip(
     count = np.float32(diagonal.shape[2] * (SIDE // 2) ** 2)
     square = _block_sums(np.square(diagonal).sum(axis=2), step, 2) / count
     fourth = _block_sums(np.square(np.square(diagonal)).sum(axis=2), step, 2) / count
-    valid = ((energy @ _BAND_SHARE).max(axis=1) > CONSTANT) & (outside == 0)
+    valid = ((energy @ BAND_SHARE).max(axis=1) > CONSTANT) & (outside == 0)
     return energy, fine, cross, mean, clipped, square, fourth, valid
 
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .blocks import BAND_SHARE
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -31,7 +33,7 @@ def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
     """Logarithms of mean energies of low, middle and high frequencies, (shares, 3)."""
     planes = slice(0, 1) if blocks.energy.shape[1] == 1 else slice(1, 3)
     energy = blocks.energy[:, planes].mean(axis=1, dtype=np.float64) / base
-    low = (3 * energy[:, 0] + 6 * energy[:, 1] + 8 * energy[:, 2]) / 17
+    low = np.average(energy[:, :3], axis=1, weights=BAND_SHARE[:3].astype(np.float64))
     position = np.clip(STEPS * (np.log(low + 1e-6) - LOWEST), 0, BINS - 1.001)
     first = position.astype(np.intp)
     rest = position - first

@@ -67,7 +67,7 @@ def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) ->
     levels = image * unit
     low, high = values.min() * unit, values.max() * unit
     step = quantum * float(unit)
-    blocks = testimony(levels, included, low, high)
+    blocks = testimony(levels, included, low, high, copy=False)
     if not blocks.valid.any():
         return None
     base = _base(blocks, step)

@@ -1,0 +1,262 @@
+//! What all blocks say, added up by the weight that each is given.
+
+use rayon::prelude::*;
+
+use super::blocks::{noise_energy, Blocks, Layout, Strip, COLOURS};
+use super::cosines::BANDS;
+use super::lanes::{vectorised, Vector, LANES};
+use super::learnt::{BlockNetwork, HEADS, MOST_INPUTS};
+use crate::error::Result;
+use crate::host::Host;
+
+/// Bins of intensity.
+pub(super) const BINS: usize = 8;
+/// Heads that the level function and the smaller copies are looked at with.
+pub(super) const FEW_HEADS: usize = 2;
+/// Bands whose means are features: all but the lowest.
+pub(super) const POOLED_BANDS: usize = 6;
+/// Of each head, beside the bands: sum of weights, of their squares, mean, clipped, square, fourth.
+pub(super) const EXTRAS: usize = 6;
+/// Sums of a bin: see `Sums`.
+const BIN_SUMS: usize = 7;
+/// Sums of a head, at most: see `Items`.
+const MOST_ITEMS: usize = COLOURS * POOLED_BANDS + 3 + EXTRAS;
+
+/// Sums over blocks.
+#[derive(Clone)]
+pub(super) struct Sums {
+    /// Of each head: bands of each plane, products of planes, extras.
+    pub heads: Vec<[f64; HEADS]>,
+    /// Of each bin: first head's mass, noise energy, square, fourth; second head's mass, energy;
+    /// number of valid blocks.
+    pub bins: [[f64; BIN_SUMS]; BINS],
+    /// Noise energy of the first heads.
+    pub energy: [f64; FEW_HEADS],
+}
+
+/// Blocks, and what they are weighed with.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    pub blocks: &'a Blocks,
+    pub base: f64,
+    pub low: f32,
+    pub high: f32,
+    pub network: &'a BlockNetwork,
+    pub heads: usize,
+}
+
+/// Places of the sums of a head.
+#[derive(Clone, Copy)]
+pub(super) struct Items {
+    pub planes: usize,
+}
+
+#[expect(clippy::unused_self, reason = "the items are asked for in one way")]
+impl Items {
+    fn band(self, plane: usize, band: usize) -> usize {
+        plane * POOLED_BANDS + band
+    }
+    pub fn cross(self, pair: usize) -> usize {
+        self.planes * POOLED_BANDS + pair
+    }
+    pub fn extra(self, which: usize) -> usize {
+        self.cross(if self.planes == COLOURS { 3 } else { 0 }) + which
+    }
+    fn len(self) -> usize {
+        self.extra(EXTRAS)
+    }
+}
+
+/// Sums over all blocks, and the first head's weights. Strips are added up in their order.
+pub(super) fn sum_up(look: &Look, host: &dyn Host) -> Result<(Sums, Vec<Vec<f32>>)> {
+    let parts = look
+        .blocks
+        .strips
+        .par_iter()
+        .map(|strip| {
+            host.check()?;
+            Ok(sum_strip(strip, look))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let items = Items { planes: look.blocks.layout.planes };
+    let mut sums = Sums {
+        heads: vec![[0.0; HEADS]; items.len()],
+        bins: [[0.0; BIN_SUMS]; BINS],
+        energy: [0.0; FEW_HEADS],
+    };
+    let mut weights = Vec::with_capacity(parts.len());
+    for (part, weight) in parts {
+        for (sum, part) in sums.heads.iter_mut().zip(&part.heads) {
+            for (sum, part) in sum.iter_mut().zip(part) {
+                *sum += part;
+            }
+        }
+        for (sum, part) in sums.bins.iter_mut().zip(&part.bins) {
+            for (sum, part) in sum.iter_mut().zip(part) {
+                *sum += part;
+            }
+        }
+        for (sum, part) in sums.energy.iter_mut().zip(part.energy) {
+            *sum += part;
+        }
+        weights.push(weight);
+    }
+    Ok((sums, weights))
+}
+
+vectorised! {
+    fn sum_strip(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) = sum_strip_at
+}
+
+#[inline(always)]
+fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
+    let layout = look.blocks.layout;
+    let planes = layout.planes;
+    let items = Items { planes };
+    let inverse = V::splat(1.0 / look.base as f32);
+    let inverse_sigma = V::splat(1.0 / look.base.sqrt() as f32);
+    let zero = V::splat(0.0);
+    let mut heads = [[zero; HEADS]; MOST_ITEMS];
+    let mut bins = [[zero; BIN_SUMS]; BINS];
+    let mut energies = [zero; FEW_HEADS];
+    let mut first = vec![0.0; strip.vectors * LANES];
+    for vector in 0..strip.vectors {
+        let valid: V = strip.get(layout.valid(), vector);
+        if total(valid) <= 0.0 {
+            continue;
+        }
+        let mut pooled = [[zero; POOLED_BANDS]; COLOURS];
+        let mut seen = [zero; MOST_INPUTS];
+        for plane in 0..planes {
+            let mut all = [zero; BANDS];
+            for band in 0..BANDS {
+                all[band] = strip.get(layout.energy(plane, band), vector);
+            }
+            // the larger of the axial bands first: which is which depends on how the image lies
+            (all[5], all[6]) = (all[5].max(all[6]), all[5].min(all[6]));
+            for band in 0..BANDS {
+                seen[plane * BANDS + band] = all[band].mul(inverse).add(V::splat(1e-3)).ln();
+            }
+            pooled[plane].copy_from_slice(&all[1..]);
+        }
+        let clipped: V = strip.get(layout.clipped(), vector);
+        let (mean, distance) = position::<V>(strip, layout, vector, look.low, look.high);
+        let room = distance.mul(inverse_sigma).max(zero).min(V::splat(6.0));
+        seen[BANDS * planes] = room.mul(V::splat(1.0 / 6.0));
+        seen[BANDS * planes + 1] = clipped;
+        seen[BANDS * planes + 2] = mean.mul(V::splat(1.0 / 255.0));
+        let mut weights = look.network.weigh(&seen, look.heads);
+        for head in 0..look.heads {
+            weights[head] = weights[head].mul(valid);
+        }
+        weights[0].store(&mut first[vector * LANES..]);
+        for plane in 0..planes {
+            for band in 0..POOLED_BANDS {
+                let sums = &mut heads[items.band(plane, band)];
+                accumulate(sums, &weights, pooled[plane][band], look.heads);
+            }
+        }
+        accumulate(&mut heads[items.extra(0)], &weights, V::splat(1.0), look.heads);
+        if look.heads < HEADS {
+            continue;
+        }
+        let square: V = strip.get(layout.square(), vector);
+        let fourth: V = strip.get(layout.fourth(), vector);
+        if planes == COLOURS {
+            for pair in 0..3 {
+                let value = strip.get(layout.cross(pair), vector);
+                accumulate(&mut heads[items.cross(pair)], &weights, value, HEADS);
+            }
+        }
+        for head in 0..HEADS {
+            let sum = &mut heads[items.extra(1)][head];
+            *sum = weights[head].multiply_add(weights[head], *sum);
+        }
+        for (which, value) in [(2, mean), (3, clipped), (4, square), (5, fourth)] {
+            accumulate(&mut heads[items.extra(which)], &weights, value, HEADS);
+        }
+        let energy: V = noise_energy(strip, layout, vector);
+        for head in 0..FEW_HEADS {
+            energies[head] = weights[head].multiply_add(energy, energies[head]);
+        }
+        let testimony = [weights[0], weights[1], mean, energy, square, fourth];
+        sort_into_bins(&mut bins, &testimony, valid);
+    }
+    let mut sums = Sums {
+        heads: vec![[0.0; HEADS]; items.len()],
+        bins: [[0.0; BIN_SUMS]; BINS],
+        energy: [total(energies[0]), total(energies[1])],
+    };
+    for item in 0..items.len() {
+        for head in 0..HEADS {
+            sums.heads[item][head] = total(heads[item][head]);
+        }
+    }
+    for bin in 0..BINS {
+        for sum in 0..BIN_SUMS {
+            sums.bins[bin][sum] = total(bins[bin][sum]);
+        }
+    }
+    (sums, first)
+}
+
+#[inline(always)]
+fn total<V: Vector>(values: V) -> f64 {
+    let mut sum = 0.0;
+    for value in values.to_array() {
+        sum += f64::from(value);
+    }
+    sum
+}
+
+#[inline(always)]
+fn accumulate<V: Vector>(sums: &mut [V; HEADS], weights: &[V; HEADS], value: V, heads: usize) {
+    for head in 0..heads {
+        sums[head] = weights[head].multiply_add(value, sums[head]);
+    }
+}
+
+/// Mean intensity, and how far the nearest channel is from an end of the range.
+#[inline(always)]
+fn position<V: Vector>(
+    strip: &Strip,
+    layout: Layout,
+    vector: usize,
+    low: f32,
+    high: f32,
+) -> (V, V) {
+    let first: V = strip.get(layout.mean(0), vector);
+    let (mut sum, mut least, mut most) = (first, first, first);
+    for channel in 1..layout.planes {
+        let mean: V = strip.get(layout.mean(channel), vector);
+        sum = sum.add(mean);
+        least = least.min(mean);
+        most = most.max(mean);
+    }
+    let mean = sum.mul(V::splat(1.0 / layout.planes as f32));
+    (mean, least.sub(V::splat(low)).min(V::splat(high).sub(most)))
+}
+
+/// `testimony`: weights of the first two heads, mean, noise energy, square, fourth; and whether valid.
+///
+/// A block belongs to the two bins next to its mean, in part to each.
+#[inline(always)]
+fn sort_into_bins<V: Vector>(bins: &mut [[V; BIN_SUMS]; BINS], testimony: &[V; 6], valid: V) {
+    let [one, two, mean, energy, square, fourth] = *testimony;
+    let (zero, unit) = (V::splat(0.0), V::splat(1.0));
+    let place = mean.multiply_add(V::splat(BINS as f32 / 255.0), V::splat(-0.5));
+    let place = place.max(zero).min(V::splat(BINS as f32 - 1.0));
+    for bin in 0..BINS {
+        let apart = place.sub(V::splat(bin as f32));
+        let part = unit.sub(apart.max(zero.sub(apart))).max(zero);
+        let (one, two) = (part.mul(one), part.mul(two));
+        let sums = &mut bins[bin];
+        sums[0] = sums[0].add(one);
+        sums[1] = one.multiply_add(energy, sums[1]);
+        sums[2] = one.multiply_add(square, sums[2]);
+        sums[3] = one.multiply_add(fourth, sums[3]);
+        sums[4] = sums[4].add(two);
+        sums[5] = two.multiply_add(energy, sums[5]);
+        sums[6] = part.multiply_add(valid, sums[6]);
+    }
+}
