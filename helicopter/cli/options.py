@@ -52,7 +52,7 @@ ThreadsOption = Annotated[
     typer.Option(
         "--threads",
         min=1,
-        help="Threads of the Rust backend; results do not depend on it (default: all processors)",
+        help="Threads to work on; results do not depend on it (default: all processors)",
         rich_help_panel=_PANEL,
         show_default=False,
     ),
