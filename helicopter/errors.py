@@ -6,12 +6,16 @@ complains about and nothing else. Each text says what was given, what is accepte
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
+    "ConvergenceError",
     "DeviceError",
     "HelicopterError",
     "InternalError",
     "InvalidImageError",
     "InvalidMaskError",
+    "InvalidModelError",
     "InvalidOptionError",
     "KernelError",
     "ModelError",
@@ -33,6 +37,24 @@ class InvalidMaskError(HelicopterError, ValueError):
 
 class InvalidOptionError(HelicopterError, ValueError):
     """An option is of the wrong type, out of range or unknown."""
+
+
+class InvalidModelError(HelicopterError, ValueError):
+    """A decision model (its shape, probabilities, rewards or discount) cannot be used."""
+
+
+class ConvergenceError(HelicopterError, RuntimeError):
+    """A solver came to its limits before the bounds were as narrow as was asked for.
+
+    Attributes
+    ----------
+    solution : MDPSolution or POMDPSolution
+        The narrowest bounds that were reached. They hold; they are only too far apart.
+    """
+
+    def __init__(self, message: str, solution: Any = None) -> None:
+        super().__init__(message)
+        self.solution = solution
 
 
 class KernelError(HelicopterError, ValueError):

@@ -37,16 +37,19 @@ class Engine:
 
     def __init__(self, device: str, use_rust_acceleration: bool | None) -> None:
         self.backend, self.device = resolve(use_rust_acceleration, device)
-        self._backend: Backend
-        # imported on use: the Rust backend needs no SciPy, and the Python one no accelerator
-        if self.backend == "rust":
-            from helicopter.backends.rust import RustBackend
+        self._backend: Backend = backend_of(self.backend)
 
-            self._backend = RustBackend()
-        else:
-            from helicopter.backends.reference.backend import ReferenceBackend
 
-            self._backend = ReferenceBackend()
+def backend_of(name: str) -> Backend:
+    """Make the backend of this name, ``"rust"`` or ``"python"``."""
+    # imported on use: the Rust backend needs no SciPy, and the Python one no accelerator
+    if name == "rust":
+        from helicopter.backends.rust import RustBackend
+
+        return RustBackend()
+    from helicopter.backends.reference.backend import ReferenceBackend
+
+    return ReferenceBackend()
 
 
 class PredictingEngine(Engine):

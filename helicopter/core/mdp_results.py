@@ -1,0 +1,94 @@
+"""What `MDP.solve` returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .results import Result
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import DecisionModel
+
+__all__ = ["MDPSolution"]
+
+Criterion = Literal["discounted", "total", "finite_horizon", "average"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class MDPSolution(Result):
+    """The value of a Markov decision process, enclosed, and a policy that earns it.
+
+    Attributes
+    ----------
+    value : float64 ndarray of shape (S,)
+        Of a finite horizon H, of shape (H + 1, S): row t is the value with H - t steps to go. Of
+        the average criterion: the gain, which is the best reward per step from each state on.
+    lower, upper : float64 ndarray, shaped like `value`
+        The optimal value of the model, taken as its float64 numbers state it, lies between these
+        two; all roundings are accounted for. `policy` earns at least `lower`.
+    policy : int64 ndarray of shape (S,), or (H, S) for a finite horizon
+        Numbers of actions; -1 in terminal states.
+    width : float
+        The largest `upper` - `lower`.
+    iterations : int
+        Of the method: sweeps of value iteration, policies of policy iteration.
+    method : str
+        What was used.
+    criterion : str
+        ``"discounted"``, ``"total"`` (no discount, and every policy ends), ``"finite_horizon"`` or
+        ``"average"``.
+    epsilon : float
+        The width that was asked for.
+    bias : float64 ndarray of shape (S,) or None
+        Of `policy`, for the average criterion only: how much more is earned in total by starting
+        from a state, compared to earning the gain from the first step on.
+    backend, device : str
+    seconds : float
+        Wall-clock time.
+    """
+
+    value: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    policy: NDArray[np.int64]
+    width: float
+    iterations: int
+    method: str
+    criterion: Criterion
+    epsilon: float
+    bias: NDArray[np.float64] | None
+    backend: str
+    device: str
+    seconds: float
+    _model: DecisionModel
+    _discount: float
+    _n_actions: int
+
+    @property
+    def q(self) -> NDArray[np.float64]:
+        """Value of taking each action first, of shape (S, A); minus infinity where there is none.
+
+        Of a finite horizon, of shape (H, S, A). Of the average criterion, it is the reward plus the
+        expected bias of the next state: among actions that keep the gain, the larger the better.
+        Computed anew whenever it is asked for.
+        """
+        from .engine import backend_of
+
+        backend, model = backend_of(self.backend), self._model
+        states = np.repeat(np.arange(len(model.pair_start) - 1), np.diff(model.pair_start))
+
+        def table(value: NDArray[np.float64]) -> NDArray[np.float64]:
+            spread = np.full((len(value), self._n_actions), -np.inf)
+            spread[states, model.actions] = backend.q_values(model, self._discount, value)
+            return spread
+
+        if self.criterion == "finite_horizon":
+            shape = (len(self.policy), self.value.shape[1], self._n_actions)
+            tables = [table(value) for value in self.value[1:]]
+            return np.stack(tables) if tables else np.empty(shape)
+        return table(self.value if self.bias is None else self.bias)
