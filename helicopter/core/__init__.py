@@ -2,6 +2,14 @@
 
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
 from helicopter.core.cross_results import CrossReconstruction, PatchScore
+from helicopter.core.hatata_results import (
+    VERIFIER_ACTIONS,
+    VERIFIER_STATES,
+    StoppingBoundaries,
+    Verification,
+    VerificationCosts,
+    VerificationStep,
+)
 from helicopter.core.masking import MASKING_STRATEGIES
 from helicopter.core.noise_results import (
     NOISE_ACTIONS,
@@ -35,6 +43,8 @@ __all__ = [
     "NOISE_ACTIONS",
     "NOISE_KINDS",
     "STRATEGIES",
+    "VERIFIER_ACTIONS",
+    "VERIFIER_STATES",
     "Analysis",
     "AutonomousAnalysis",
     "AutonomousReconstructionEngine",
@@ -49,8 +59,12 @@ __all__ = [
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
     "SegmentNoise",
+    "StoppingBoundaries",
     "UnderstandingScore",
     "UnderstandingTest",
+    "Verification",
+    "VerificationCosts",
+    "VerificationStep",
     "ZengezaNoiseDetector",
     "algorithms",
     "register_algorithm",
