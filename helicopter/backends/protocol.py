@@ -26,6 +26,8 @@ __all__ = [
     "Backend",
     "BuiltIn",
     "DecisionModel",
+    "Evidence",
+    "EvidenceRun",
     "FineNoise",
     "HorizonRun",
     "Image",
@@ -41,6 +43,8 @@ __all__ = [
     "Progress",
     "Scores",
     "StopReason",
+    "StoppingOptions",
+    "StoppingRun",
     "UncertaintyModel",
     "Wave",
 ]
@@ -294,6 +298,64 @@ class AverageRun(NamedTuple):
     converged: bool
 
 
+class StoppingOptions(NamedTuple):
+    """What the policy of the verifier follows from, checked and complete.
+
+    `prior` holds the parameters (a, b) of the Beta law of the share; `horizon` is the number of
+    looks after which it must be decided. `short` is the probability, before the first look, that
+    the share is below x = `required_share`, and `density` is x^a (1 - x)^b / B(a, b): the only
+    values that are not found by plain arithmetic, and so the same for both backends.
+    """
+
+    required_share: float
+    prior: tuple[float, float]
+    look: float
+    false_accept: float
+    false_reject: float
+    horizon: int
+    short: float
+    density: float
+
+
+class StoppingRun(NamedTuple):
+    """A policy; see `helicopter.core.hatata_results.StoppingBoundaries`. `value`: expected loss."""
+
+    reject_at: NDArray[np.int32]
+    accept_from: NDArray[np.int32]
+    favour_from: NDArray[np.int32]
+    value: float
+
+
+class Evidence(NamedTuple):
+    """How looks are to be read, besides the policy.
+
+    After `most_looks` it is decided in any case; `independent` says that every look counts in full.
+    """
+
+    required_share: float
+    prior: tuple[float, float]
+    credible_level: float
+    most_looks: int
+    independent: bool
+
+
+class EvidenceRun(NamedTuple):
+    """What the looks said, look by look, until it was worth no more.
+
+    `decision` is 1 for accept, -1 for reject, 0 if the looks ended before. The others are float64
+    arrays: what the looks are worth, the probabilities that the share falls short of what is
+    required and that it does not, and the ends of its credible interval.
+    """
+
+    decision: int
+    effective_looks: NDArray[np.float64]
+    effective_successes: NDArray[np.float64]
+    short: NDArray[np.float64]
+    enough: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
 class Backend(Protocol):
     """The contract; `reference` is the law, `rust` the fast one."""
 
@@ -401,3 +463,11 @@ class Backend(Protocol):
         self, model: DecisionModel, discount: float, value: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Return the value of each pair (state, action) if `value` is what comes after it."""
+
+    def stopping_policy(self, options: StoppingOptions) -> StoppingRun:
+        """Find the policy of least expected loss by backward induction; the same bits on both."""
+
+    def verify(
+        self, successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
+    ) -> EvidenceRun:
+        """Take the looks one by one until the policy stops or there are no more."""

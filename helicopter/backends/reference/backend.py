@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Literal
 from . import autonomous_engine, regional_engine, scores, uncertainty
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from helicopter.backends.protocol import (
         Algorithm,
         AutonomousOptions,
         AutonomousRun,
         BuiltIn,
+        Evidence,
+        EvidenceRun,
         FineNoise,
         Image,
         Labels,
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
         NoiseRun,
         Progress,
         Scores,
+        StoppingOptions,
+        StoppingRun,
         UncertaintyModel,
     )
 
@@ -72,3 +79,15 @@ class ReferenceBackend:
         progress: Progress | None,
     ) -> AutonomousRun:
         return autonomous_engine.run(image, missing, algorithm, options, model, progress)
+
+    def stopping_policy(self, options: StoppingOptions) -> StoppingRun:
+        from . import hatata_mdp
+
+        return hatata_mdp.stopping_policy(options)
+
+    def verify(
+        self, successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
+    ) -> EvidenceRun:
+        from . import hatata_mdp
+
+        return hatata_mdp.verify(successes, evidence, policy)
