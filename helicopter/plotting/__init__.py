@@ -22,6 +22,12 @@ from helicopter.plotting.noise import (
 )
 from helicopter.plotting.panels import draw_image, draw_map
 from helicopter.plotting.style import DARK, LIGHT, Style
+from helicopter.plotting.verification import (
+    draw_boundaries,
+    draw_probability,
+    draw_share,
+    verification_figure,
+)
 
 __all__ = [
     "DARK",
@@ -29,11 +35,14 @@ __all__ = [
     "Style",
     "blank_hidden",
     "displayable",
+    "draw_boundaries",
     "draw_image",
     "draw_level_function",
     "draw_map",
+    "draw_probability",
     "draw_quality_curve",
     "draw_scales",
+    "draw_share",
     "draw_spectrum",
     "draw_understanding",
     "map_figure",
@@ -47,4 +56,5 @@ __all__ = [
     "shrink_map",
     "shrink_mask",
     "unit_of",
+    "verification_figure",
 ]

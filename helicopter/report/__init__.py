@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from helicopter.report.fragment import result_to_html
-from helicopter.report.page import ReportFiles, write_report
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helicopter.report.fragment import result_to_html
+    from helicopter.report.page import ReportFiles, write_report
 
 __all__ = ["ReportFiles", "result_to_html", "write_report"]
+
+# Loaded on first use: the wordings are wanted by the command line as well, which draws nothing.
+_HOME = {
+    "ReportFiles": "helicopter.report.page",
+    "result_to_html": "helicopter.report.fragment",
+    "write_report": "helicopter.report.page",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'helicopter.report' has no attribute {name!r}")
