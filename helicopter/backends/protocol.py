@@ -340,10 +340,10 @@ class Evidence(NamedTuple):
 
 
 class EvidenceRun(NamedTuple):
-    """What the looks said, look by look, until it was worth no more.
+    """What the looks said until it was worth no more.
 
     `decision` is 1 for accept, -1 for reject, 0 if the looks ended before. The others are float64
-    arrays: what the looks are worth, the probabilities that the share falls short of what is
+    arrays of what was known before the first look, and after each: what the looks are worth, the probabilities that the share falls short of what is
     required and that it does not, and the ends of its credible interval.
     """
 

@@ -2,6 +2,7 @@
 
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
 from helicopter.core.cross_results import CrossReconstruction, PatchScore
+from helicopter.core.hatata_mdp import HatataMDPEngine
 from helicopter.core.hatata_results import (
     VERIFIER_ACTIONS,
     VERIFIER_STATES,
@@ -35,6 +36,7 @@ from helicopter.core.results import (
     UnderstandingScore,
     UnderstandingTest,
 )
+from helicopter.core.stopping_policy import OperatingCharacteristics, StoppingPolicy
 from helicopter.core.texture import texture_faithfulness
 from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 
@@ -50,16 +52,19 @@ __all__ = [
     "AutonomousReconstructionEngine",
     "CrossReconstruction",
     "CustomReconstructionKernel",
+    "HatataMDPEngine",
     "IterationRecord",
     "NoiseAnalysis",
     "NoiseLevel",
     "NoiseLevelFunction",
     "NoiseScale",
+    "OperatingCharacteristics",
     "PatchScore",
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
     "SegmentNoise",
     "StoppingBoundaries",
+    "StoppingPolicy",
     "UnderstandingScore",
     "UnderstandingTest",
     "Verification",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from .hatata_results import Verification
     from .noise_results import NoiseAnalysis
 
 __all__ = [
@@ -211,6 +212,11 @@ class AutonomousAnalysis(Result):
     algorithm, strategy, backend, device : str
     seconds : float
         Wall-clock time of the analysis.
+    patch_qualities : float64 ndarray
+        1 / (1 + 10 MSE) of every patch that the loop predicted, in the order of `history`; NaN
+        where its truth is missing.
+    verification : Verification or None
+        With ``stop="hatata"``, what the scored patches said of the whole image.
     """
 
     reconstruction_quality: float
@@ -236,6 +242,8 @@ class AutonomousAnalysis(Result):
     backend: str
     device: str
     seconds: float
+    patch_qualities: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -356,10 +364,13 @@ class Analysis(Result):
         How far the image could be redrawn from a fifth of its patches.
     noise : NoiseAnalysis
         How noisy it is: what no context could tell.
+    verification : Verification
+        Whether the patches that were scored are evidence enough to call the image understood.
     seconds : float
         Wall-clock time of the whole analysis.
     """
 
     autonomous: AutonomousAnalysis
     noise: NoiseAnalysis
+    verification: Verification
     seconds: float

@@ -120,13 +120,13 @@ def verify(successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
     from scipy.special import betainc, betaincc, betaincinv
 
     looker = Looker(policy, evidence.most_looks, independent=evidence.independent)
-    decision, counts = looker.decision(), []
+    decision, counts = looker.decision(), [(0.0, 0.0)]
     for success in successes.tolist():
         if decision != 0:
             break
         decision = looker.look(success)
         counts.append(looker.counter.effective())
-    looks, good = np.array(counts, dtype=np.float64).reshape(-1, 2).T
+    looks, good = np.array(counts).T
     a, b = evidence.prior[0] + good, evidence.prior[1] + (looks - good)
     tail = (1.0 - evidence.credible_level) / 2.0
     return EvidenceRun(
