@@ -6,6 +6,7 @@ work is done.
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ __all__ = [
     "check_integer",
     "check_mask",
     "check_name",
+    "check_real",
     "check_seed",
     "check_segments",
     "prepare_image",
@@ -407,5 +409,29 @@ def check_fraction(value: object, name: str, *, ends: bool) -> float:
         raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
     number = float(value)
     if not (0.0 <= number <= 1.0 if ends else 0.0 < number < 1.0):
+        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
+    return number
+
+
+def check_real(
+    value: object,
+    name: str,
+    *,
+    above: float = -math.inf,
+    least: float | None = None,
+    below: float = math.inf,
+) -> float:
+    """Return `value` as a finite float above `above` (or at least `least`) and below `below`."""
+    number = math.nan
+    if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
+        number = float(value)
+    low = above < number if least is None else least <= number
+    if not (low and number < below and math.isfinite(number)):
+        limits = [f"of at least {least:g}"] if least is not None else []
+        if least is None and above > -math.inf:
+            limits.append(f"above {above:g}")
+        if below < math.inf:
+            limits.append(f"below {below:g}")
+        accepted = " ".join(["a finite number", " and ".join(limits)]).strip()
         raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
     return number
