@@ -21,14 +21,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from helicopter.cli.options import Machine
-    from helicopter.core import AutonomousReconstructionEngine, ZengezaNoiseDetector
+    from helicopter.core import (
+        AutonomousReconstructionEngine,
+        HatataMDPEngine,
+        ZengezaNoiseDetector,
+    )
     from helicopter.core.results import Analysis
     from helicopter.io import LoadedImage
 
 __all__ = ["analyze_images", "folder_names"]
 
 _ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy", "weights")
-_PLOTS = ("original", "what-was-shown", "uncertainty", "error", "quality", "overview", "noise")
+_PLOTS = (
+    "original",
+    "what-was-shown",
+    "uncertainty",
+    "error",
+    "quality",
+    "overview",
+    "noise",
+    "verification",
+)
 #: All that a run may write into an image's folder.
 _KNOWN_FILES = (
     "report.html",
@@ -51,11 +64,12 @@ def analyze_images(
     as_json: bool,
 ) -> int:
     """Analyse each image, print what came of it, and return the exit code."""
-    from helicopter.core import ZengezaNoiseDetector
+    from helicopter.core import HatataMDPEngine, ZengezaNoiseDetector
     from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
     engine = _engine(machine, options)
     detector = ZengezaNoiseDetector(machine.device, machine.use_rust_acceleration)
+    verifier = HatataMDPEngine(machine.device, machine.use_rust_acceleration)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     missing = None if mask is None else read_mask(mask, max_pixels=limit)
     try:
@@ -73,9 +87,8 @@ def analyze_images(
         if mask is not None and missing is not None:
             _check_sizes(mask, missing, path, loaded.pixels)
         folder = output / names[number]
-        return _analyze_one(
-            path, loaded, folder, (engine, detector), options, missing, report, inputs
-        )
+        engines = (engine, detector, verifier)
+        return _analyze_one(path, loaded, folder, engines, options, missing, report, inputs)
 
     outcome = each_image(paths, work)
     if as_json:
@@ -123,22 +136,28 @@ def _analyze_one(
     path: Path,
     loaded: LoadedImage,
     folder: Path,
-    engines: tuple[AutonomousReconstructionEngine, ZengezaNoiseDetector],
+    engines: tuple[AutonomousReconstructionEngine, ZengezaNoiseDetector, HatataMDPEngine],
     options: Mapping[str, Any],
     missing: NDArray[np.bool_] | None,
     report: bool,
     inputs: Sequence[Path],
 ) -> dict[str, Any]:
+    from helicopter.analysis import verify_scored
     from helicopter.core.results import Analysis
     from helicopter.progress import as_callback
 
-    engine, detector = engines
+    engine, detector, verifier = engines
     started = time.perf_counter()
     of_run = {name: value for name, value in options.items() if name not in _ENGINE_OPTIONS}
     with as_callback(True, path.name) as progress:
         found = engine.autonomous_analyze(loaded.pixels, **of_run, mask=missing, progress=progress)
     noise = detector.analyze(loaded.pixels, mask=missing, data_range=options["data_range"])
-    analysis = Analysis(autonomous=found, noise=noise, seconds=time.perf_counter() - started)
+    analysis = Analysis(
+        autonomous=found,
+        noise=noise,
+        verification=verify_scored(verifier, found, {}),
+        seconds=time.perf_counter() - started,
+    )
     settings = {**options, "seed": engine.seed}
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -364,13 +364,14 @@ class Analysis(Result):
         How far the image could be redrawn from a fifth of its patches.
     noise : NoiseAnalysis
         How noisy it is: what no context could tell.
-    verification : Verification
-        Whether the patches that were scored are evidence enough to call the image understood.
+    verification : Verification or None
+        Whether the patches that were scored are evidence enough to call the image understood; None
+        if nothing could be scored.
     seconds : float
         Wall-clock time of the whole analysis.
     """
 
     autonomous: AutonomousAnalysis
     noise: NoiseAnalysis
-    verification: Verification
+    verification: Verification | None
     seconds: float

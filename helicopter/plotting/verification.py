@@ -69,7 +69,14 @@ def draw_share(axes: Axes, verification: Verification, style: Style) -> None:
         )
         _mark(axes, verification, float(successes[-1] / max(effective[-1], 1e-12)), style)
     else:
-        axes.text(0.5, 0.5, "no look was taken", ha="center", color=style.ink, fontsize=11)
+        axes.annotate(
+            "no look was taken",
+            (0.5, 0.5),
+            xycoords="axes fraction",
+            ha="center",
+            color=style.ink,
+            fontsize=11,
+        )
     axes.axhline(
         verification.required_share,
         color=style.ink,

@@ -24,10 +24,11 @@ from helicopter.plotting import (
     shrink,
     shrink_mask,
     unit_of,
+    verification_figure,
 )
 from helicopter.plotting.figures import common_top
 from helicopter.plotting.style import nice_top
-from helicopter.report import noise_wording, wording
+from helicopter.report import noise_wording, verification_wording, wording
 from helicopter.report.rendering import colour_stops, figure_uri, map_uri, picture_uri, render
 from helicopter.version import __version__
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot
     from numpy.typing import NDArray
 
+    from helicopter.core.hatata_results import Verification
     from helicopter.core.noise_results import NoiseAnalysis
 
 __all__ = ["ReportFiles", "write_report"]
@@ -64,6 +66,7 @@ def write_report(
     options: Mapping[str, Any] | None = None,
     icc_profile: bytes | None = None,
     data_range: tuple[float, float] | None = None,
+    verification: Verification | None = None,
 ) -> ReportFiles:
     """Write ``report.html`` and its plots into a folder.
 
@@ -88,6 +91,8 @@ def write_report(
         The image's colour profile, so that a browser shows its colours as they are.
     data_range : (float, float), optional
         As given to the analysis.
+    verification : Verification, optional
+        Whether the evidence is enough; by default that of an `Analysis`.
 
     Returns
     -------
@@ -95,6 +100,8 @@ def write_report(
     """
     result = analysis.autonomous if isinstance(analysis, Analysis) else analysis
     noise = analysis.noise if isinstance(analysis, Analysis) else None
+    if verification is None and isinstance(analysis, Analysis):
+        verification = analysis.verification
     given: object = result  # a caller may pass anything
     if not isinstance(given, AutonomousAnalysis):
         raise InvalidOptionError(
@@ -123,8 +130,9 @@ def write_report(
         "redrawn": shrink(displayable(result.reconstruction, data_range), _LONGEST),
     }
     page = target / "report.html"
-    html = _page(result, noise, analysis.seconds, pictures, name, options, icc_profile)
-    plots = _write_plots(result, noise, pictures, target, options, icc_profile)
+    found = (result, noise, verification)
+    html = _page(*found, analysis.seconds, pictures, name, options, icc_profile)
+    plots = _write_plots(*found, pictures, target, options, icc_profile)
     with atomic_open(page) as file:
         file.write(html.encode("utf-8"))
     return ReportFiles(page, plots)
@@ -133,6 +141,7 @@ def write_report(
 def _page(
     result: AutonomousAnalysis,
     noise: NoiseAnalysis | None,
+    verification: Verification | None,
     seconds: float,
     pictures: Mapping[str, NDArray[np.uint8]],
     name: str,
@@ -162,6 +171,7 @@ def _page(
         stops=colour_stops(),
         unit=unit_of(result.reconstruction),
         noise=None if noise is None else _noise_section(noise, result),
+        evidence=None if verification is None else _evidence_section(verification),
         curve={
             "light": figure_uri(quality_figure(result, LIGHT, target=goal)),
             "dark": figure_uri(quality_figure(result, DARK, target=goal)),
@@ -188,9 +198,20 @@ def _noise_section(noise: NoiseAnalysis, result: AutonomousAnalysis) -> dict[str
     }
 
 
+def _evidence_section(verification: Verification) -> dict[str, Any]:
+    return {
+        "sentences": verification_wording.report_sentences(verification),
+        "figures": verification_wording.verification_figures(verification),
+        "caption": verification_wording.trajectory_caption(verification),
+        "light": figure_uri(verification_figure(verification, LIGHT)),
+        "dark": figure_uri(verification_figure(verification, DARK)),
+    }
+
+
 def _write_plots(
     result: AutonomousAnalysis,
     noise: NoiseAnalysis | None,
+    verification: Verification | None,
     pictures: Mapping[str, NDArray[np.uint8]],
     folder: Path,
     options: Mapping[str, Any],
@@ -222,6 +243,8 @@ def _write_plots(
     }
     if noise is not None:
         plots["noise.png"] = plot_result(noise)
+    if verification is not None:
+        plots["verification.png"] = plot_result(verification)
     for file_name, figure in plots.items():
         with atomic_open(folder / file_name) as file:
             figure.savefig(file, format="png")

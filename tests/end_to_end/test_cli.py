@@ -30,6 +30,7 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     assert names == {
         "report.html", "figures.json", "reconstruction.png", "original.png", "what-was-shown.png",
         "uncertainty.png", "error.png", "quality.png", "overview.png", "noise.png",
+        "verification.png",
     }  # fmt: skip
     figures = json.loads((out / "photo" / "figures.json").read_text(encoding="utf-8"))
     found = figures["analysis"]["autonomous"]
@@ -40,7 +41,10 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     assert len(found["history"]) == found["iterations"]
     assert figures["analysis"]["noise"]["backend"] == backend
     assert figures["analysis"]["noise"]["sigma"] > 0
-    assert '<h2 id="noise">' in (out / "photo" / "report.html").read_text(encoding="utf-8")
+    assert figures["analysis"]["verification"]["backend"] == backend
+    page = (out / "photo" / "report.html").read_text(encoding="utf-8")
+    for section in ("noise", "evidence"):
+        assert f'<h2 id="{section}">' in page
 
 
 def test_analyze_the_sample(tmp_path):
@@ -404,7 +408,7 @@ def test_version_and_help_are_quick_and_good():
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert "typer" in imported
     assert imported & {"numpy", "scipy", "matplotlib", "PIL", "tifffile", "jinja2"} == set()
-    for command in ("analyze", "reconstruct", "noise", "info", "bench"):
+    for command in ("analyze", "reconstruct", "noise", "verify", "info", "bench"):
         assert command in result.stdout
         text = done(command, "--help")
         assert f"helicopter {command}" in text  # an example

@@ -3,6 +3,14 @@
 import numpy as np
 from scenes import noise_by_hand
 
+from helicopter.core.hatata_results import (
+    StoppingBoundaries,
+    Verification,
+    VerificationCosts,
+    VerificationStep,
+    verifier_action,
+    verifier_state,
+)
 from helicopter.core.noise_results import NoiseLevel
 from helicopter.core.results import (
     Analysis,
@@ -71,10 +79,57 @@ def autonomous(image, *, patch=16, quality=0.93, skill=0.7, steps=9, **changes):
     return AutonomousAnalysis(**{**fields, **changes})
 
 
-def whole(found, seconds=1.0):
+def verification(qualities=(0.9, 0.95, 0.7, *[0.92] * 12), decision="accept", **changes):
+    """A verification whose figures follow each other, though no engine has made them."""
+    steps, good = [], 0
+    for look, quality in enumerate(qualities, start=1):
+        good += quality >= 0.8
+        chance = (1 + good) / (2 + look)
+        stopped = look == len(qualities) and decision != "continue"
+        steps.append(
+            VerificationStep(
+                look, quality, quality >= 0.8, 0.8 * look, 0.8 * good, chance,
+                max(0.0, chance - 0.3), min(1.0, chance + 0.1), min(chance, 1 - chance),
+                verifier_state(chance), verifier_action(verifier_state(chance), stopped=stopped),
+            )
+        )  # fmt: skip
+    looks = np.arange(41, dtype=np.int32)
+    chance, used = (steps[-1].probability, len(steps)) if steps else (0.2, 0)
+    fields = {
+        "understanding_probability": chance,
+        "credible_interval": (steps[-1].low, steps[-1].high) if steps else (0.025, 0.975),
+        "understood_share": (1 + good) / (2 + used),
+        "state": verifier_state(chance),
+        "action": verifier_action(verifier_state(chance), stopped=decision != "continue"),
+        "decision": decision,
+        "expected_loss": min(chance, 1 - chance),
+        "evidence_used": used,
+        "successes": int(good),
+        "effective_looks": 0.8 * used,
+        "threshold": 0.8,
+        "required_share": 0.75,
+        "prior": (1.0, 1.0),
+        "credible_level": 0.95,
+        "costs": VerificationCosts(0.001, 1.0, 1.0),
+        "max_looks": 40,
+        "trajectory": tuple(steps),
+        "boundaries": StoppingBoundaries(
+            (looks // 2 - 2).astype(np.int32).clip(-1),
+            np.minimum(looks - looks // 10, looks + 1).astype(np.int32) + (looks < 4),
+            (0.75 * looks).astype(np.int32),
+        ),
+        "backend": "python",
+        "device": "cpu",
+        "seconds": 0.01,
+    }
+    return Verification(**{**fields, **changes})
+
+
+def whole(found, seconds=1.0, verified=None):
     """An analysis of the image that `found` is of."""
     image = found.reconstruction
-    return Analysis(found, noise_by_hand(image.shape[:2], image.dtype.name), seconds)
+    noise = noise_by_hand(image.shape[:2], image.dtype.name)
+    return Analysis(found, noise, verified or verification(), seconds)
 
 
 def every_kind():
@@ -99,6 +154,9 @@ def every_kind():
         noise.noise_level_function,
         noise.scales[0],
         noise.segments[0],
+        verified := verification(),
+        verified.trajectory[0],
+        verified.boundaries,
         NoiseLevel(
             9.0, (8.5, 9.6), (9.0, 8.0, 10.0), 20.0, "moderate", (0.0, 255.0), "python", "cpu", 0.1
         ),

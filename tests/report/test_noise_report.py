@@ -9,7 +9,6 @@ from scenes import noise_by_hand
 from test_report import Page
 
 from helicopter.core.noise_results import NOISE_KINDS, NoiseLevelFunction, NoiseScale
-from helicopter.core.results import Analysis
 from helicopter.plotting import LIGHT, noise_details_figure, plot_result
 from helicopter.report import noise_wording, result_to_html, write_report
 
@@ -132,7 +131,7 @@ def test_pixels_that_were_left_out_are_blank(tmp_path, analysis, image):
 
 def test_a_page_without_noise(tmp_path):
     picture = photograph((16, 16))
-    found = Analysis(autonomous(picture, patch=8), silent(), 1.0)
+    found = dataclasses.replace(whole(autonomous(picture, patch=8)), noise=silent())
     words = Page(write_report(found, picture, tmp_path).html.read_text(encoding="utf-8")).words()
     assert "No noise could be measured." in words
     assert "nan" not in words.lower().split()

@@ -141,7 +141,10 @@ def test_what_was_shown_hides_exactly_the_hidden_patches(tmp_path, analysis, ima
 def test_the_files_beside_the_page(tmp_path, analysis, image):
     files, _ = written(tmp_path, analysis, image)
     names = {path.name for path in files.html.parent.iterdir()}
-    plots = {"original", "what-was-shown", "uncertainty", "error", "quality", "overview", "noise"}
+    plots = {
+        "original", "what-was-shown", "uncertainty", "error", "quality", "overview", "noise",
+        "verification",
+    }  # fmt: skip
     assert names == {"report.html"} | {f"{plot}.png" for plot in plots}
     assert {path.name for path in files.plots} == names - {"report.html"}
 
