@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from helicopter.core.results import Analysis
     from helicopter.io import LoadedImage
 
-__all__ = ["analyze_images", "folder_names"]
+__all__ = ["analyze_images", "folder_names", "make_folder", "remove_earlier"]
 
 _ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy", "weights")
 _PLOTS = (
@@ -72,12 +72,7 @@ def analyze_images(
     verifier = HatataMDPEngine(machine.device, machine.use_rust_acceleration)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     missing = None if mask is None else read_mask(mask, max_pixels=limit)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidOptionError(
-            f"cannot make the folder {str(output)!r}: {error.strerror}; choose another with -o"
-        ) from error
+    make_folder(output)
     weights = [] if options["weights"] is None else [Path(options["weights"])]
     inputs = [*paths, *([] if mask is None else [mask]), *weights]
     names = folder_names(paths)
@@ -96,6 +91,16 @@ def analyze_images(
     elif outcome.done:
         _print_table(outcome.done)
     return outcome.exit_code()
+
+
+def make_folder(output: Path) -> None:
+    """Make the folder of all results, or say why not."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidOptionError(
+            f"cannot make the folder {str(output)!r}: {error.strerror}; choose another with -o"
+        ) from error
 
 
 def _engine(machine: Machine, options: Mapping[str, Any]) -> AutonomousReconstructionEngine:
@@ -182,7 +187,7 @@ def _write(
     suffix = ".tif" if loaded.pixels.dtype.kind == "f" else _LOSSLESS_SUFFIX[loaded.format]
     redrawn = folder / f"reconstruction{suffix}"
     write_image(redrawn, analysis.autonomous.reconstruction, icc_profile=loaded.icc_profile)
-    _remove_earlier(folder, (redrawn, *inputs))
+    remove_earlier(folder, (redrawn, *inputs))
     files = {"figures": str(folder / "figures.json"), "reconstruction": str(redrawn)}
     if report:
         from helicopter.report import write_report
@@ -212,7 +217,7 @@ def _write(
     return entry
 
 
-def _remove_earlier(folder: Path, keep: Sequence[Path]) -> None:
+def remove_earlier(folder: Path, keep: Sequence[Path]) -> None:
     """Remove what an earlier run has left, which may be of another image of the same name.
 
     Not before the first new file is there: with a full disk the old results stay.
