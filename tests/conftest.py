@@ -7,6 +7,7 @@ from hypothesis import settings
 
 from helicopter import backends
 from helicopter.core import (
+    MDP,
     AutonomousReconstructionEngine,
     RegionalReconstructionEngine,
     ZengezaNoiseDetector,
@@ -72,6 +73,12 @@ def regional(backend):
 def detector(backend):
     """Make a noise detector on the backend under test."""
     return _of(ZengezaNoiseDetector, backend)
+
+
+@pytest.fixture(scope="session")
+def mdp(backend):
+    """Make a Markov decision process on the backend under test."""
+    return _of(MDP, backend)
 
 
 @pytest.fixture(scope="session")

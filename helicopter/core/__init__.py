@@ -12,6 +12,8 @@ from helicopter.core.hatata_results import (
     VerificationStep,
 )
 from helicopter.core.masking import MASKING_STRATEGIES
+from helicopter.core.mdp import MDP
+from helicopter.core.mdp_results import MDPSolution
 from helicopter.core.noise_results import (
     NOISE_ACTIONS,
     NOISE_KINDS,
@@ -42,6 +44,7 @@ from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 
 __all__ = [
     "MASKING_STRATEGIES",
+    "MDP",
     "NOISE_ACTIONS",
     "NOISE_KINDS",
     "STRATEGIES",
@@ -54,6 +57,7 @@ __all__ = [
     "CustomReconstructionKernel",
     "HatataMDPEngine",
     "IterationRecord",
+    "MDPSolution",
     "NoiseAnalysis",
     "NoiseLevel",
     "NoiseLevelFunction",

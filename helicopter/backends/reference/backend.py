@@ -14,14 +14,19 @@ if TYPE_CHECKING:
         Algorithm,
         AutonomousOptions,
         AutonomousRun,
+        AverageRun,
         BuiltIn,
+        DecisionModel,
         Evidence,
         EvidenceRun,
         FineNoise,
+        HorizonRun,
         Image,
         Labels,
         Map,
         Mask,
+        MdpMethod,
+        MdpRun,
         NoiseRun,
         Progress,
         Scores,
@@ -79,6 +84,70 @@ class ReferenceBackend:
         progress: Progress | None,
     ) -> AutonomousRun:
         return autonomous_engine.run(image, missing, algorithm, options, model, progress)
+
+    def compress_dense(
+        self,
+        transitions: NDArray[np.float64],
+        rewards: NDArray[np.float64],
+        allowed: NDArray[np.bool_] | None,
+    ) -> DecisionModel | None:
+        from .mdp import rows
+
+        return rows.compress_dense(transitions, rewards, allowed)
+
+    def compress_rows(
+        self,
+        n_states: int,
+        states: NDArray[np.int64],
+        actions: NDArray[np.int64],
+        row_start: NDArray[np.int64],
+        columns: NDArray[np.int32] | NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+        rewards: NDArray[np.float64],
+    ) -> DecisionModel | None:
+        from .mdp import rows
+
+        return rows.compress_rows(
+            n_states, states, actions, row_start, columns, probabilities, rewards
+        )
+
+    def solve_mdp(
+        self,
+        model: DecisionModel,
+        discount: float,
+        method: MdpMethod,
+        epsilon: float,
+        max_iterations: int | None,
+        progress: Progress | None,
+    ) -> MdpRun:
+        from .mdp import solver
+
+        return solver.solve(model, discount, method, epsilon, max_iterations, progress)
+
+    def solve_horizon(
+        self, model: DecisionModel, discount: float, horizon: int, terminal: NDArray[np.float64]
+    ) -> HorizonRun:
+        from .mdp import horizon as finite
+
+        return finite.solve(model, discount, horizon, terminal)
+
+    def solve_average(
+        self,
+        model: DecisionModel,
+        epsilon: float,
+        max_iterations: int | None,
+        progress: Progress | None,
+    ) -> AverageRun:
+        from .mdp import average
+
+        return average.solve(model, epsilon, max_iterations, progress)
+
+    def q_values(
+        self, model: DecisionModel, discount: float, value: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        from .mdp import solver
+
+        return solver.q_values(model, discount, value)
 
     def stopping_policy(self, options: StoppingOptions) -> StoppingRun:
         from . import hatata_mdp

@@ -1,0 +1,229 @@
+"""The methods themselves, in plain float64, without any claim on how good the result is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from .exact import UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from .bellman import Bellman
+
+__all__ = ["Plain"]
+
+#: Up to so many states, a policy is evaluated with a dense matrix.
+DENSE = 256
+#: Steps of evaluation between two improvements of modified policy iteration.
+SWEEPS = 20
+#: "auto" goes over to policy iteration when so many steps of evaluation would still be needed.
+PATIENCE = 400
+#: As many operations as a factorization may take; where it takes more, the sweeps go on.
+AFFORDABLE = 2e11
+
+
+class Plain:
+    """Solves max over actions of (reward + discount P D) = D for any rewards, from D = 0 on.
+
+    The iterations of all calls are counted together; `left` is how many more there may be.
+    """
+
+    def __init__(
+        self, bellman: Bellman, limit: int | None, progress: Callable[[int, int], None] | None
+    ) -> None:
+        self.bellman = bellman
+        self.iterations = 0
+        self.limit = limit
+        self.progress = progress
+        # without terminal states a constant can be added to D, and what is left over is its span
+        self.shiftable = not bellman.has_terminal and bellman.discount < 1.0
+        self._factor: tuple[NDArray[np.int64], Any] | None = None
+        self._cost: float | None = None
+
+    @property
+    def exhausted(self) -> bool:
+        return self.limit is not None and self.iterations >= self.limit
+
+    def _count(self) -> None:
+        self.iterations += 1
+        if self.progress is not None:
+            self.progress(self.iterations, self.limit or self.iterations + 1)
+
+    def _measure(
+        self, change: NDArray[np.float64], value: NDArray[np.float64]
+    ) -> tuple[float, bool]:
+        """How far TD and D are apart, and whether that is no more than roundings."""
+        if not len(change):
+            return 0.0, True
+        most, least = float(change.max()), float(change.min())
+        size = 0.5 * (most - least) if self.shiftable else max(most, -least)
+        return size, size <= 8.0 * UNIT * float(np.abs(value).max())
+
+    def _shifted(
+        self, value: NDArray[np.float64], change: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """TD, moved to the middle of MacQueen's bounds."""
+        after = value + self.bellman.spread(change)
+        if not self.shiftable or not len(change):
+            return after
+        discount = self.bellman.discount
+        middle = 0.5 * (float(change.max()) + float(change.min()))
+        return after + middle * discount / (1.0 - discount)
+
+    # ---- value iteration
+
+    def value_iteration(self, rewards: NDArray[np.float64], target: float) -> NDArray[np.float64]:
+        """Sweep until TD and D are within `target`, or no farther apart than rounding makes them.
+
+        Puterman 1994, section 6.3.
+        """
+        bellman = self.bellman
+        value = np.zeros(bellman.n_states)
+        while not self.exhausted:
+            change = bellman.best(bellman.q(rewards, value)) - value[bellman.states]
+            self._count()
+            size, floor = self._measure(change, value)
+            if floor or size <= target or not np.isfinite(size):
+                return self._shifted(value, change)
+            value[bellman.states] += change
+        return value
+
+    # ---- modified policy iteration
+
+    def modified_policy_iteration(
+        self, rewards: NDArray[np.float64], target: float, *, give_up: bool = False
+    ) -> NDArray[np.float64] | None:
+        """Improve the policy, evaluate it by a few sweeps, and so on.
+
+        Puterman & Shin 1978; Puterman 1994, section 6.5. With `give_up`, None is returned if that
+        is going to take more than PATIENCE sweeps.
+        """
+        bellman = self.bellman
+        value = np.zeros(bellman.n_states)
+        before = np.inf
+        pairs: NDArray[np.int64] | None = None
+        matrix: Any = None
+        paid = rewards
+        while not self.exhausted:
+            q = bellman.q(rewards, value)
+            best = bellman.best(q)
+            change = best - value[bellman.states]
+            self._count()
+            size, floor = self._measure(change, value)
+            if floor or size <= target or not np.isfinite(size):
+                return self._shifted(value, change)
+            chosen = bellman.first_within(q, best, 0.0)
+            if pairs is None or not np.array_equal(pairs, chosen):
+                pairs = chosen
+                matrix = bellman.matrix[pairs]
+                paid = rewards[pairs]
+            elif give_up and before < np.inf:
+                # from here on the policy is the same: what is left shrinks as it did last time
+                rate = size / before
+                left = np.log(target / size) / np.log(rate) * SWEEPS if rate < 1.0 else np.inf
+                if left > PATIENCE:
+                    return None
+            if give_up and self.iterations > PATIENCE // 4:
+                return None
+            before = size
+            value = value + bellman.spread(change)
+            for _ in range(SWEEPS):
+                value = bellman.spread(matrix @ value + paid)
+        return value
+
+    # ---- policy iteration
+
+    def policy_iteration(
+        self,
+        rewards: NDArray[np.float64],
+        target: float,
+        *,
+        start: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float64]:
+        """Evaluate the policy exactly but for roundings, improve it, and so on.
+
+        Howard 1960; Puterman 1994, section 6.4. An action is changed only for one that is better by
+        more than roundings, so that no two policies can take turns.
+        """
+        bellman = self.bellman
+        value = np.zeros(bellman.n_states)
+        if not len(bellman.starts):
+            return value
+        q = rewards if start is None else bellman.q(rewards, start)
+        pairs = bellman.first_within(q, bellman.best(q), 0.0)
+        while not self.exhausted:
+            value = self._evaluate(pairs, rewards[pairs])
+            self._count()
+            q = bellman.q(rewards, value)
+            best = bellman.best(q)
+            size = float(np.abs(value).max())
+            better = best > q[pairs] + 16.0 * UNIT * (size + np.abs(best))
+            if not better.any() or not np.isfinite(size):
+                break
+            chosen = bellman.first_within(q, best, 0.0)
+            pairs = np.where(better, chosen, pairs)
+        return value
+
+    def _evaluate(self, pairs: NDArray[np.int64], paid: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Solve (I - discount P) D = reward for one policy."""
+        bellman = self.bellman
+        if self._factor is None or not np.array_equal(self._factor[0], pairs):
+            matrix = bellman.matrix[pairs]
+            if bellman.has_terminal:
+                matrix = matrix[:, bellman.states]
+            self._factor = (pairs, _factorized(matrix))
+        return np.asarray(bellman.spread(self._factor[1](paid)))
+
+    # ---- the choice
+
+    def auto(self, rewards: NDArray[np.float64], target: float) -> tuple[NDArray[np.float64], str]:
+        """Sweeps while they are quick, else policy iteration; also say which."""
+        if len(self.bellman.states) <= DENSE:
+            return self.policy_iteration(rewards, target), "policy_iteration"
+        if self._factor is None:
+            value = self.modified_policy_iteration(rewards, target, give_up=True)
+            if value is not None:
+                return value, "modified_policy_iteration"
+            if self._elimination() > AFFORDABLE:
+                value = self.modified_policy_iteration(rewards, target)
+                return np.asarray(value), "modified_policy_iteration"
+        return self.policy_iteration(rewards, target), "policy_iteration"
+
+    def _elimination(self) -> float:
+        """Operations that a factorization takes at most, by the bandwidth of the whole model."""
+        if self._cost is None:
+            bellman = self.bellman
+            matrix = bellman.matrix[bellman.starts]
+            if bellman.has_terminal:
+                matrix = matrix[:, bellman.states]
+            order = csgraph.reverse_cuthill_mckee(sparse.csr_matrix(matrix))
+            place = np.empty(len(order), dtype=np.int64)
+            place[order] = np.arange(len(order))
+            row_of = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+            distance = np.abs(place[row_of] - place[matrix.indices])
+            # most rows are narrow where only a few are wide: these cost as much as they have to
+            self._cost = (
+                float(len(order)) * float(np.sort(distance)[int(0.99 * len(distance))]) ** 2
+            )
+        return self._cost
+
+
+def _factorized(matrix: Any) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Solver of (I - matrix) x = b."""
+    from scipy.linalg import lu_factor, lu_solve
+    from scipy.sparse.linalg import splu
+
+    size = matrix.shape[0]
+    if size <= DENSE:
+        dense = np.eye(size) - matrix.toarray()
+        factors = lu_factor(dense, overwrite_a=True, check_finite=False)
+        return lambda b: np.asarray(lu_solve(factors, b, check_finite=False))
+    system = sparse.csc_matrix(sparse.eye_array(size, format="csr") - matrix)
+    return splu(system).solve

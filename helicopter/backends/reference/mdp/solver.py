@@ -1,0 +1,121 @@
+"""Solves in plain float64, proves how far off that is, and refines until it is near enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helicopter.backends.protocol import MdpRun
+
+from .bellman import Bellman
+from .certificate import discounted_steps, enclose, total_steps
+from .exact import Exact, two_sum
+from .plain import Plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import DecisionModel, MdpMethod, Progress
+
+    from .certificate import Enclosure, Steps
+
+__all__ = ["q_values", "solve"]
+
+
+def solve(
+    model: DecisionModel,
+    discount: float,
+    method: MdpMethod,
+    epsilon: float,
+    max_iterations: int | None,
+    progress: Progress | None,
+) -> MdpRun:
+    """See `helicopter.backends.protocol.Backend.solve_mdp`.
+
+    If D solves the same model with the residuals of V for rewards, then V + D is the optimal value:
+    so each round adds to V, held as a sum of two float64, the solution of that model, and the
+    residuals of the sum, taken to twice the precision, say how near it is. This is iterative
+    refinement (Wilkinson 1963), with a maximum in it.
+    """
+    bellman, exact = Bellman(model, discount), Exact(model)
+    plain = Plain(bellman, max_iterations, progress)
+    with np.errstate(all="ignore"):  # where numbers overflow, the bounds are infinite
+        steps = _steps(bellman, exact)
+        target = epsilon / (8.0 * steps.most) if np.isfinite(steps.most) else 0.0
+        high, low = np.zeros(bellman.n_states), np.zeros(bellman.n_states)
+        rewards, used = model.rewards, method
+        best: Enclosure | None = None
+        while True:
+            change, used = _solve_plain(plain, method, rewards, target, used)
+            if not np.isfinite(change).all():
+                change = np.zeros(bellman.n_states)
+            high, low = _added(high, low, change)
+            residual = exact.residual(model.rewards, model.rewards_low, discount, high, low)
+            found = enclose(bellman, steps, residual, high, low, epsilon)
+            stuck = best is not None and not found.width < 0.5 * best.width
+            if best is None or found.width < best.width:
+                best, value = found, _value(high, low, found, steps)
+            if best.width <= epsilon or stuck or plain.exhausted or not np.isfinite(best.width):
+                break
+            rewards = residual.values
+    policy = bellman.spread(model.actions[best.pairs].astype(np.int64), -1)
+    return MdpRun(
+        value,
+        best.lower,
+        best.upper,
+        policy,
+        plain.iterations,
+        used,
+        best.width <= epsilon,
+    )
+
+
+def q_values(
+    model: DecisionModel, discount: float, value: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """See `helicopter.backends.protocol.Backend.q_values`."""
+    return Bellman(model, discount).q(model.rewards, value)
+
+
+def _steps(bellman: Bellman, exact: Exact) -> Steps:
+    if bellman.discount < 1.0:
+        steps = discounted_steps(bellman, exact)
+        if np.isfinite(steps.most):
+            return steps
+    # how many steps there can be at most is a decision problem, too
+    ones = np.ones(len(exact.model.actions))
+    guess, _ = Plain(bellman, None, None).auto(ones, 0.05)
+    if not np.isfinite(guess).all():
+        guess = np.full(bellman.n_states, -1.0)
+    return total_steps(bellman, exact, guess)
+
+
+def _solve_plain(
+    plain: Plain, method: MdpMethod, rewards: NDArray[np.float64], target: float, used: str
+) -> tuple[NDArray[np.float64], str]:
+    if method == "value_iteration":
+        return plain.value_iteration(rewards, target), method
+    if method == "policy_iteration":
+        return plain.policy_iteration(rewards, target), method
+    if method == "modified_policy_iteration":
+        return np.asarray(plain.modified_policy_iteration(rewards, target)), method
+    if used == "policy_iteration":  # once the sweeps were given up, they are not tried again
+        return plain.policy_iteration(rewards, target), used
+    return plain.auto(rewards, target)
+
+
+def _added(
+    high: NDArray[np.float64], low: NDArray[np.float64], change: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    total, error = two_sum(high, change)
+    high = total + (error + low)
+    # all that is left over but for one rounding; V is whatever the two add up to
+    return high, (error + low) - (high - total)
+
+
+def _value(
+    high: NDArray[np.float64], low: NDArray[np.float64], found: Enclosure, steps: Steps
+) -> NDArray[np.float64]:
+    middle = found.middle * (1.0 if steps.weights is None else steps.weights)
+    return np.clip(high + (low + middle), found.lower, found.upper)
