@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +10,9 @@ from helicopter.core.noise_results import describe_kind
 from helicopter.core.results import Analysis, Result
 from helicopter.plotting import displayable, shrink
 from helicopter.report.rendering import picture_uri, render
+
+if TYPE_CHECKING:
+    from helicopter.core.hatata_results import Verification
 
 __all__ = ["result_to_html"]
 
@@ -29,7 +32,17 @@ def result_to_html(result: Result) -> str:
         noise = result.noise
         kinds = [describe_kind(kind, noise.parameters) for kind in noise.kinds]
         rows.append(("noise", f"{noise.level}: sigma {noise.sigma:.3g}, {', '.join(kinds)}"))
+        rows.append(("evidence", _evidence(result.verification)))
     return render("fragment.html.j2", title=type(result).__name__, rows=rows, picture=picture)
+
+
+def _evidence(verification: Verification | None) -> str:
+    if verification is None:
+        return "nothing was scored"
+    return (
+        f"{verification.decision} ({verification.state}): probability "
+        f"{verification.understanding_probability:.4g}"
+    )
 
 
 def _text(value: Any) -> str:
