@@ -15,7 +15,7 @@ import numpy as np
 from helicopter.errors import InvalidModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
@@ -560,7 +560,7 @@ def _number(
         distinct = dict.fromkeys(labels)
     except TypeError:
         raise InvalidModelError(
-            f"transitions: a {what} cannot be hashed; expected numbers, strings, tuples or the like."
+            f"transitions: a {what} cannot be hashed; expected numbers, strings or tuples."
         ) from None
     if given is not None:
         number_of = {label: number for number, label in enumerate(given)}

@@ -47,9 +47,9 @@ class Enclosure(NamedTuple):
 def discounted_steps(bellman: Bellman, exact: Exact) -> Steps:
     """1 / (1 - discount * row sum), for the largest and the smallest row sum.
 
-    For c >= 0, V + c w is no less than T(V + c w) if TV <= V + c and w >= 1 + discount * (row sum) *
-    w; so V + c w bounds the optimal value from above (Puterman 1994, theorem 6.2.2; the bounds are
-    those of MacQueen 1966 and Porteus 1971). If c < 0, the same holds for the smallest w. Only
+    For c >= 0, V + c w is no less than T(V + c w) if TV <= V + c and w >= 1 + discount * (row sum)
+    * w; so V + c w bounds the optimal value from above (Puterman 1994, theorem 6.2.2; the bounds
+    are those of MacQueen 1966 and Porteus 1971). If c < 0, the same holds for the smallest w. Only
     states that are not terminal are shifted, so only these count in the row sums.
     """
     discount = bellman.discount

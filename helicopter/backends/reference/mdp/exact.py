@@ -115,7 +115,7 @@ class Exact:
         high: NDArray[np.float64],
         low: NDArray[np.float64] | None,
     ) -> Residual:
-        """reward + discount P V - V for all pairs, with V = high + low."""
+        """Reward + discount P V - V for all pairs, with V = high + low."""
         total, small, tail = self.product(high, low)
         with np.errstate(all="ignore"):
             product, error = two_product(discount, total)
