@@ -181,7 +181,7 @@ class SequentialTest:
         self.reset()
 
     def _bounds(
-        self, alpha: float | None, beta: float | None, bounds: tuple[float, float] | None
+        self, alpha: float | None, beta: float | None, bounds: object
     ) -> tuple[float, float]:
         if bounds is not None:
             if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:

@@ -1,0 +1,392 @@
+"""Bounds on the value of a partially observed model, held at a set of beliefs that grows.
+
+Above: the optimal value is convex, and stays so for measures, which are beliefs times a factor. A
+successor that is written as a sum of known points with factors that are not negative is worth at
+most the same sum of their values. So the known points with these factors as probabilities are a
+Markov decision process, the value of which is an upper bound (Hauskrecht, Value-function
+approximations for partially observable Markov decision processes, 2000). Sums of the corners and of
+one other point are used, as in HSVI's sawtooth (Smith and Simmons 2004); which point that is, is
+chosen anew from the values until nothing improves.
+
+Below: each known belief is a node of a finite-state controller (Hansen, Solving POMDPs by searching
+in policy space, 1998). What it earns from each state on is its vector; a model with one action a
+state, evaluated exactly.
+
+Both models are solved by the backend between proven bounds. What is rounded here before, in the
+factors and the products, adds `rounding` of the largest numbers that take part to each step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from helicopter.errors import InternalError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import Backend, MdpRun
+
+    from .pomdp_model import HiddenModel
+
+__all__ = ["KnownBeliefs", "LowerBound", "UpperBound"]
+
+UNIT = float(np.finfo(np.float64).eps)
+#: A successor of which all but this share is a known point is taken for it when points are chosen;
+#: the bounds themselves do not rely on it.
+SAME = 1e-12
+
+
+class KnownBeliefs:
+    """The beliefs at which bounds are held, the corners first, and what can follow them.
+
+    Attributes
+    ----------
+    points : float64 ndarray of shape (N, S)
+        Taken as exactly these numbers, whatever they add up to.
+    after : float64 ndarray of shape (N, A, O, S)
+        Measures: next belief times the probability of the observation.
+    chance : float64 ndarray of shape (N, A, O)
+        That probability.
+    rewards : float64 ndarray of shape (N, A)
+    share : float64 ndarray of shape (N, A, O, N - S)
+        The largest factor of each point but the corners that fits into a successor.
+    """
+
+    def __init__(self, model: HiddenModel, discount: float) -> None:
+        n_actions, n_seen, n_states, _ = model.joint.shape
+        self.model = model
+        self.discount = discount
+        # (S, A * O * S): one product for all
+        self._joint = model.joint.transpose(2, 0, 1, 3).reshape(n_states, -1)
+        self._shape = (n_actions, n_seen, n_states)
+        #: relative error of what is computed from exact points, and of sums over it, with room
+        self.rounding = (4 * n_states + 2 * n_seen + 16) * UNIT
+        self.points = np.zeros((0, n_states))
+        self.after = np.zeros((0, *self._shape))
+        self.chance = np.zeros((0, n_actions, n_seen))
+        self.rewards = np.zeros((0, n_actions))
+        self.share = np.zeros((0, n_actions, n_seen, 0))
+        self.add(np.eye(n_states))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    @property
+    def inner(self) -> NDArray[np.float64]:
+        """The points that are no corners."""
+        return self.points[self.points.shape[1] :]
+
+    def add(self, points: NDArray[np.float64]) -> None:
+        """Take in points and find out what follows them."""
+        after = (points @ self._joint).reshape(-1, *self._shape)
+        before = len(self.points)
+        self.points = np.concatenate([self.points, points])
+        self.rewards = np.concatenate([self.rewards, points @ self.model.rewards])
+        self.chance = np.concatenate([self.chance, after.sum(axis=3)])
+        if before:
+            share = np.concatenate([self.share, self._shares(self.after, points)], axis=3)
+            self.share = np.concatenate([share, self._shares(after, self.inner)])
+        else:
+            self.share = np.zeros((len(points), *self._shape[:2], 0))
+        self.after = np.concatenate([self.after, after])
+
+    def _shares(
+        self, measures: NDArray[np.float64], points: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the largest factors of `points` that leave no entry of `measures` below zero."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            inverse = 1.0 / points
+            share = measures[..., 0, None] * inverse[:, 0]
+            for state in range(1, points.shape[1]):
+                # zero over zero says nothing, and fmin passes over it
+                np.fmin(share, measures[..., state, None] * inverse[:, state], out=share)
+        # rounded down, so that nothing exact falls below zero either
+        share *= 1.0 - self.rounding
+        return np.nan_to_num(share, copy=False, nan=0.0, posinf=0.0)
+
+    def share_of(self, measure: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the factors for any measures of shape (..., S)."""
+        return self._shares(measure, self.inner)
+
+    def node_of(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return which point each successor under these actions is, -1 if none; shape (N, O)."""
+        rows = np.arange(len(self))
+        chance = self.chance[rows, action] * (1.0 - SAME)
+        after = self.after[rows, action]
+        corner = after.argmax(axis=2)
+        node = np.where(after.max(axis=2) >= chance, corner, -1)
+        if self.share.shape[3]:
+            share = self.share[rows, action]
+            inner = share.argmax(axis=2) + self.points.shape[1]
+            node = np.where((node < 0) & (share.max(axis=2) >= chance), inner, node)
+        return node
+
+    def allowance(self, values: NDArray[np.float64]) -> float:
+        """Bound what rounding adds to all steps together, if the values are as large as these."""
+        size = float(np.abs(self.model.rewards).max()) + 3.0 * float(np.abs(values).max())
+        return self.rounding * size / (1.0 - self.discount)
+
+
+class UpperBound:
+    """The value of the Markov decision process over the known beliefs.
+
+    Attributes
+    ----------
+    values : float64 ndarray of shape (N,)
+        Bounds of that model's values; `allowance` is still to be added.
+    best : int64 ndarray of shape (N,)
+        The best action at each point.
+    """
+
+    def __init__(self, known: KnownBeliefs, backend: Backend) -> None:
+        self._known = known
+        self._backend = backend
+        self.values = np.zeros(0)
+        self.best = np.zeros(0, dtype=np.int64)
+
+    def at(self, measures: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bound the values of measures of shape (..., S), given their factors (..., N - S)."""
+        corners = self.values[: measures.shape[-1]]
+        flat = measures @ corners
+        if share.shape[-1] == 0:
+            return flat
+        return np.asarray(flat + np.minimum((share * self._dip()).min(-1), 0.0))
+
+    def _dip(self) -> NDArray[np.float64]:
+        """How far below the plane through the corners each other point lies."""
+        n_states = self._known.points.shape[1]
+        inner = self._known.points[n_states : len(self.values)]
+        return self.values[n_states:] - inner @ self.values[:n_states]
+
+    def improve(self, epsilon: float, tolerance: float) -> None:
+        """Solve, choose the points anew from the values, and so on until little is gained.
+
+        Parameters
+        ----------
+        epsilon : float
+            Width of the bounds of each solve.
+        tolerance : float
+            What counts as little.
+        """
+        known = self._known
+        if not len(self.values):
+            most = float(known.model.rewards.max()) / (1.0 - known.discount)
+            self.values = np.full(len(known), most)
+        new = known.points[len(self.values) :]
+        if len(new):
+            before = len(self.values) - new.shape[1]
+            first = self.at(new, known.share_of(new)[:, :before])
+            self.values = np.concatenate([self.values, first])
+        for _ in range(30):
+            point, share = self._choose()
+            run = self._solve(point, share, epsilon)
+            gained = float((self.values - run.upper).max())
+            self.values = np.minimum(self.values, run.upper)
+            self.best = run.policy
+            if gained <= tolerance:
+                break
+
+    def _choose(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the point for each successor that bounds it best, and its factor."""
+        known = self._known
+        if known.share.shape[3] == 0:
+            return np.zeros(known.chance.shape, dtype=np.int64), np.zeros(known.chance.shape)
+        point = (known.share * self._dip()).argmin(axis=3)
+        return point, np.take_along_axis(known.share, point[..., None], 3)[..., 0]
+
+    def _solve(
+        self, point: NDArray[np.int64], share: NDArray[np.float64], epsilon: float
+    ) -> MdpRun:
+        known = self._known
+        count, n_states = known.points.shape
+        n_actions, n_seen = share.shape[1:]
+        rest = known.after.sum(axis=2)
+        if known.share.shape[3]:
+            # what the point leaves over; below zero by rounding only
+            rest -= (share[..., None] * known.inner[point]).sum(axis=2)
+            np.maximum(rest, 0.0, out=rest)
+        columns = np.empty((count, n_actions, n_states + n_seen), dtype=np.int64)
+        columns[..., :n_states] = np.arange(n_states)
+        columns[..., n_states:] = point + n_states if known.share.shape[3] else 0
+        chances = np.concatenate([rest, share], axis=2)
+        # the corners add up to less than a rounding where a point takes it all
+        chances /= chances.sum(axis=2, keepdims=True)
+        pairs = count * n_actions
+        return _solved(
+            self._backend,
+            known.discount,
+            epsilon,
+            count,
+            np.repeat(np.arange(count), n_actions),
+            np.tile(np.arange(n_actions), count),
+            np.arange(pairs + 1) * (n_states + n_seen),
+            columns.ravel(),
+            chances.ravel(),
+            known.rewards.ravel(),
+        )
+
+    def frontier(
+        self, start: int, lower: LowerBound, node: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return successors that are no known points, and what each may add to the gap at `start`.
+
+        Parameters
+        ----------
+        start : int
+            A point.
+        lower : LowerBound
+        node : int64 ndarray of shape (N, O)
+            See `KnownBeliefs.node_of`, for the best actions.
+
+        Returns
+        -------
+        beliefs : float64 ndarray of shape (K, S)
+        slack : float64 ndarray of shape (K,)
+            How far the bounds are apart there, times the discounted frequency with which the upper
+            bound at `start` comes back to it.
+        """
+        known = self._known
+        count, n_states = known.points.shape
+        rows = np.arange(count)
+        after, chance = known.after[rows, self.best], known.chance[rows, self.best]
+        point, share = (table[rows, self.best] for table in self._choose())
+        move = np.zeros((count, count))
+        rest = after.sum(axis=1)
+        if known.share.shape[3]:
+            rest -= (share[..., None] * known.inner[point]).sum(axis=1)
+            np.add.at(move, (rows[:, None], point + n_states), share)
+        move[:, :n_states] += rest
+        unit = np.zeros(count)
+        unit[start] = 1.0
+        weight = np.linalg.solve(np.eye(count) - known.discount * move.T, unit)
+        at, seen = np.nonzero((node < 0) & (chance > 0.0))
+        measures = after[at, seen]
+        slack = self.at(measures, known.share[at, self.best[at], seen]) - lower.at(measures)
+        return measures / chance[at, seen][:, None], weight[at] * slack
+
+
+class LowerBound:
+    """What finite-state controllers with a node at each known belief earn.
+
+    Attributes
+    ----------
+    vectors : float64 ndarray of shape (N, S)
+        The best vector found so far at each known belief, of whichever controller.
+    controller : tuple of ndarray
+        Vectors (N, S), actions (N,) and next nodes (N, O) of the best controller at the start;
+        `allowance` is still to be taken off the vectors.
+    value : float
+        What it earns at the start, without the allowance.
+    """
+
+    def __init__(self, known: KnownBeliefs, backend: Backend, start: NDArray[np.float64]) -> None:
+        self._known = known
+        self._backend = backend
+        self._start = start
+        self.value = -np.inf
+        self.vectors = np.zeros((0, known.points.shape[1]))
+        self.controller: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]] = (
+            self.vectors,
+            np.zeros(0, dtype=np.int64),
+            np.zeros((0, 0), dtype=np.int64),
+        )
+
+    def improve(self, best: NDArray[np.int64], epsilon: float, rounds: int) -> None:
+        """Try the controller that acts as the upper bound does, then improve policies.
+
+        Parameters
+        ----------
+        best : int64 ndarray of shape (N,)
+            The actions of the upper bound.
+        epsilon : float
+            Width of the bounds of each solve.
+        rounds : int
+            Most policies to try after the first.
+        """
+        known = self._known
+        if not len(self.vectors):
+            # to do the same for ever, whatever is seen
+            always = np.arange(known.rewards.shape[1])
+            self._evaluate(always, np.repeat(always[:, None], known.chance.shape[2], 1), epsilon)
+        self._merge(self.vectors)  # so that new points have a vector, too
+        follows = known.node_of(best)
+        self._evaluate(best, np.where(follows >= 0, follows, self._next(best)), epsilon)
+        for _ in range(rounds):
+            before = self.value
+            action = self._gains().argmax(axis=1)
+            self._evaluate(action, self._next(action), epsilon)
+            if self.value - before <= 16 * epsilon:
+                break
+
+    def at(self, measures: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bound the values of measures of shape (..., S), without the allowance."""
+        return np.asarray((measures @ self.vectors.T).max(axis=-1))
+
+    def _gains(self) -> NDArray[np.float64]:
+        """Value of every action at every point, if the vectors are earned afterwards."""
+        known = self._known
+        gains = known.rewards.copy()
+        for action in range(gains.shape[1]):  # one at a time: the products are large
+            later = self.at(known.after[:, action]).sum(axis=1)
+            gains[:, action] += known.discount * later
+        return gains
+
+    def _next(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the node with the best vector after each observation."""
+        known = self._known
+        after = known.after[np.arange(len(known)), action]
+        return np.asarray((after @ self.vectors.T).argmax(axis=2))
+
+    def _evaluate(self, action: NDArray[np.int64], node: NDArray[np.int64], epsilon: float) -> None:
+        """Find the vectors of a controller, and keep what is better."""
+        known = self._known
+        count = len(action)
+        n_seen, n_states = known.model.joint.shape[1:3]
+        # from (node, state) to (next node, next state), by observation
+        chances = known.model.joint[action].transpose(0, 2, 1, 3)
+        columns = node[:, None, :, None] * n_states + np.arange(n_states)
+        run = _solved(
+            self._backend,
+            known.discount,
+            epsilon,
+            count * n_states,
+            np.arange(count * n_states),
+            np.zeros(count * n_states, dtype=np.int64),
+            np.arange(count * n_states + 1) * (n_seen * n_states),
+            np.broadcast_to(columns, chances.shape).ravel(),
+            chances.ravel(),
+            known.model.rewards[:, action].T.ravel(),
+        )
+        vectors = run.lower.reshape(count, n_states)
+        value = float((vectors @ self._start).max())
+        if value > self.value:
+            self.value = value
+            self.controller = (vectors, action, node)
+        self._merge(vectors)
+
+    def _merge(self, vectors: NDArray[np.float64]) -> None:
+        """Keep at each point the best of its own vector and of these."""
+        points = self._known.points
+        pool = np.concatenate([self.vectors, vectors])
+        self.vectors = pool[(points @ pool.T).argmax(axis=1)]
+
+
+def _solved(
+    backend: Backend,
+    discount: float,
+    epsilon: float,
+    n_states: int,
+    states: NDArray[np.int64],
+    actions: NDArray[np.int64],
+    row_start: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    chances: NDArray[np.float64],
+    rewards: NDArray[np.float64],
+) -> MdpRun:
+    model = backend.compress_rows(n_states, states, actions, row_start, columns, chances, rewards)
+    if model is None:
+        raise InternalError("a model over beliefs is not valid; please report it.")
+    return backend.solve_mdp(model, discount, "auto", epsilon, None, None)
