@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helicopter import backends
+from helicopter.cli.bench_decisions import amount, evidence_job, models_job
 from helicopter.cli.output import complain, emit_json, stdout
 from helicopter.errors import InvalidOptionError
 from helicopter.io import sample_image
@@ -33,13 +34,15 @@ class Timing:
     ----------
     job : str
     size : int
-        Side of the square image.
+        Side of the square image; decisions have 8 states in each model, or looks, for each of its
+        pixels, up to 8192.
     python_seconds, rust_seconds : float or None
         Medians; ``None`` where that backend cannot be used.
     ratio : float or None
         The median of the ratios of the pairs, Python over Rust.
     largest_difference : float or None
-        Between the two reconstructions, or maps of the noise, in grey levels of 255.
+        Between the two reconstructions, or maps of the noise, in grey levels of 255; of decisions,
+        between the values, or the probabilities.
     """
 
     job: str
@@ -67,7 +70,7 @@ def run_bench(sizes: Sequence[int], repeats: int, machine: Machine, *, as_json: 
     sides = (False, True) if rust else (False,)
     timings = []
     with as_callback(True, "measuring") as progress:
-        jobs = [(name, size) for size in sizes for name in _JOBS]
+        jobs = [(name, size) for size in sizes for name in (*_OF_IMAGES, *_OF_DECISIONS)]
         for number, (name, size) in enumerate(jobs):
             if progress is not None:
                 progress(number, len(jobs))
@@ -95,10 +98,10 @@ def run_bench(sizes: Sequence[int], repeats: int, machine: Machine, *, as_json: 
 
 
 def _measure(name: str, size: int, repeats: int, sides: Sequence[bool], seed: int) -> Timing:
-    job = _JOBS[name](_photograph(size), seed)
+    job = _prepare(name, size, seed)
     seconds: dict[bool, list[float]] = {side: [] for side in sides}
     pictures: dict[bool, NDArray[Any]] = {}
-    warm = _JOBS[name](_photograph(_SMALLEST), seed)
+    warm = _prepare(name, _SMALLEST, seed)
     for side in sides:
         warm(side)  # imports, thread pools and caches are not what is measured
     for _ in range(repeats):
@@ -120,6 +123,12 @@ def _measure(name: str, size: int, repeats: int, sides: Sequence[bool], seed: in
         if fast is None
         else float(np.abs(pictures[False].astype(float) - pictures[True]).max()),
     )
+
+
+def _prepare(name: str, size: int, seed: int) -> Job:
+    if name in _OF_DECISIONS:
+        return _OF_DECISIONS[name](size, seed)
+    return _OF_IMAGES[name](_photograph(size), seed)
 
 
 def _photograph(size: int) -> NDArray[np.uint8]:
@@ -172,13 +181,18 @@ def _noise(image: NDArray[np.uint8], _: int) -> Job:
     return job
 
 
-_JOBS: dict[str, Callable[[NDArray[np.uint8], int], Job]] = {
+_OF_IMAGES: dict[str, Callable[[NDArray[np.uint8], int], Job]] = {
     "autonomous": _autonomous,
     "regional, network": _regional("network"),
     "regional, harmonic": _regional("harmonic"),
     "regional, biharmonic": _regional("biharmonic"),
     "noise": _noise,
 }
+_OF_DECISIONS: dict[str, Callable[[int, int], Job]] = {
+    "MDP, models": models_job,
+    "MDP, evidence": evidence_job,
+}
+_COUNTED = {"MDP, models": "states", "MDP, evidence": "looks"}
 
 
 def _print_table(timings: Sequence[Timing], repeats: int) -> None:
@@ -199,13 +213,17 @@ def _print_table(timings: Sequence[Timing], repeats: int) -> None:
     for heading in ("size", "Python", "Rust", "ratio", "largest difference"):
         table.add_column(heading, justify="right")
     for timing in timings:
+        decisions = timing.job in _OF_DECISIONS
+        of_what = f"{amount(timing.size)} {_COUNTED[timing.job]}" if decisions else None
         table.add_row(
             timing.job,
-            f"{timing.size} x {timing.size}",
+            of_what or f"{timing.size} x {timing.size}",
             _text(timing.python_seconds, ".3f", " s"),
             _text(timing.rust_seconds, ".3f", " s"),
             _text(timing.ratio, ".1f", " x"),
-            _text(timing.largest_difference, ".0f", " of 255"),
+            _text(timing.largest_difference, ".0e", "")
+            if decisions
+            else _text(timing.largest_difference, ".0f", " of 255"),
         )
     stdout().print(table)
 
