@@ -15,12 +15,12 @@ import numpy as np
 
 from helicopter.backends.protocol import DecisionModel, MdpRun
 
-from .mdp_structure import end_components, keep_pairs, with_idle_actions
+from .mdp_structure import end_components, keep_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import AverageRun, Backend, Progress
+    from helicopter.backends.protocol import Backend, Progress
 
     from .mdp_structure import Components
 
@@ -63,23 +63,24 @@ def solve_average(
     bias = _relative_values(model, policy)
     with np.errstate(invalid="ignore"):
         width = float((upper - lower).max())
-    run = MdpRun(value, lower, upper, policy, iterations, "average_reward", bool(width <= epsilon))
-    return run, bias
+    converged = bool(width <= epsilon)
+    whole = MdpRun(value, lower, upper, policy, iterations, "average_reward", converged)
+    return whole, bias
 
 
 def _parts(model: DecisionModel, found: Components) -> list[DecisionModel]:
     """The end components as models of their own."""
-    if found.count == 0:
+    if found.number == 0:
         return []
     inner = keep_pairs(model, found.inside)
-    if found.count == 1 and bool((found.label >= 0).all()):
+    if found.number == 1 and bool((found.label >= 0).all()):
         return [inner]
     order = np.argsort(found.label, kind="stable")
-    sizes = np.bincount(found.label[found.label >= 0], minlength=found.count)
+    sizes = np.bincount(found.label[found.label >= 0], minlength=found.number)
     position = np.empty(len(order), dtype=np.int32)  # of a state within its component
     ends = np.cumsum(np.append(len(order) - sizes.sum(), sizes))
     parts = []
-    for number in range(found.count):
+    for number in range(found.number):
         states = order[ends[number] : ends[number + 1]]
         position[states] = np.arange(len(states), dtype=np.int32)
         parts.append(_part(inner, states, position))
@@ -131,19 +132,19 @@ def _reach(
     state_of = np.repeat(np.arange(n_states), np.diff(model.pair_start))
     node = np.where(found.label >= 0, found.label, 0)
     outside = np.flatnonzero(found.label < 0)
-    node[outside] = found.count + np.arange(len(outside))
-    n_nodes = found.count + len(outside)
+    node[outside] = found.number + np.arange(len(outside))
+    n_nodes = found.number + len(outside)
     leaving = np.flatnonzero(~found.inside)
     entries, row_start = _ranges(model.row_start, leaving)
     # one pair of each component stops: its row leads to a terminal node, the last one
     n_pairs = len(leaving)
     quotient = backend.compress_rows(
         n_nodes + 1,
-        np.concatenate([node[state_of[leaving]], np.arange(found.count)]),
-        np.concatenate([np.arange(n_pairs) + 1, np.zeros(found.count, dtype=np.int64)]),
-        np.concatenate([row_start, row_start[-1] + 1 + np.arange(found.count)]),
-        np.concatenate([node[model.columns[entries]], np.full(found.count, n_nodes)]),
-        np.concatenate([model.probabilities[entries], np.ones(found.count)]),
+        np.concatenate([node[state_of[leaving]], np.arange(found.number)]),
+        np.concatenate([np.arange(n_pairs) + 1, np.zeros(found.number, dtype=np.int64)]),
+        np.concatenate([row_start, row_start[-1] + 1 + np.arange(found.number)]),
+        np.concatenate([node[model.columns[entries]], np.full(found.number, n_nodes)]),
+        np.concatenate([model.probabilities[entries], np.ones(found.number)]),
         np.concatenate([np.zeros(n_pairs), low]),
     )
     assert quotient is not None  # made of a model that is valid
@@ -161,7 +162,7 @@ def _reach(
     lower = np.nextafter(run.lower - loose, -np.inf)[node]
     upper = np.nextafter(run.upper + np.nextafter(wider + loose, np.inf), np.inf)[node]
     # where the best is to leave a component, do so by that pair, and get to it from all its states
-    for number in range(found.count):
+    for number in range(found.number):
         chosen = int(run.policy[number])
         if chosen > 0:
             pair = int(leaving[chosen - 1])
@@ -226,7 +227,7 @@ def _relative_values(model: DecisionModel, policy: NDArray[np.int64]) -> NDArray
     count, label = csgraph.connected_components(matrix, directed=True, connection="strong")
     closed = np.ones(count, dtype=bool)
     closed[label[rows[label[rows] != label[columns]]]] = False
-    # (h, g): h + g - P h = reward; g of a closed class is one number, in the place of h of its anchor
+    # h + g - P h = reward; the g of a closed class takes the place of the h of its anchor
     anchors = np.full(count, -1)
     recurrent = np.flatnonzero(closed[label])
     anchors[label[recurrent[::-1]]] = recurrent[::-1]

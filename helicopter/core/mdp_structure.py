@@ -1,8 +1,8 @@
-"""Where a policy can stay for ever: end components of a decision model, and what follows from them.
+"""Where a policy can stay for ever: the end components of a decision model.
 
-An end component is a set of states with, in each, at least one action that keeps within the set, and
-from each a way to each other by such actions (de Alfaro 1997; Baier & Katoen 2008, section 10.6.3).
-Whatever the policy, the process ends up in one, or in a terminal state.
+An end component is a set of states with, in each, at least one action that keeps within the set,
+and from each a way to each other by such actions (de Alfaro 1997; Baier & Katoen 2008, section
+10.6.3). Whatever the policy, the process ends up in one, or in a terminal state.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ class Components(NamedTuple):
         in none.
     inside : bool ndarray of shape (L,)
         The pairs that keep within the component.
-    count : int
+    number : int
+        How many there are.
     """
 
     label: NDArray[np.int64]
     inside: NDArray[np.bool_]
-    count: int
+    number: int
 
 
 def end_components(model: DecisionModel) -> Components:
@@ -68,7 +69,8 @@ def end_components(model: DecisionModel) -> Components:
             ),
             shape=(n_states, n_states),
         )
-        _, label = csgraph.connected_components(edges, directed=True, connection="strong")
+        _, found = csgraph.connected_components(edges, directed=True, connection="strong")
+        label = found.astype(np.int64)
         leaves = label[model.columns] != label[state_of[pair_of]]
         leaving = alive.copy()
         leaving[:] = False
@@ -142,7 +144,7 @@ def proper_part(model: DecisionModel) -> tuple[DecisionModel, tuple[int, int] | 
     idle = (moving == 0)[state_of]
     proper = keep_pairs(model, ~idle) if idle.any() else model
     found = end_components(proper)
-    if found.count == 0:
+    if found.number == 0:
         return proper, None
     pair = int(np.argmax(found.inside))
     state = int(np.searchsorted(proper.pair_start, pair, side="right")) - 1

@@ -37,11 +37,11 @@ def solve(
 ) -> AverageRun:
     """See `helicopter.backends.protocol.Backend.solve_average`.
 
-    For any h, the best gain is at most the largest of Th - h, and a policy with T h = T_d h earns at
-    least the smallest (Odoni 1969; Puterman 1994, theorem 8.5.5). h comes from relative value
+    For any h, the best gain is at most the largest of Th - h, and a policy with T h = T_d h earns
+    at least the smallest (Odoni 1969; Puterman 1994, theorem 8.5.5). h comes from relative value
     iteration (White 1963), half of the old h kept in each sweep, so that nothing goes round in
-    circles (Schweitzer 1971), or from policy iteration (Howard 1960), in which a policy with several
-    closed classes is led to the best of them (Haviv & Puterman 1991).
+    circles (Schweitzer 1971), or from policy iteration (Howard 1960), in which a policy with
+    several closed classes is led to the best of them (Haviv & Puterman 1991).
     """
     search = _Search(model, epsilon, max_iterations, progress)
     with np.errstate(all="ignore"):
@@ -214,13 +214,13 @@ def _relative_values(matrix: Any, paid: NDArray[np.float64]) -> NDArray[np.float
     size = matrix.shape[0]
     (members, *_) = _closed_classes(matrix)
     anchor = int(members[0])
-    system = sparse.csc_array(sparse.eye_array(size, format="csr") - matrix)
     keep = np.ones(size)
     keep[anchor] = 0.0
     ones = sparse.csc_array(
         (np.ones(size), (np.arange(size), np.full(size, anchor))), shape=(size, size)
     )
-    system = sparse.csc_matrix(system @ sparse.diags_array(keep) + ones)
+    without = sparse.eye_array(size, format="csr") - matrix
+    system = sparse.csc_matrix(without @ sparse.diags_array(keep) + ones)
     system.eliminate_zeros()
     try:
         value = splu(system).solve(paid)

@@ -84,7 +84,7 @@ def total_steps(bellman: Bellman, exact: Exact, guess: NDArray[np.float64]) -> S
         return Steps(INFINITE, INFINITE, None)
     weights = np.nextafter(guess / np.nextafter(1.0 - worst, 0.0), np.inf)
     weights[guess == 0.0] = 0.0
-    return Steps(float(weights.max(initial=0.0)), INFINITE, weights)
+    return Steps(float(weights.max(initial=1.0)), INFINITE, weights)
 
 
 def enclose(
@@ -101,7 +101,7 @@ def enclose(
     """
     values = residual.values
     best = bellman.best(values)
-    slack = epsilon / (8.0 * steps.most) if steps.most else 0.0
+    slack = epsilon / (8.0 * steps.most)
     pairs = bellman.first_within(values, best, slack)
     most = residual.above(float(best.max(initial=-INFINITE))) if len(best) else 0.0
     least = residual.below(float(values[pairs].min(initial=INFINITE))) if len(best) else 0.0

@@ -103,7 +103,8 @@ class Exact:
         by_two = two @ np.stack([first, second], axis=1)
         total, error = two_sum(by_one[:, 1], by_two[:, 0])
         total, more = two_sum(by_one[:, 0], total)
-        bound = self.longest * (math.ldexp(1.0, power - 2 * self.bits + 1) + lowest)
+        coarse = math.ldexp(1.0, power - 2 * self.bits + 1) if largest else 0.0
+        bound = self.longest * (coarse + lowest)
         small = error + more + (by_one[:, 2] + by_two[:, 1] + three @ first)
         return total, small, bound
 
@@ -131,7 +132,9 @@ class Exact:
         size += float(np.abs(rewards).max(initial=0.0))
         lowest = 0.0 if low is None else float(np.abs(low).max(initial=0.0))
         left_over = tail + lowest + 8.0 * UNIT * size
-        bound = 4.0 * UNIT * ((self.longest + 8) * tail + 4.0 * left_over) * 1.01 + TINY
+        bound = 4.0 * UNIT * ((self.longest + 8) * tail + 4.0 * left_over) * 1.01
+        if high.any():
+            bound += TINY
         return Residual(values, bound)
 
 

@@ -70,12 +70,12 @@ class Plain:
         self, value: NDArray[np.float64], change: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """TD, moved to the middle of MacQueen's bounds."""
-        after = value + self.bellman.spread(change)
+        after = np.asarray(value + self.bellman.spread(change))
         if not self.shiftable or not len(change):
             return after
         discount = self.bellman.discount
         middle = 0.5 * (float(change.max()) + float(change.min()))
-        return after + middle * discount / (1.0 - discount)
+        return np.asarray(after + middle * discount / (1.0 - discount))
 
     # ---- value iteration
 

@@ -44,7 +44,7 @@ def solve(
         steps = _steps(bellman, exact)
         target = epsilon / (8.0 * steps.most) if np.isfinite(steps.most) else 0.0
         high, low = np.zeros(bellman.n_states), np.zeros(bellman.n_states)
-        rewards, used = model.rewards, method
+        rewards, used = model.rewards, str(method)
         best: Enclosure | None = None
         while True:
             change, used = _solve_plain(plain, method, rewards, target, used)
