@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from helicopter.plotting.curves import draw_quality_curve, draw_understanding
+from helicopter.plotting.decisions import draw_policy, draw_values
 from helicopter.plotting.display import (
     blank_hidden,
     displayable,
@@ -39,12 +40,14 @@ __all__ = [
     "draw_image",
     "draw_level_function",
     "draw_map",
+    "draw_policy",
     "draw_probability",
     "draw_quality_curve",
     "draw_scales",
     "draw_share",
     "draw_spectrum",
     "draw_understanding",
+    "draw_values",
     "map_figure",
     "noise_details_figure",
     "noise_map_title",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from helicopter.core.hatata_results import StoppingBoundaries, Verification, VerificationStep
 from helicopter.plotting.figures import bars_figure, result_overview
@@ -69,14 +69,7 @@ def draw_share(axes: Axes, verification: Verification, style: Style) -> None:
         )
         _mark(axes, verification, float(successes[-1] / max(effective[-1], 1e-12)), style)
     else:
-        axes.annotate(
-            "no look was taken",
-            (0.5, 0.5),
-            xycoords="axes fraction",
-            ha="center",
-            color=style.ink,
-            fontsize=11,
-        )
+        _say(axes, "no look was taken", style)
     axes.axhline(
         verification.required_share,
         color=style.ink,
@@ -125,12 +118,17 @@ def draw_probability(axes: Axes, verification: Verification, style: Style) -> No
 
 
 def draw_boundaries(axes: Axes, boundaries: StoppingBoundaries, style: Style) -> None:
-    """Draw, for each number of looks, at which share of successes the policy stops."""
+    """Draw, for each number of looks, at which share of successes the policy stops.
+
+    As far as it may look on; of many looks the first are drawn further apart.
+    """
     dress(axes, style)
-    looks = np.arange(1, len(boundaries.reject_at))
+    open_ = np.flatnonzero(boundaries.accept_from - boundaries.reject_at > 1)
+    last = min(int(open_.max(initial=0)) + 1, len(boundaries.reject_at) - 1)
+    looks = np.arange(1, last + 1)
     if looks.size:
         _shade(axes, looks, looks.astype(np.float64), boundaries, style)
-        favour = np.minimum(boundaries.favour_from[1:], looks) / looks
+        favour = np.minimum(boundaries.favour_from[looks], looks) / looks
         axes.plot(
             looks,
             favour,
@@ -139,11 +137,22 @@ def draw_boundaries(axes: Axes, boundaries: StoppingBoundaries, style: Style) ->
             linestyle=":",
             label="accepting costs less from here on",
         )
+        _legend(axes, style, columns=3)
+    else:
+        _say(axes, "decided without a look", style)
     axes.set_ylim(_BOTTOM, _TOP)
     axes.set_xlabel("look", fontsize=10)
     axes.set_ylabel("share of successes", fontsize=10)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    _legend(axes, style, columns=3)
+    if last > _SINGLE:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _say(axes: Axes, text: str, style: Style) -> None:
+    middle = (0.5, 0.5)
+    axes.annotate(text, middle, xycoords="axes fraction", ha="center", color=style.ink, fontsize=11)
 
 
 def _shade(
