@@ -2,6 +2,7 @@
 
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
 from helicopter.core.cross_results import CrossReconstruction, PatchScore
+from helicopter.core.gittins import GittinsIndex, GittinsTable, gittins_index, gittins_table
 from helicopter.core.hatata_mdp import HatataMDPEngine
 from helicopter.core.hatata_results import (
     VERIFIER_ACTIONS,
@@ -23,6 +24,9 @@ from helicopter.core.noise_results import (
     NoiseScale,
     SegmentNoise,
 )
+from helicopter.core.pomdp import POMDP
+from helicopter.core.pomdp_results import POMDPSolution
+from helicopter.core.posterior_results import TransitionIntervals, ValueIntervals
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import (
     CustomReconstructionKernel,
@@ -38,8 +42,14 @@ from helicopter.core.results import (
     UnderstandingScore,
     UnderstandingTest,
 )
+from helicopter.core.sequential_test import (
+    SequentialCharacteristics,
+    SequentialTest,
+    SequentialTestResult,
+)
 from helicopter.core.stopping_policy import OperatingCharacteristics, StoppingPolicy
 from helicopter.core.texture import texture_faithfulness
+from helicopter.core.transition_posterior import TransitionPosterior
 from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 
 __all__ = [
@@ -47,6 +57,7 @@ __all__ = [
     "MDP",
     "NOISE_ACTIONS",
     "NOISE_KINDS",
+    "POMDP",
     "STRATEGIES",
     "VERIFIER_ACTIONS",
     "VERIFIER_STATES",
@@ -55,6 +66,8 @@ __all__ = [
     "AutonomousReconstructionEngine",
     "CrossReconstruction",
     "CustomReconstructionKernel",
+    "GittinsIndex",
+    "GittinsTable",
     "HatataMDPEngine",
     "IterationRecord",
     "MDPSolution",
@@ -63,19 +76,28 @@ __all__ = [
     "NoiseLevelFunction",
     "NoiseScale",
     "OperatingCharacteristics",
+    "POMDPSolution",
     "PatchScore",
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
     "SegmentNoise",
+    "SequentialCharacteristics",
+    "SequentialTest",
+    "SequentialTestResult",
     "StoppingBoundaries",
     "StoppingPolicy",
+    "TransitionIntervals",
+    "TransitionPosterior",
     "UnderstandingScore",
     "UnderstandingTest",
+    "ValueIntervals",
     "Verification",
     "VerificationCosts",
     "VerificationStep",
     "ZengezaNoiseDetector",
     "algorithms",
+    "gittins_index",
+    "gittins_table",
     "register_algorithm",
     "texture_faithfulness",
     "unregister_algorithm",

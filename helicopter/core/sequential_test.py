@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["OperatingCharacteristics", "SequentialTest", "SequentialTestResult"]
+__all__ = ["SequentialCharacteristics", "SequentialTest", "SequentialTestResult"]
 
 SequentialDecision = Literal["p0", "p1", "continue"]
 
@@ -56,7 +56,7 @@ class SequentialTestResult(Result):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class OperatingCharacteristics(Result):
+class SequentialCharacteristics(Result):
     """What a sequential test does when the chance of success is `p`.
 
     Attributes
@@ -257,7 +257,7 @@ class SequentialTest:
         low, high = self._boundaries(np.array([looks]))
         return max(int(low[0]), -1), min(int(high[0]), looks + 1)
 
-    def characteristics(self, p: float, *, epsilon: float = 1e-12) -> OperatingCharacteristics:
+    def characteristics(self, p: float, *, epsilon: float = 1e-12) -> SequentialCharacteristics:
         """Return the exact probabilities of the verdicts and the expected number of looks.
 
         Parameters
@@ -270,7 +270,7 @@ class SequentialTest:
 
         Returns
         -------
-        OperatingCharacteristics
+        SequentialCharacteristics
         """
         started = time.perf_counter()
         p = check_fraction(p, "p", ends=True)
@@ -279,7 +279,7 @@ class SequentialTest:
             accept, looks = _gamblers_ruin(p, *self.steps)
             # a few operations; the logarithm of the odds may lose what the two sides have in common
             relative = 32 * UNIT * max(self.steps)
-            return OperatingCharacteristics(
+            return SequentialCharacteristics(
                 p=p,
                 accept_p1=accept,
                 accept_p0=_gamblers_ruin(1.0 - p, self.steps[1], self.steps[0])[0],
@@ -315,7 +315,7 @@ class SequentialTest:
         high = np.ceil((self.bounds[1] - looks * self._down) / slope)
         return low.astype(np.int64), high.astype(np.int64)
 
-    def _forward(self, p: float, epsilon: float, started: float) -> OperatingCharacteristics:
+    def _forward(self, p: float, epsilon: float, started: float) -> SequentialCharacteristics:
         """Carry the probabilities of all numbers of successes forward until hardly any are left."""
         alive, first = np.ones(1), 0  # alive[i]: first + i successes, undecided
         accept = reject = looks_sum = 0.0
@@ -340,7 +340,7 @@ class SequentialTest:
                     break
         # every probability went through so many products and sums of positive numbers
         rounding = 4 * UNIT * looks
-        return OperatingCharacteristics(
+        return SequentialCharacteristics(
             p=p,
             accept_p1=accept,
             accept_p0=reject,
