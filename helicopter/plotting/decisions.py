@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from helicopter.core.gittins import GittinsTable
 from helicopter.core.mdp_results import MDPSolution
+from helicopter.core.posterior_results import TransitionIntervals, ValueIntervals
 from helicopter.core.stopping_policy import StoppingPolicy
 from helicopter.plotting.figures import result_overview
 from helicopter.plotting.style import Style, dress, new_figure
 from helicopter.plotting.verification import draw_boundaries
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 __all__ = ["draw_policy", "draw_values"]
 
@@ -91,6 +95,67 @@ def _(result: MDPSolution, style: Style) -> Figure:
     draw_policy(policy, result, style)
     values.set_xlabel("")
     return figure
+
+
+@result_overview.register(ValueIntervals)
+def _(result: ValueIntervals, style: Style) -> Figure:
+    figure = new_figure(9, 4.4, style)
+    axes = figure.subplots()
+    best, policy = "who knew the transitions", "the policy"
+    _draw_intervals(
+        axes,
+        {
+            best: (result.mean, result.lower, result.upper),
+            policy: (result.policy_mean, result.policy_lower, result.policy_upper),
+        },
+        style,
+    )
+    axes.set_xlabel("state", fontsize=10)
+    axes.set_ylabel("value", fontsize=10)
+    axes.set_title(
+        f"{100 * result.level:.3g} % intervals over {result.n_samples} models",
+        fontsize=11,
+        loc="left",
+        color=style.ink,
+    )
+    return figure
+
+
+@result_overview.register(TransitionIntervals)
+def _(result: TransitionIntervals, style: Style) -> Figure:
+    figure = new_figure(9, 4.4, style)
+    axes = figure.subplots()
+    mean, lower, upper = (array.ravel() for array in (result.mean, result.lower, result.upper))
+    _draw_intervals(axes, {"posterior mean": (mean, lower, upper)}, style)
+    axes.set_ylim(-0.03, 1.03)
+    axes.set_xlabel("transition, by state, action and next state", fontsize=10)
+    axes.set_ylabel("probability", fontsize=10)
+    title = f"{100 * result.level:.3g} % intervals"
+    axes.set_title(title, fontsize=11, loc="left", color=style.ink)
+    return figure
+
+
+def _draw_intervals(
+    axes: Axes, of: Mapping[str, tuple[NDArray[Any], NDArray[Any], NDArray[Any]]], style: Style
+) -> None:
+    """Draw a point with its interval for each entry, side by side."""
+    dress(axes, style)
+    for number, (name, (middle, low, high)) in enumerate(of.items()):
+        at = np.arange(middle.size) + 0.2 * (number - (len(of) - 1) / 2)
+        axes.vlines(at, low, high, color=style.series[number], linewidth=1.6, alpha=0.7)
+        axes.plot(
+            at,
+            middle,
+            color=style.series[number],
+            linestyle="",
+            marker="os"[number],
+            markersize=5 if middle.size <= _SINGLE else 2,
+            label=name,
+        )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis="y", color=style.faint, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.legend(frameon=False, fontsize=9, labelcolor=style.ink, loc="best")
 
 
 @result_overview.register(StoppingPolicy)

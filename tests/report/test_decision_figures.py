@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_plotting import drawn
 
-from helicopter.core import MDP, StoppingPolicy
+from helicopter.core import MDP, StoppingPolicy, TransitionPosterior
 from helicopter.core.gittins import gittins_table
 from helicopter.plotting import DARK, LIGHT, plot_result
 
@@ -64,6 +64,25 @@ def test_a_policy_that_decides_at_once_says_so():
     policy = StoppingPolicy(0.8, cost_of_look=2.0, use_rust_acceleration=False)
     (axes,) = policy.plot().axes
     assert [text.get_text() for text in axes.texts] == ["decided without a look"]
+
+
+def posterior():
+    found = TransitionPosterior(2, 1, use_rust_acceleration=False)
+    found.update([(0, 0, 1.0, 1), (1, 0, 0.0, 0), (0, 0, 1.0, 1)])
+    return found
+
+
+def test_intervals_are_drawn_around_their_means():
+    found = posterior().value_interval(n_samples=20)
+    (axes,) = found.plot().axes
+    best, policy = axes.get_lines()
+    np.testing.assert_array_equal(best.get_ydata(), found.mean)
+    np.testing.assert_array_equal(policy.get_ydata(), found.policy_mean)
+    ends = [segment[:, 1] for segment in axes.collections[0].get_segments()]
+    np.testing.assert_array_equal(ends, np.stack([found.lower, found.upper], axis=1))
+    chances = posterior().interval()
+    (line,) = chances.plot().axes[0].get_lines()
+    np.testing.assert_array_equal(line.get_ydata(), chances.mean.ravel())
 
 
 @pytest.mark.parametrize("style", [LIGHT, DARK], ids=["light", "dark"])
