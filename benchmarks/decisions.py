@@ -20,6 +20,7 @@ import numpy as np
 from common import Report, arguments, median, timed
 from decision_models import FAMILIES, SLOW
 from decision_peers import METHODS, OURS, PYTHON, QUANTECON, TIGER, Task, lacking, tiger
+from memory import peak_bytes
 
 PARTS = ("garnet", "slow", "backends", "small", "tiger")
 DEFAULT = (OURS, QUANTECON, f"{QUANTECON} k=10", f"{QUANTECON} k=50")
@@ -74,6 +75,7 @@ def child(spec: dict[str, Any]) -> dict[str, Any]:
         "cpu": statistics.median(seconds),
         "iterations": answer.iterations,
         "width": answer.width,
+        "peak": peak_bytes() / 2**30,
     }
 
 
@@ -172,6 +174,7 @@ def rows_of(cell: Cell, asked: Asked, runs: Runs, unit: float = 1.0) -> list[dic
                 "iterations": _median(ended, "iterations"),
                 f"{first} / it": statistics.median(ratios) if ratios else None,
                 "bounds apart": _median(ended, "width"),
+                "peak GiB": _median(ended, "peak"),
                 "away": max((run.get("away", 0.0) for run in ended), default=None),
                 "left out": why[:40],
             }
