@@ -55,7 +55,14 @@ def draw_values(axes: Axes, solution: MDPSolution, style: Style) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=style.faint, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9, labelcolor=style.ink, loc="best")
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+        labelcolor=style.ink,
+    )
 
 
 def draw_policy(axes: Axes, solution: MDPSolution, style: Style) -> None:
@@ -155,7 +162,14 @@ def _draw_intervals(
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=style.faint, linewidth=0.7)
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=9, labelcolor=style.ink, loc="best")
+    axes.legend(
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=2,
+        frameon=False,
+        fontsize=9,
+        labelcolor=style.ink,
+    )
 
 
 @result_overview.register(StoppingPolicy)
