@@ -2,8 +2,8 @@
 
 The index of an arm is the reward of a known arm that is just as good: a problem of stopping, solved
 by backward induction on the posterior's lattice (Gittins, Glazebrook and Weber, Multi-armed bandit
-allocation indices, 2nd ed., Wiley 2011; Powell and Ryzhov, Optimal learning, Wiley 2012, tables of
-chapter 6; Chakravorty and Mahajan, Multi-armed bandits, Gittins index, and its calculation, 2014).
+allocation indices, 2nd ed., 2011; Powell and Ryzhov, Optimal learning, 2012; Chakravorty and
+Mahajan, Multi-armed bandits, Gittins index, and its calculation, 2014).
 """
 
 from __future__ import annotations
