@@ -21,8 +21,12 @@ __all__ = ["Plain"]
 
 #: Up to so many states, a policy is evaluated with a dense matrix.
 DENSE = 256
-#: Steps of evaluation between two improvements of modified policy iteration.
+#: Steps of evaluation between two improvements of modified policy iteration, at most; fewer if the
+#: change has become so much smaller, as the next improvement then does more.
 SWEEPS = 20
+ENOUGH = 0.1
+#: Steps of value iteration between two policies where evaluating one is expensive.
+AHEAD = 50
 #: "auto" goes over to policy iteration when so many steps of evaluation would still be needed.
 PATIENCE = 400
 #: As many operations as a factorization may take; where it takes more, the sweeps go on.
@@ -107,7 +111,8 @@ class Plain:
         """
         bellman = self.bellman
         value = np.zeros(bellman.n_states)
-        before = np.inf
+        sizes: list[float] = []
+        sweeps = [0]
         pairs: NDArray[np.int64] | None = None
         matrix: Any = None
         paid = rewards
@@ -124,18 +129,18 @@ class Plain:
                 pairs = chosen
                 matrix = bellman.matrix[pairs]
                 paid = rewards[pairs]
-            elif give_up and before < np.inf:
-                # from here on the policy is the same: what is left shrinks as it did last time
-                rate = size / before
-                left = np.log(target / size) / np.log(rate) * SWEEPS if rate < 1.0 else np.inf
-                if left > PATIENCE:
-                    return None
-            if give_up and self.iterations > PATIENCE // 4:
+            if give_up and _hopeless(sizes, sweeps, size, target):
                 return None
-            before = size
+            sizes.append(size)
             value = value + bellman.spread(change)
             for _ in range(SWEEPS):
-                value = bellman.spread(matrix @ value + paid)
+                after = bellman.spread(matrix @ value + paid)
+                change = (after - value)[bellman.states]
+                value = after
+                sweeps[-1] += 1
+                if self._measure(change, value)[0] <= ENOUGH * size:
+                    break
+            sweeps.append(sweeps[-1] + 1)
         return value
 
     # ---- policy iteration
@@ -145,19 +150,20 @@ class Plain:
         rewards: NDArray[np.float64],
         target: float,
         *,
-        start: NDArray[np.float64] | None = None,
+        ahead: int = 0,
     ) -> NDArray[np.float64]:
         """Evaluate the policy exactly but for roundings, improve it, and so on.
 
         Howard 1960; Puterman 1994, section 6.4. An action is changed only for one that is better by
-        more than roundings, so that no two policies can take turns.
+        more than roundings, so that no two policies can take turns. With `ahead`, some steps of
+        value iteration stand between an evaluation and the next policy: news of a better action
+        then comes so many states farther each time.
         """
         bellman = self.bellman
         value = np.zeros(bellman.n_states)
         if not len(bellman.starts):
             return value
-        q = rewards if start is None else bellman.q(rewards, start)
-        pairs = bellman.first_within(q, bellman.best(q), 0.0)
+        pairs = self._greedy_ahead(rewards, value, ahead)
         while not self.exhausted:
             value = self._evaluate(pairs, rewards[pairs])
             self._count()
@@ -168,8 +174,26 @@ class Plain:
             if not better.any() or not np.isfinite(size):
                 break
             chosen = bellman.first_within(q, best, 0.0)
-            pairs = np.where(better, chosen, pairs)
+            improved = np.where(better, chosen, pairs)
+            if ahead:
+                farther = self._greedy_ahead(rewards, value, ahead)
+                if not np.array_equal(farther, pairs):
+                    improved = farther
+            pairs = improved
         return value
+
+    def _greedy_ahead(
+        self, rewards: NDArray[np.float64], value: NDArray[np.float64], ahead: int
+    ) -> NDArray[np.int64]:
+        """The best actions, after some steps of value iteration."""
+        bellman = self.bellman
+        for _ in range(ahead):
+            after = bellman.spread(bellman.best(bellman.q(rewards, value)))
+            if self._measure((after - value)[bellman.states], value)[1]:
+                break
+            value = after
+        q = bellman.q(rewards, value)
+        return bellman.first_within(q, bellman.best(q), 0.0)
 
     def _evaluate(self, pairs: NDArray[np.int64], paid: NDArray[np.float64]) -> NDArray[np.float64]:
         """Solve (I - discount P) D = reward for one policy."""
@@ -194,7 +218,7 @@ class Plain:
             if self._elimination() > AFFORDABLE:
                 value = self.modified_policy_iteration(rewards, target)
                 return np.asarray(value), "modified_policy_iteration"
-        return self.policy_iteration(rewards, target), "policy_iteration"
+        return self.policy_iteration(rewards, target, ahead=AHEAD), "policy_iteration"
 
     def _elimination(self) -> float:
         """Operations that a factorization takes at most, by the bandwidth of the whole model."""
@@ -213,6 +237,16 @@ class Plain:
                 float(len(order)) * float(np.sort(distance)[int(0.99 * len(distance))]) ** 2
             )
         return self._cost
+
+
+def _hopeless(sizes: list[float], sweeps: list[int], size: float, target: float) -> bool:
+    """Whether sweeps, going on as they did of late, take too many to get to the target."""
+    back = 4
+    if len(sizes) < back:
+        return False
+    rate = size / sizes[-back]
+    steps = sweeps[-1] - sweeps[-1 - back]
+    return not rate < 1.0 or float(np.log(target / size) / np.log(rate)) * steps > PATIENCE
 
 
 def _factorized(matrix: Any) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:

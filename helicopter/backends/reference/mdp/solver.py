@@ -11,7 +11,7 @@ from helicopter.backends.protocol import MdpRun
 from .bellman import Bellman
 from .certificate import discounted_steps, enclose, total_steps
 from .exact import Exact, two_sum
-from .plain import Plain
+from .plain import AHEAD, Plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def _solve_plain(
     if method == "modified_policy_iteration":
         return np.asarray(plain.modified_policy_iteration(rewards, target)), method
     if used == "policy_iteration":  # once the sweeps were given up, they are not tried again
-        return plain.policy_iteration(rewards, target), used
+        return plain.policy_iteration(rewards, target, ahead=AHEAD), used
     return plain.auto(rewards, target)
 
 
