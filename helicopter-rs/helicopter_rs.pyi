@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 __all__ = [
     "AutonomousReconstructionEngine",
+    "HatataMDPEngine",
     "Network",
     "NoiseModel",
     "RegionalReconstructionEngine",
@@ -37,6 +38,7 @@ __version__: str
 _Image: TypeAlias = NDArray[np.float32]
 _Mask: TypeAlias = NDArray[np.bool_]
 _Labels: TypeAlias = NDArray[np.int32]
+_Boundaries: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 _Progress: TypeAlias = Callable[[int, int], object]
 _Kernel: TypeAlias = Callable[[_Image, _Mask], _Image | tuple[_Image, _Image | None]]
 
@@ -160,10 +162,14 @@ class AutonomousReconstructionEngine:
         target_quality: float = 0.9,
         initial_known: float = 0.2,
         open_book: bool = False,
+        stop: tuple[float, _Boundaries, int, bool] | None = None,
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> dict[str, object]:
-        """Run the loop; the fields are those of `helicopter.backends.protocol.AutonomousRun`."""
+        """Run the loop; the fields are those of `helicopter.backends.protocol.AutonomousRun`.
+
+        `stop` holds the fields of `helicopter.backends.protocol.EvidenceStop`.
+        """
 
 @final
 class NoiseModel:
@@ -206,6 +212,54 @@ class ZengezaNoiseDetector:
         self, image: _Image, included: _Mask, quantum: float, *, threads: int | None = None
     ) -> NDArray[np.float64]:
         """Return all that the networks see of an image, for their training."""
+
+@final
+class HatataMDPEngine:
+    """Decides whether enough of an image is understood, with as few looks as that takes."""
+
+    def __new__(cls) -> Self: ...
+    def stopping_policy(
+        self,
+        required_share: float,
+        prior: tuple[float, float],
+        costs: tuple[float, float, float],
+        horizon: int,
+        *,
+        short: float | None = None,
+        density: float | None = None,
+        threads: int | None = None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], float]:
+        """Return the policy of least expected loss.
+
+        The fields are those of `helicopter.backends.protocol.StoppingRun`; `costs` are those of a
+        look, a false accept and a false reject, and `short` and `density` (see `StoppingOptions`
+        there) follow from the rest.
+        """
+
+    def verify(
+        self,
+        successes: NDArray[np.uint8],
+        policy: _Boundaries,
+        *,
+        required_share: float,
+        prior: tuple[float, float],
+        credible_level: float,
+        most_looks: int,
+        independent: bool = False,
+        threads: int | None = None,
+    ) -> tuple[
+        int,
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+    ]:
+        """Take looks until the policy stops or there are no more.
+
+        The fields are those of `helicopter.backends.protocol.EvidenceRun`.
+        """
 
 def hidden_distance(mask: _Mask, *, threads: int | None = None) -> NDArray[np.float32]:
     """Distance of every pixel to the nearest visible one, in pixels, at most 64."""

@@ -42,6 +42,7 @@ fn engines(criterion: &mut Criterion) {
         target_quality: 1.0,
         initial_known: 0.2,
         open_book: false,
+        stop: None,
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.expect("one thread can always be had");

@@ -32,6 +32,7 @@ fn options() -> Options {
         target_quality: 1.0,
         initial_known: 0.2,
         open_book: false,
+        stop: None,
     }
 }
 

@@ -230,6 +230,7 @@ fn the_autonomous_loop_takes_the_variance_that_the_network_states() {
             target_quality: 1.0,
             initial_known: 0.3,
             open_book,
+            stop: None,
         };
         let analyse = |threads| {
             let work = || run(image.view(), missing.view(), &options, &model, &NoHost);

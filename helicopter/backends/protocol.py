@@ -28,6 +28,7 @@ __all__ = [
     "DecisionModel",
     "Evidence",
     "EvidenceRun",
+    "EvidenceStop",
     "FineNoise",
     "HorizonRun",
     "Image",
@@ -54,7 +55,13 @@ Mask: TypeAlias = "NDArray[np.bool_]"
 Map: TypeAlias = "NDArray[np.float32]"
 Labels: TypeAlias = "NDArray[np.int32]"
 PdeKind = Literal["harmonic", "biharmonic"]
-StopReason = Literal["target_quality", "all_patches_done", "no_improvement", "max_iterations"]
+StopReason = Literal[
+    "target_quality",
+    "all_patches_done",
+    "no_improvement",
+    "max_iterations",
+    "evidence_sufficient",
+]
 
 #: How a discounted or total-reward model is solved; "auto" leaves the choice to the backend.
 MdpMethod = Literal["auto", "value_iteration", "policy_iteration", "modified_policy_iteration"]
@@ -96,9 +103,33 @@ class UncertaintyModel:
     log_mae_prior: float
 
 
+class StoppingRun(NamedTuple):
+    """A policy; see `helicopter.core.hatata_results.StoppingBoundaries`. `value`: expected loss."""
+
+    reject_at: NDArray[np.int32]
+    accept_from: NDArray[np.int32]
+    favour_from: NDArray[np.int32]
+    value: float
+
+
+class EvidenceStop(NamedTuple):
+    """Stop when the patches that were scored are evidence enough; see `Evidence`.
+
+    A patch of quality at least `threshold` is a success.
+    """
+
+    threshold: float
+    policy: StoppingRun
+    most_looks: int
+    independent: bool
+
+
 @dataclass(frozen=True)
 class AutonomousOptions:
-    """Options of the autonomous engine, checked and complete."""
+    """Options of the autonomous engine, checked and complete.
+
+    With `stop`, neither the target nor a lack of improvement stops the loop.
+    """
 
     patch_size: int
     context_size: int | None
@@ -108,6 +139,7 @@ class AutonomousOptions:
     target_quality: float
     initial_known: float
     open_book: bool
+    stop: EvidenceStop | None = None
 
 
 class Scores(NamedTuple):
@@ -133,8 +165,9 @@ class Iteration(NamedTuple):
 class AutonomousRun:
     """What a backend returns from the autonomous loop, on the [0, 1] scale.
 
-    `hidden` is what was hidden at the start, `scored` the part of it whose truth is known, `drawn`
-    the part that is a prediction in `reconstruction` (all of it unless the book was open).
+    `patch_qualities` are those of the patches in `history`, in that order, NaN where there is no
+    truth. `hidden` is what was hidden at the start, `scored` the part of it whose truth is known,
+    `drawn` the part that is a prediction in `reconstruction` (all of it unless the book was open).
     """
 
     reconstruction: Image
@@ -145,6 +178,7 @@ class AutonomousRun:
     scored: Mask
     drawn: Mask
     history: tuple[Iteration, ...]
+    patch_qualities: NDArray[np.float64]
     stop_reason: StopReason
     completion: float
     average_confidence: float
@@ -317,15 +351,6 @@ class StoppingOptions(NamedTuple):
     density: float
 
 
-class StoppingRun(NamedTuple):
-    """A policy; see `helicopter.core.hatata_results.StoppingBoundaries`. `value`: expected loss."""
-
-    reject_at: NDArray[np.int32]
-    accept_from: NDArray[np.int32]
-    favour_from: NDArray[np.int32]
-    value: float
-
-
 class Evidence(NamedTuple):
     """How looks are to be read, besides the policy.
 
@@ -343,8 +368,9 @@ class EvidenceRun(NamedTuple):
     """What the looks said until it was worth no more.
 
     `decision` is 1 for accept, -1 for reject, 0 if the looks ended before. The others are float64
-    arrays of what was known before the first look, and after each: what the looks are worth, the probabilities that the share falls short of what is
-    required and that it does not, and the ends of its credible interval.
+    arrays of what was known before the first look and after each: what the looks are worth, the
+    probabilities that the share falls short of what is required and that it does not, and the ends
+    of its credible interval.
     """
 
     decision: int

@@ -14,6 +14,8 @@ from .loader import accelerator
 from .protocol import (
     AutonomousOptions,
     AutonomousRun,
+    Evidence,
+    EvidenceRun,
     FineNoise,
     Image,
     Iteration,
@@ -23,12 +25,16 @@ from .protocol import (
     NoiseRun,
     Progress,
     Scores,
+    StoppingOptions,
+    StoppingRun,
     UncertaintyModel,
     Wave,
 )
 from .threads import chosen_threads
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from .protocol import Algorithm, BuiltIn
 
 __all__ = ["RustBackend"]
@@ -100,6 +106,7 @@ class RustBackend:
             strategy=options.strategy,
             seed=options.seed,
         )
+        stop = options.stop
         run = engine.autonomous_analyze(
             image,
             missing,
@@ -107,12 +114,36 @@ class RustBackend:
             target_quality=options.target_quality,
             initial_known=options.initial_known,
             open_book=options.open_book,
+            stop=None if stop is None else (stop.threshold, stop.policy[:3], *stop[2:]),
             threads=chosen_threads(),
             progress=progress,
         )
         run["history"] = tuple(Iteration(*step) for step in run["history"])
         run["scores"] = Scores(*run["scores"])
         return AutonomousRun(**run)
+
+    def stopping_policy(self, options: StoppingOptions) -> StoppingRun:
+        found = self._rust.HatataMDPEngine().stopping_policy(
+            options.required_share,
+            options.prior,
+            (options.look, options.false_accept, options.false_reject),
+            options.horizon,
+            short=options.short,
+            density=options.density,
+            threads=chosen_threads(),
+        )
+        return StoppingRun(*found)
+
+    def verify(
+        self, successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
+    ) -> EvidenceRun:
+        found = self._rust.HatataMDPEngine().verify(
+            np.ascontiguousarray(successes).view(np.uint8),
+            policy[:3],
+            **evidence._asdict(),
+            threads=chosen_threads(),
+        )
+        return EvidenceRun(*found)
 
     def _algorithm(self, algorithm: Algorithm) -> Any:
         return _network(algorithm) if isinstance(algorithm, NetworkWeights) else algorithm

@@ -11,6 +11,8 @@ from helicopter.backends.protocol import (
     Algorithm,
     AutonomousOptions,
     AutonomousRun,
+    Evidence,
+    EvidenceStop,
     Image,
     Kernel,
     Map,
@@ -21,9 +23,11 @@ from helicopter.errors import InvalidOptionError
 from helicopter.progress import ProgressCallback, as_callback
 
 from .engine import PredictingEngine
+from .hatata_mdp import read_run
 from .registry import DEFAULT
 from .results import AutonomousAnalysis, IterationRecord, understanding_level
 from .scales import error_map, psnr_db, quality_of, skill_of
+from .stopping_policy import StoppingPolicy
 from .validation import (
     PreparedImage,
     check_choice,
@@ -36,7 +40,14 @@ from .validation import (
 if TYPE_CHECKING:
     import os
 
-__all__ = ["STRATEGIES", "AutonomousReconstructionEngine"]
+    from .hatata_results import Verification
+
+__all__ = ["STOPS", "STRATEGIES", "AutonomousReconstructionEngine"]
+
+#: What may decide when to stop.
+STOPS: tuple[str, ...] = ("quality", "hatata")
+#: Of the interval of the share of patches that are understood.
+CREDIBLE_LEVEL = 0.95
 
 #: What may choose the patches to predict next.
 STRATEGIES: tuple[str, ...] = (
@@ -74,6 +85,14 @@ class AutonomousReconstructionEngine(PredictingEngine):
         Of the choice of the first patches, and between equally good ones.
     weights : path-like, optional
         A network of your own, written by ``helicopter train``; by default that of the package.
+    stop : str or StoppingPolicy, default "quality"
+        ``"quality"``: stop at the target quality, or when nothing improves any more.
+        ``"hatata"``: stop as soon as the patches that were scored are evidence enough to say
+        whether the image is understood (`HatataMDPEngine`); a `StoppingPolicy` does the same with
+        costs of your own. Such looks must be a fair sample of the image, so ``"adaptive"`` then
+        means ``"random"``; the other strategies choose patches that are easier or harder than most.
+    threshold : float, default 0.8
+        With ``stop="hatata"``, the quality from which on a patch counts as understood.
 
     Raises
     ------
@@ -98,6 +117,8 @@ class AutonomousReconstructionEngine(PredictingEngine):
         strategy: str = "adaptive",
         seed: int = 0,
         weights: str | os.PathLike[str] | None = None,
+        stop: str | StoppingPolicy = "quality",
+        threshold: float = 0.8,
     ) -> None:
         self.patch_size = check_integer(patch_size, "patch_size", 1)
         self.context_size = (
@@ -106,7 +127,13 @@ class AutonomousReconstructionEngine(PredictingEngine):
             else check_integer(context_size, "context_size", self.patch_size)
         )
         self.strategy = check_choice(strategy, "strategy", STRATEGIES)
+        self.threshold = check_fraction(threshold, "threshold", ends=True)
+        policy = stop if isinstance(stop, StoppingPolicy) else None
+        self.stop = "hatata" if policy is not None else check_choice(stop, "stop", STOPS)
         super().__init__(algorithm, weights, seed, device, use_rust_acceleration)
+        if policy is None and self.stop == "hatata":
+            policy = StoppingPolicy(_backend=self._backend)
+        self._policy = policy
 
     def autonomous_analyze(
         self,
@@ -125,7 +152,9 @@ class AutonomousReconstructionEngine(PredictingEngine):
         Each iteration chooses a batch of hidden patches, predicts them, scores them, and adds them
         to what is known: the prediction when the book is closed, the truth when it is open. The
         run stops when the target is reached with 95 % confidence, every patch is done, nothing
-        improves any more, or at `max_iterations`; what is hidden then is drawn at once.
+        improves any more, or at `max_iterations`; what is hidden then is drawn at once. With
+        ``stop="hatata"`` it stops instead of the first and third when the evidence is enough, be it
+        within an iteration.
 
         Parameters
         ----------
@@ -158,7 +187,7 @@ class AutonomousReconstructionEngine(PredictingEngine):
         options = AutonomousOptions(
             patch_size=self.patch_size,
             context_size=self.context_size,
-            strategy=self.strategy,
+            strategy=self._order,
             seed=self.seed,
             max_iterations=(
                 None
@@ -168,6 +197,7 @@ class AutonomousReconstructionEngine(PredictingEngine):
             target_quality=check_fraction(target_quality, "target_quality", ends=True),
             initial_known=check_fraction(initial_known, "initial_known", ends=False),
             open_book=_check_flag(open_book, "open_book"),
+            stop=self._evidence_stop(),
         )
         with as_callback(progress, "Analysing") as callback:
             prepared, missing = prepare_image(image, hidden=mask, data_range=data_range)
@@ -182,6 +212,33 @@ class AutonomousReconstructionEngine(PredictingEngine):
                 callback,
             )
         return self._result(prepared, run, options, started)
+
+    @property
+    def _order(self) -> str:
+        """Evidence must be a fair sample."""
+        fair = self._policy is not None and self.strategy == "adaptive"
+        return "random" if fair else self.strategy
+
+    def _evidence_stop(self) -> EvidenceStop | None:
+        policy = self._policy
+        if policy is None:
+            return None
+        independent = self._order == "random"
+        return EvidenceStop(self.threshold, policy._run, policy._most_looks, independent)
+
+    def _verification(self, run: AutonomousRun, started: float) -> Verification | None:
+        """What the scored patches say; the loop stopped by the same rule."""
+        policy, stop = self._policy, self._evidence_stop()
+        if policy is None or stop is None:
+            return None
+        evidence = Evidence(
+            policy.required_share, policy.prior, CREDIBLE_LEVEL, stop.most_looks, stop.independent
+        )
+        qualities = run.patch_qualities[~np.isnan(run.patch_qualities)]
+        found = self._backend.verify(qualities >= stop.threshold, evidence, policy._run)
+        ran_on = (self.backend, self.device)
+        seconds = time.perf_counter() - started
+        return read_run(found, qualities, stop.threshold, evidence, policy, ran_on, seconds)
 
     def _for_one_run(self, options: AutonomousOptions) -> Algorithm:
         """The algorithm; `exemplar` is asked once where its answer would not change."""
@@ -234,6 +291,8 @@ class AutonomousReconstructionEngine(PredictingEngine):
             backend=self.backend,
             device=self.device,
             seconds=time.perf_counter() - started,
+            patch_qualities=run.patch_qualities,
+            verification=self._verification(run, started),
         )
 
 

@@ -25,7 +25,7 @@ from .hatata_results import (
     verifier_state,
 )
 from .results import AutonomousAnalysis
-from .stopping_policy import DEFAULT_LOOKS, StoppingPolicy
+from .stopping_policy import StoppingPolicy
 from .validation import check_choice, check_fraction
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class HatataMDPEngine(Engine):
             required_share=policy.required_share,
             prior=policy.prior,
             credible_level=level,
-            most_looks=DEFAULT_LOOKS if max_looks is None else int(max_looks),
+            most_looks=policy._most_looks,
             independent=count_all,
         )
         with as_callback(progress, "Verifying") as callback:
@@ -175,7 +175,10 @@ class HatataMDPEngine(Engine):
             run = self._backend.verify(qualities >= threshold, looks, policy._run)
             if callback is not None:
                 callback(len(run.short) - 1, len(qualities))
-        return read_run(run, qualities, threshold, looks, policy, self, started)
+        seconds = time.perf_counter() - started
+        return read_run(
+            run, qualities, threshold, looks, policy, (self.backend, self.device), seconds
+        )
 
 
 def read_run(
@@ -184,10 +187,10 @@ def read_run(
     threshold: float,
     evidence: Evidence,
     policy: StoppingPolicy,
-    engine: Engine,
-    started: float,
+    ran_on: tuple[str, str],
+    seconds: float,
 ) -> Verification:
-    """Put what a backend found into words."""
+    """Put what a backend found into words; `ran_on` names the backend and the device."""
     costs = policy.costs
     used = len(run.short) - 1
     seen = qualities[:used]
@@ -241,9 +244,9 @@ def read_run(
         max_looks=evidence.most_looks,
         trajectory=tuple(trajectory),
         boundaries=policy.boundaries,
-        backend=engine.backend,
-        device=engine.device,
-        seconds=time.perf_counter() - started,
+        backend=ran_on[0],
+        device=ran_on[1],
+        seconds=seconds,
     )
 
 
@@ -260,7 +263,7 @@ def _given(evidence: object) -> _Given:
                 "evidence: got an AutonomousAnalysis of which no patch was scored; expected at "
                 "least one."
             )
-        return _Given(scored, evidence.strategy == "random")
+        return _Given(scored, {step.strategy for step in evidence.history} == {"random"})
     if isinstance(evidence, CrossReconstruction):
         scored = evidence.patch_quality.ravel().astype(np.float64)
         order = np.argsort(random_ranks(0, STREAM_LOOKS, scored.size), kind="stable")

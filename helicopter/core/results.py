@@ -194,7 +194,8 @@ class AutonomousAnalysis(Result):
     converged : bool
         Whether `reconstruction_quality` reached the target.
     stop_reason : str
-        ``"target_quality"``, ``"all_patches_done"``, ``"no_improvement"`` or ``"max_iterations"``.
+        ``"target_quality"``, ``"all_patches_done"``, ``"no_improvement"``, ``"max_iterations"`` or,
+        with ``stop="hatata"``, ``"evidence_sufficient"``.
     reconstruction : ndarray
         The image redrawn, in the input's shape, dtype and range; what was shown is untouched.
     confidence_map : float32 ndarray of shape (H, W)

@@ -117,6 +117,7 @@ class StoppingPolicy(Result):
     boundaries: StoppingBoundaries
     expected_loss: float
     _run: StoppingRun
+    _most_looks: int
 
     def __init__(
         self,
@@ -165,6 +166,7 @@ class StoppingPolicy(Result):
             "boundaries": StoppingBoundaries(run.reject_at, run.accept_from, run.favour_from),
             "expected_loss": run.value,
             "_run": run,
+            "_most_looks": limit,
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)

@@ -53,6 +53,7 @@ _STOP = {
     "target_quality": "the target quality was reached",
     "all_patches_done": "every hidden patch had been predicted",
     "no_improvement": "nothing improved any more",
+    "evidence_sufficient": "the patches seen were evidence enough",
     "max_iterations": "the limit on iterations was reached",
 }
 

@@ -3,10 +3,11 @@
 //! Every check is made here, before rust-numpy sees the array, because its own complaints do not say
 //! what is wrong. `helicopter` hands over what passes; these texts are for those who call us directly.
 
-use ndarray::{Array2, Array3, Dimension, Ix2, Ix3};
+use ndarray::{Array2, Array3, Dimension, Ix1, Ix2, Ix3, IxDyn};
 use numpy::{
     dtype, BorrowError, Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods,
-    PyReadonlyArray2, PyReadonlyArray3, PyReadwriteArray3, PyUntypedArray, PyUntypedArrayMethods,
+    PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArrayDyn, PyReadwriteArray3, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -71,6 +72,28 @@ pub fn labels<'py>(
 ) -> PyResult<PyReadonlyArray2<'py, i32>> {
     let array = typed::<i32, Ix2>(operation, argument, LABELS, object)?;
     array.try_readonly().map_err(|error| busy(object.py(), operation, argument, LABELS, &error))
+}
+
+/// Numbers in one dimension; `expected` says which.
+pub fn vector<'py, T: Element>(
+    operation: &str,
+    argument: &str,
+    expected: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArray1<'py, T>> {
+    let array = typed::<T, Ix1>(operation, argument, expected, object)?;
+    array.try_readonly().map_err(|error| busy(object.py(), operation, argument, expected, &error))
+}
+
+/// Numbers in as many dimensions as there are.
+pub fn numbers<'py>(
+    operation: &str,
+    argument: &str,
+    expected: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArrayDyn<'py, f64>> {
+    let array = typed::<f64, IxDyn>(operation, argument, expected, object)?;
+    array.try_readonly().map_err(|error| busy(object.py(), operation, argument, expected, &error))
 }
 
 /// `None`, or a number of threads.

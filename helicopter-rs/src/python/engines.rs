@@ -222,7 +222,7 @@ impl AutonomousReconstructionEngine {
     /// Runs the loop and returns what it found, on the [0, 1] scale, as a dict.
     #[pyo3(signature = (
         image, missing, *, max_iterations=None, target_quality=0.9, initial_known=0.2,
-        open_book=false, threads=None, progress=None
+        open_book=false, stop=None, threads=None, progress=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn autonomous_analyze<'py>(
@@ -234,6 +234,7 @@ impl AutonomousReconstructionEngine {
         target_quality: f64,
         initial_known: f64,
         open_book: bool,
+        stop: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
@@ -253,6 +254,7 @@ impl AutonomousReconstructionEngine {
             target_quality,
             initial_known,
             open_book,
+            stop: stop.map(|rule| super::hatata::stop_rule(OPERATION, rule)).transpose()?,
         };
         let model = &self.model.get().0;
         let kernel = self.kernel.as_ref().map(|kernel| kernel.bind(py));
@@ -295,6 +297,7 @@ fn to_dict(py: Python<'_>, run: autonomous_engine::Run) -> PyResult<Bound<'_, Py
     out.set_item(intern!(py, "scored"), run.scored.into_pyarray(py))?;
     out.set_item(intern!(py, "drawn"), run.drawn.into_pyarray(py))?;
     out.set_item(intern!(py, "history"), history)?;
+    out.set_item(intern!(py, "patch_qualities"), run.patch_qualities.into_pyarray(py))?;
     out.set_item(intern!(py, "stop_reason"), run.stop_reason)?;
     out.set_item(intern!(py, "completion"), run.completion)?;
     out.set_item(intern!(py, "average_confidence"), run.average_confidence)?;

@@ -9,10 +9,12 @@
 
 pub mod convert;
 pub mod crossing;
+pub mod decision_model;
 pub mod engines;
 pub mod errors;
 pub mod exemplar;
 pub mod functions;
+pub mod hatata;
 pub mod network;
 pub mod noise;
 pub mod testing;
@@ -20,6 +22,8 @@ pub mod testing;
 /// The module, as Python imports it.
 #[pyo3::pymodule]
 pub mod helicopter_rs {
+    #[pymodule_export]
+    use super::decision_model::DecisionModel;
     #[pymodule_export]
     use super::engines::{
         hidden_distance, hidden_variance, score, AutonomousReconstructionEngine,
@@ -29,6 +33,8 @@ pub mod helicopter_rs {
     use super::exemplar::exemplar_fill;
     #[pymodule_export]
     use super::functions::{build_info, num_threads, solve_pde};
+    #[pymodule_export]
+    use super::hatata::HatataMDPEngine;
     #[pymodule_export]
     use super::network::Network;
     #[pymodule_export]

@@ -6,13 +6,14 @@
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 use rayon::prelude::*;
 
-pub use super::autonomous_run::{Algorithm, Iteration, Options, Run, StopReason};
+pub use super::autonomous_run::{Algorithm, EvidenceStop, Iteration, Options, Run, StopReason};
 use super::online_scale::{OnlineScale, UncertaintyModel};
 use super::patches::{PatchGrid, Rectangle};
 use super::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
 use super::scores::score;
 use super::strategies::{priorities, Strategy};
 use super::uncertainty::{hidden_distance, hidden_variance, local_variogram};
+use crate::analysis::hatata_mdp::{Decision, Looker};
 use crate::error::Result;
 use crate::host::Host;
 use crate::pde;
@@ -81,6 +82,9 @@ struct Loop<'a> {
     standing: Option<Predicted>,
     base_variance: Option<Array2<f32>>,
     errors: Vec<PatchError>,
+    /// Of every patch that was looked at; NaN where there is no truth.
+    patch_qualities: Vec<f64>,
+    looker: Option<Looker<'a>>,
 }
 
 impl<'a> Loop<'a> {
@@ -123,6 +127,10 @@ impl<'a> Loop<'a> {
             standing: None,
             base_variance: None,
             errors: Vec::new(),
+            patch_qualities: Vec::new(),
+            looker: options.stop.as_ref().map(|stop: &EvidenceStop| {
+                Looker::new(&stop.policy, stop.most_looks, stop.independent)
+            }),
         }
     }
 
@@ -317,12 +325,37 @@ impl<'a> Loop<'a> {
                 size += 1;
             }
         }
+        self.patch_qualities.push(if size == 0 {
+            f64::NAN
+        } else {
+            quality_of(squared / size as f64)
+        });
         if size > 0 {
             self.errors.push((squared, size));
             if let Some(stated) = self.stated[patch] {
                 self.scale.add(stated, absolute / size as f64);
             }
         }
+    }
+
+    /// Scores patch by patch, until the evidence is enough; returns how many.
+    fn look_at(&mut self, patches: &[usize]) -> usize {
+        for (before, &patch) in patches.iter().enumerate() {
+            self.score_patch(patch);
+            let quality = self.patch_qualities[self.patch_qualities.len() - 1];
+            if let (Some(looker), Some(stop)) = (&mut self.looker, &self.options.stop) {
+                if !quality.is_nan() && looker.look(quality >= stop.threshold) != Decision::Continue
+                {
+                    return before + 1;
+                }
+            }
+        }
+        patches.len()
+    }
+
+    /// Whether no further look is worth its cost.
+    fn evidence_suffices(&self) -> bool {
+        self.looker.as_ref().is_some_and(|looker| looker.decision() != Decision::Continue)
     }
 
     /// Adds predicted patches to the context: the truth, or the prediction.
@@ -371,9 +404,20 @@ impl<'a> Loop<'a> {
     }
 
     fn stop_reason(&self, history: &[Iteration], batch: usize) -> Option<StopReason> {
+        if self.evidence_suffices() {
+            return Some("evidence_sufficient");
+        }
         if !self.waiting.contains(&true) {
             return Some("all_patches_done");
         }
+        let of_quality =
+            if self.looker.is_none() { self.quality_reason(history, batch) } else { None };
+        of_quality.or_else(|| {
+            (Some(history.len()) == self.options.max_iterations).then_some("max_iterations")
+        })
+    }
+
+    fn quality_reason(&self, history: &[Iteration], batch: usize) -> Option<StopReason> {
         let mut errors = self.errors.as_slice();
         if self.options.open_book {
             let recent = (RECENT_BATCHES * batch).max(LEAST_EVIDENCE);
@@ -399,17 +443,16 @@ impl<'a> Loop<'a> {
                 return Some("no_improvement");
             }
         }
-        (Some(history.len()) == self.options.max_iterations).then_some("max_iterations")
+        None
     }
 
     fn iterate(&mut self, strategy: Strategy, batch: usize) -> Result<Iteration> {
-        let patches = self.choose(strategy, batch)?;
+        let mut patches = self.choose(strategy, batch)?;
         self.predict(&patches)?;
-        let confidence = patches.iter().map(|&patch| self.confidence[patch]).sum::<f64>();
         let before = self.errors.len();
-        for &patch in &patches {
-            self.score_patch(patch);
-        }
+        let looked = self.look_at(&patches);
+        patches.truncate(looked);
+        let confidence = patches.iter().map(|&patch| self.confidence[patch]).sum::<f64>();
         self.accept(&patches, self.options.open_book);
         Ok(Iteration {
             strategy: strategy.name(),
@@ -459,6 +502,9 @@ pub fn run(
     let mut history = Vec::new();
     let stop_reason = loop {
         host.check()?;
+        if history.is_empty() && state.evidence_suffices() {
+            break "evidence_sufficient"; // even the first look would cost more than it is worth
+        }
         history.push(state.iterate(strategy, batch)?);
         host.progress(hidden_patches.len() - state.still_waiting(), hidden_patches.len());
         if let Some(reason) = state.stop_reason(&history, batch) {
@@ -505,6 +551,7 @@ pub fn run(
         hidden: state.initially_hidden,
         scored: measured,
         history,
+        patch_qualities: state.patch_qualities,
         stop_reason,
         completion: done as f64 / hidden_patches.len() as f64,
         average_confidence: confident / hidden_patches.len() as f64,

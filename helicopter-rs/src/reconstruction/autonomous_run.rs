@@ -6,6 +6,7 @@ use ndarray::{Array2, Array3};
 
 use super::scores::Scores;
 use super::strategies::Strategy;
+use crate::analysis::hatata_mdp::Policy;
 use crate::network::Network;
 use crate::pde;
 
@@ -26,6 +27,19 @@ impl Algorithm {
     pub fn may_state_variance(&self) -> bool {
         !matches!(self, Algorithm::Pde(_))
     }
+}
+
+/// Stop when the patches that were scored are evidence enough.
+#[derive(Clone, Debug)]
+pub struct EvidenceStop {
+    /// A patch of at least this quality is a success.
+    pub threshold: f64,
+    /// When to stop.
+    pub policy: Policy,
+    /// Decide after so many looks in any case.
+    pub most_looks: usize,
+    /// Every look counts in full.
+    pub independent: bool,
 }
 
 /// Options of one run, checked and complete.
@@ -49,6 +63,8 @@ pub struct Options {
     pub initial_known: f64,
     /// Reveal the truth of what has been scored.
     pub open_book: bool,
+    /// What decides when to stop, instead of the quality.
+    pub stop: Option<EvidenceStop>,
 }
 
 /// Why a run ended, by the names that users know.
@@ -88,6 +104,8 @@ pub struct Run {
     pub drawn: Array2<bool>,
     /// Step by step.
     pub history: Vec<Iteration>,
+    /// Of the patches in it, in that order; NaN where there is no truth.
+    pub patch_qualities: Vec<f64>,
     /// Why it ended.
     pub stop_reason: StopReason,
     /// Share of the hidden patches that the loop did.

@@ -25,6 +25,7 @@ from helicopter.backends.protocol import (
     UncertaintyModel,
 )
 
+from .hatata_mdp import Looker
 from .measures import quality_of
 from .online_scale import OnlineScale
 from .patches import PatchGrid
@@ -85,6 +86,14 @@ class _Loop:
         self.stated_variance: Map | None = None
         self.stated_distance: Map | None = None
         self.patch_errors: list[tuple[float, int]] = []
+        #: of every patch that was looked at; NaN where there is no truth
+        self.patch_qualities: list[float] = []
+        stop = self.options.stop
+        self.looker = (
+            None
+            if stop is None
+            else Looker(stop.policy, stop.most_looks, independent=stop.independent)
+        )
 
     def _hide(self) -> NDArray[np.bool_]:
         """Choose the patches that are shown; return those that wait to be predicted."""
@@ -191,10 +200,24 @@ class _Loop:
         box = self.grid.box(patch)
         known = ~self.missing[box]
         if not known.any():
+            self.patch_qualities.append(math.nan)
             return
         error = self.prediction[box][known].astype(np.float64) - self.image[box][known]
-        self.patch_errors.append((float(np.square(error).sum()), error.size))
+        squared = float(np.square(error).sum())
+        self.patch_errors.append((squared, error.size))
+        self.patch_qualities.append(quality_of(squared / error.size))
         self.scale.add(*self.stated[patch], float(np.abs(error).mean()))
+
+    def look_at(self, patches: NDArray[np.intp]) -> int:
+        """Score patch by patch, until the evidence is enough; return how many."""
+        for looked, patch in enumerate(patches.tolist(), start=1):
+            self.score_patch(patch)
+            quality = self.patch_qualities[-1]
+            if self.looker is None or self.options.stop is None or math.isnan(quality):
+                continue
+            if self.looker.look(quality >= self.options.stop.threshold) != 0:
+                return looked
+        return len(patches)
 
     def accept(self, patches: NDArray[np.intp], *, reveal: bool) -> None:
         """Add predicted patches to the context: the truth, or the prediction."""
@@ -232,8 +255,17 @@ class _Loop:
     # -- stopping ----------------------------------------------------------------------------
 
     def stop_reason(self, history: list[Iteration], batch: int) -> StopReason | None:
+        if self.looker is not None and self.looker.decision() != 0:
+            return "evidence_sufficient"
         if not self.waiting.any():
             return "all_patches_done"
+        if self.looker is None and (reason := self.quality_reason(history, batch)) is not None:
+            return reason
+        if len(history) == self.options.max_iterations:
+            return "max_iterations"
+        return None
+
+    def quality_reason(self, history: list[Iteration], batch: int) -> StopReason | None:
         errors = self.patch_errors
         if self.options.open_book:
             errors = errors[-max(RECENT_BATCHES * batch, LEAST_EVIDENCE) :]
@@ -245,18 +277,15 @@ class _Loop:
         recent = [step.cumulative_quality for step in history[-PATIENCE:]]
         if len(recent) == PATIENCE and np.ptp(recent) < PLATEAU:  # never while nothing is scored
             return "no_improvement"
-        if len(history) == self.options.max_iterations:
-            return "max_iterations"
         return None
 
     def iterate(self, strategy: str, batch: int) -> Iteration:
         patches = self.choose(strategy, batch)
         for patch in patches.tolist():
             self.predict_patch(patch)
-        confidence = float(self.confidence[patches].mean())
         before = len(self.patch_errors)
-        for patch in patches.tolist():
-            self.score_patch(patch)
+        patches = patches[: self.look_at(patches)]
+        confidence = float(self.confidence[patches].mean())
         self.accept(patches, reveal=self.options.open_book)
         return Iteration(
             patches=tuple(patches.tolist()),
@@ -289,6 +318,8 @@ def run(
     batch = -(-hidden_patches.size // BATCHES)
     history: list[Iteration] = []
     reason: StopReason | None = None
+    if loop.looker is not None and loop.looker.decision() != 0:
+        reason = "evidence_sufficient"  # even the first look would cost more than it is worth
     while reason is None:
         history.append(loop.iterate(strategy, batch))
         if progress is not None:
@@ -315,6 +346,7 @@ def run(
         scored=measured,
         drawn=drawn,
         history=tuple(history),
+        patch_qualities=np.array(loop.patch_qualities, dtype=np.float64),
         stop_reason=reason,
         completion=float(done.mean()),
         average_confidence=float(loop.confidence[hidden_patches].mean()),

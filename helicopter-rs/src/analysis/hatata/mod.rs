@@ -1,0 +1,5 @@
+//! What the verifier of [`super::hatata_mdp`] stands on.
+
+pub mod beta;
+pub mod looks;
+pub mod policy;
