@@ -33,17 +33,16 @@ _ENGINE_OPTIONS = (
     "strategy",
     "seed",
     "weights",
+    "stop",
 )
-_VERIFIER_OPTIONS = (
-    "threshold",
+_VERIFIER_OPTIONS = ("threshold", "credible_level", "effective_looks")
+_POLICY_OPTIONS = (
     "required_share",
     "cost_of_look",
     "cost_of_false_accept",
     "cost_of_false_reject",
     "prior",
-    "credible_level",
     "max_looks",
-    "effective_looks",
 )
 
 
@@ -59,8 +58,8 @@ def analyze(image: object, **options: Any) -> Analysis:
         See `AutonomousReconstructionEngine.autonomous_analyze`.
     **options
         Of `AutonomousReconstructionEngine`, of its `autonomous_analyze` and of
-        `HatataMDPEngine.verify`, by their names; those that concern the noise as well (device,
-        backend, mask, data range) are used for both.
+        `HatataMDPEngine.verify`, by their names; those that concern several engines (device,
+        backend, mask, data range) are used for all of these.
 
     Returns
     -------
@@ -72,19 +71,26 @@ def analyze(image: object, **options: Any) -> Analysis:
     ModelError
     """
     started = time.perf_counter()
-    of_engine = {name: options.pop(name) for name in _ENGINE_OPTIONS if name in options}
-    engine = AutonomousReconstructionEngine(**of_engine)
+    of_engine, of_verifier, of_policy = (
+        {name: options.pop(name) for name in names if name in options}
+        for names in (_ENGINE_OPTIONS, _VERIFIER_OPTIONS, _POLICY_OPTIONS)
+    )
     machine = of_engine.get("device", "auto"), of_engine.get("use_rust_acceleration")
     detector, verifier = ZengezaNoiseDetector(*machine), HatataMDPEngine(*machine)
-    of_verifier = {name: options.pop(name) for name in _VERIFIER_OPTIONS if name in options}
-    verifier.verify([1.0], **of_verifier)  # what is wrong with these is said before any work
+    # what is wrong with these is said before any work
+    verifier.verify([1.0], **of_verifier, **of_policy)
+    if of_engine.get("stop") == "hatata":
+        of_engine["stop"] = verifier.stopping_policy(**of_policy)
+    if "threshold" in of_verifier:
+        of_engine["threshold"] = of_verifier["threshold"]
+    engine = AutonomousReconstructionEngine(**of_engine)
     autonomous = engine.autonomous_analyze(image, **options)
     # what was wrong with the options has been said by now
     noise = detector.analyze(image, mask=options.get("mask"), data_range=options.get("data_range"))
     return Analysis(
         autonomous=autonomous,
         noise=noise,
-        verification=verify_scored(verifier, autonomous, of_verifier),
+        verification=verify_scored(verifier, autonomous, {**of_verifier, **of_policy}),
         seconds=time.perf_counter() - started,
     )
 
@@ -92,10 +98,13 @@ def analyze(image: object, **options: Any) -> Analysis:
 def verify_scored(
     verifier: HatataMDPEngine, found: AutonomousAnalysis, options: Mapping[str, Any]
 ) -> Verification | None:
-    """Verify with the patches that an autonomous run has scored; None if it has scored none."""
-    if not np.isfinite(found.patch_qualities).any():
-        return None
-    return verifier.verify(found, **options)
+    """Verify with the patches that an autonomous run has scored; None if it has scored none.
+
+    A run that was told when to stop by a policy has a verification of its own.
+    """
+    if found.verification is None and np.isfinite(found.patch_qualities).any():
+        return verifier.verify(found, **options)
+    return found.verification
 
 
 def reconstruct(

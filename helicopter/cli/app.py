@@ -310,6 +310,117 @@ def noise(
 
 
 @app.command()
+def verify(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE",
+            help="PNG, JPEG, TIFF or WebP files.",
+            show_default=False,
+            readable=False,  # left to the reader, so that one bad file does not stop the others
+        ),
+    ],
+    threshold: Annotated[
+        float,
+        typer.Option("--threshold", help="The quality (0 to 1) from which a patch is understood."),
+    ] = 0.8,
+    required_share: Annotated[
+        float,
+        typer.Option(
+            "--required-share", help="Accept if at least this share of the patches is understood."
+        ),
+    ] = 0.8,
+    cost_of_look: Annotated[
+        float, typer.Option("--cost-of-look", help="What it costs to predict one more patch.")
+    ] = 0.001,
+    cost_of_false_accept: Annotated[
+        float,
+        typer.Option("--cost-of-false-accept", help="What it costs to accept what is not so."),
+    ] = 1.0,
+    cost_of_false_reject: Annotated[
+        float, typer.Option("--cost-of-false-reject", help="What it costs to reject what is so.")
+    ] = 1.0,
+    max_looks: Annotated[
+        int | None,
+        typer.Option(
+            "--max-looks",
+            help="Decide after so many patches at the latest (default: as many as there are)",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Also write a report of each image into a folder of its own in DIR.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE",
+            help="A grey image of the same size: white where the picture itself is missing.",
+            show_default=False,
+        ),
+    ] = None,
+    patch_size: Annotated[
+        int, typer.Option("--patch-size", help="Side of the patches, in pixels.")
+    ] = 32,
+    algorithm: AlgorithmOption = "network",
+    weights: WeightsOption = None,
+    initial_known: Annotated[
+        float, typer.Option("--initial-known", help="Share of the patches shown at the start.")
+    ] = 0.2,
+    data_range: DataRangeOption = None,
+    max_pixels: MaxPixelsOption = None,
+    backend: BackendOption = Backend.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Decide whether images are understood, after no more looks than the decision is worth.
+
+    [b]helicopter verify photo.jpg scans/*.tif[/b]
+
+    [b]helicopter verify photo.jpg --threshold 0.9 --required-share 0.7 -o verified[/b]
+
+    A look predicts one hidden patch and scores it. The costs are in one unit, whichever you like.
+    An image that fails does not stop the others; a rejected image is no failure.
+    """
+    from helicopter.cli.verify import verify_images
+
+    code = verify_images(
+        images,
+        machine(backend, device, threads, seed),
+        {
+            "threshold": threshold,
+            "required_share": required_share,
+            "cost_of_look": cost_of_look,
+            "cost_of_false_accept": cost_of_false_accept,
+            "cost_of_false_reject": cost_of_false_reject,
+            "max_looks": max_looks,
+        },
+        {
+            "patch_size": patch_size,
+            "algorithm": algorithm,
+            "weights": None if weights is None else str(weights),
+            "initial_known": initial_known,
+            "data_range": data_range,
+        },
+        mask=mask,
+        output=output,
+        max_pixels=max_pixels,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
 def info(
     as_json: JsonOption = False,
     backend: BackendOption = Backend.auto,

@@ -92,7 +92,7 @@ def write_report(
     data_range : (float, float), optional
         As given to the analysis.
     verification : Verification, optional
-        Whether the evidence is enough; by default that of an `Analysis`.
+        Whether the evidence is enough; by default that of the analysis, if it has one.
 
     Returns
     -------
@@ -100,8 +100,6 @@ def write_report(
     """
     result = analysis.autonomous if isinstance(analysis, Analysis) else analysis
     noise = analysis.noise if isinstance(analysis, Analysis) else None
-    if verification is None and isinstance(analysis, Analysis):
-        verification = analysis.verification
     given: object = result  # a caller may pass anything
     if not isinstance(given, AutonomousAnalysis):
         raise InvalidOptionError(
@@ -130,7 +128,7 @@ def write_report(
         "redrawn": shrink(displayable(result.reconstruction, data_range), _LONGEST),
     }
     page = target / "report.html"
-    found = (result, noise, verification)
+    found = (result, noise, analysis.verification if verification is None else verification)
     html = _page(*found, analysis.seconds, pictures, name, options, icc_profile)
     plots = _write_plots(*found, pictures, target, options, icc_profile)
     with atomic_open(page) as file:

@@ -74,7 +74,7 @@ def looks_sentence(verification: Verification, possible: int | None = None) -> s
     elif possible is not None:
         looks = f"All {looks} were used" if used != 1 else "The only look was used"
     if used == 0:
-        return "There was nothing to look at: the figures are those of the prior."
+        return "No look was worth its cost: the figures are those of the prior."
     were = "" if looks.endswith("used") else " was used" if used == 1 else " were used"
     alike = ""
     if verification.effective_looks < 0.95 * used:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from scenes import holes, scene
 
 import helicopter
-from helicopter.core import cross_results, noise_results, results
-from helicopter.core.results import understanding_level
+from helicopter.core import cross_results, hatata_results, noise_results, results
+from helicopter.core.results import Result, understanding_level
 
 IMAGE, MASK = scene(dtype="uint8"), holes()
 KINDS = (
@@ -28,8 +28,11 @@ KINDS = (
     "PatchScore",
     "RegionalReconstruction",
     "SegmentNoise",
+    "StoppingBoundaries",
     "UnderstandingScore",
     "UnderstandingTest",
+    "Verification",
+    "VerificationStep",
 )
 
 
@@ -54,8 +57,11 @@ def real(autonomous, regional, detector, backend):
         cross.patches()[0],
         regional().reconstruct(IMAGE, MASK),
         noise.segments[0],
+        analysis.verification.boundaries,
         understanding.scores[0],
         understanding,
+        analysis.verification,
+        analysis.verification.trajectory[0],
     )
     return dict(zip(KINDS, found, strict=True))
 
@@ -65,9 +71,13 @@ def strict_json(value):
 
 
 def test_every_kind_of_result_is_tested():
-    names = (*results.__all__, *cross_results.__all__, *noise_results.__all__)
-    public = {name for name in names if name[0].isupper() and not name.isupper()} - {"Result"}
-    assert public == set(KINDS)
+    public = {
+        name
+        for module in (results, cross_results, noise_results, hatata_results)
+        for name in module.__all__
+        if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), Result)
+    }
+    assert public - {"Result"} == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -63,7 +63,7 @@ def test_the_interval_is_said():
         (1, 1.0, 9, "1 look of 9 possible ones was used."),
         (1, 1.0, 1, "The only look was used."),
         (40, 12.34, 80, "count as 12.3 independent ones, since patches near each other are alike."),
-        (0, 0.0, 5, "There was nothing to look at: the figures are those of the prior."),
+        (0, 0.0, 5, "No look was worth its cost: the figures are those of the prior."),
     ],
 )
 def test_the_looks_are_counted(used, effective, possible, words):
