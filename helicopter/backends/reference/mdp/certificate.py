@@ -52,22 +52,16 @@ def discounted_steps(bellman: Bellman, exact: Exact) -> Steps:
     are those of MacQueen 1966 and Porteus 1971). If c < 0, the same holds for the smallest w. Only
     states that are not terminal are shifted, so only these count in the row sums.
     """
-    discount = bellman.discount
     inside = np.zeros(bellman.n_states)
     inside[bellman.states] = 1.0
-    high, low, _ = exact.product(inside, None)
-    sums = high + low
-    off = 4.0 * UNIT
-    most = 1.0 - discount * float(sums.max(initial=0.0)) * (1.0 + off)
-    least = 1.0 - discount * float(sums.min(initial=0.0)) * (1.0 - off)
-    if most <= 2.0 * off:
+    sums = bellman.matrix @ inside
+    # of the products with the discount, their sum, and what is done here
+    off = (exact.longest + 4.0) * UNIT
+    most = 1.0 - float(sums.max(initial=0.0)) * (1.0 + off) - off
+    least = 1.0 - float(sums.min(initial=0.0)) * (1.0 - off) + off
+    if most <= 0.0:
         return Steps(INFINITE, INFINITE, None)
-    # one more rounding in the difference, one in the quotient
-    return Steps(
-        1.0 / (most * (1.0 - 2.0 * off)) * (1.0 + off),
-        1.0 / (least * (1.0 + 2.0 * off)) * (1.0 - off),
-        None,
-    )
+    return Steps(1.0 / most * (1.0 + off), 1.0 / least * (1.0 - off), None)
 
 
 def total_steps(bellman: Bellman, exact: Exact, guess: NDArray[np.float64]) -> Steps:
