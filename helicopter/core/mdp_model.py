@@ -113,6 +113,7 @@ def build(
         and transitions.shape[0] == transitions.shape[2]
         and rewards.shape == transitions.shape[: rewards.ndim]
         and rewards.ndim > 1
+        and transitions.size
         and transitions.dtype == rewards.dtype == np.float64
         and transitions.flags.c_contiguous
         and rewards.flags.c_contiguous
@@ -536,7 +537,11 @@ def _steps(transitions: Any) -> list[Any]:
         "rewards is None, so transitions has to be an iterable of (state, action, next state, "
     )
     accepted += "probability, reward)"
-    if hasattr(transitions, "tocsr") or np.ndim(transitions) == 3 or _all_sparse(transitions):
+    if (
+        hasattr(transitions, "tocsr")
+        or isinstance(transitions, np.ndarray)
+        or _all_sparse(transitions)
+    ):
         raise InvalidModelError(f"rewards: missing; expected an array. ({accepted[:15]}.)")
     try:
         steps = list(transitions)
@@ -560,7 +565,7 @@ def _number(
         distinct = dict.fromkeys(labels)
     except TypeError:
         raise InvalidModelError(
-            f"transitions: a {what} cannot be hashed; expected numbers, strings or tuples."
+            f"transitions: labels of {what}s have to be hashable; expected numbers, strings or tuples."
         ) from None
     if given is not None:
         number_of = {label: number for number, label in enumerate(given)}
