@@ -1,6 +1,12 @@
 """The engines."""
 
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
+from helicopter.core.calibration import (
+    IsotonicCalibrator,
+    ReliabilityCurve,
+    expected_calibration_error,
+    reliability_curve,
+)
 from helicopter.core.cross_results import CrossReconstruction, PatchScore
 from helicopter.core.gittins import GittinsIndex, GittinsTable, gittins_index, gittins_table
 from helicopter.core.hatata_mdp import HatataMDPEngine
@@ -69,6 +75,7 @@ __all__ = [
     "GittinsIndex",
     "GittinsTable",
     "HatataMDPEngine",
+    "IsotonicCalibrator",
     "IterationRecord",
     "MDPSolution",
     "NoiseAnalysis",
@@ -80,6 +87,7 @@ __all__ = [
     "PatchScore",
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
+    "ReliabilityCurve",
     "SegmentNoise",
     "SequentialCharacteristics",
     "SequentialTest",
@@ -96,9 +104,11 @@ __all__ = [
     "VerificationStep",
     "ZengezaNoiseDetector",
     "algorithms",
+    "expected_calibration_error",
     "gittins_index",
     "gittins_table",
     "register_algorithm",
+    "reliability_curve",
     "texture_faithfulness",
     "unregister_algorithm",
 ]

@@ -22,6 +22,7 @@ from helicopter.plotting.noise import (
     noise_unit,
 )
 from helicopter.plotting.panels import draw_image, draw_map
+from helicopter.plotting.reliability import draw_reliability, reliability_figure
 from helicopter.plotting.style import DARK, LIGHT, Style
 from helicopter.plotting.verification import (
     draw_boundaries,
@@ -43,6 +44,7 @@ __all__ = [
     "draw_policy",
     "draw_probability",
     "draw_quality_curve",
+    "draw_reliability",
     "draw_scales",
     "draw_share",
     "draw_spectrum",
@@ -54,6 +56,7 @@ __all__ = [
     "noise_unit",
     "plot_result",
     "quality_figure",
+    "reliability_figure",
     "result_overview",
     "shrink",
     "shrink_map",
