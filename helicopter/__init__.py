@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from helicopter import backends, core, errors, io, testing
     from helicopter.analysis import analyze, reconstruct
     from helicopter.backends import get_num_threads, set_num_threads
+    from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
     from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
+    "MDP",
     "__version__",
     "algorithms",
     "analyze",
@@ -38,6 +40,7 @@ __all__ = [
 
 # Loaded on first use (PEP 562): importing the package costs no more than what is used of it.
 _HOME = {
+    "MDP": "helicopter.core.mdp",
     "algorithms": "helicopter.core.registry",
     "analyze": "helicopter.analysis",
     "estimate_noise": "helicopter.noise",

@@ -145,6 +145,8 @@ class MDP(Engine):
         states, actions : integer array_like of shape (L,)
             The pairs, in any order.
         transitions : sparse matrix or array_like of shape (L, S)
+            The arrays of a CSR matrix with float64 in ascending columns are used as they are, and
+            must not be changed afterwards.
         rewards : array_like of shape (L,), or sparse matrix of shape (L, S)
         discount : float, default 0.95
         state_labels, action_labels : sequence of hashable, optional

@@ -565,7 +565,7 @@ def _number(
         distinct = dict.fromkeys(labels)
     except TypeError:
         raise InvalidModelError(
-            f"transitions: labels of {what}s have to be hashable; expected numbers, strings or tuples."
+            f"transitions: labels of {what}s have to be hashable; expected numbers or strings."
         ) from None
     if given is not None:
         number_of = {label: number for number, label in enumerate(given)}
