@@ -253,9 +253,10 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
     for heading in (
-        "quality", "level", "skill", "PSNR", "error", "confidence", "noise", "backend", "time",
+        "quality", "level", "skill", "PSNR", "error", "confidence", "noise", "evidence", "backend",
+        "time",
     ):  # fmt: skip
-        table.add_column(heading, justify="left" if heading == "level" else "right")
+        table.add_column(heading, justify="left" if heading in ("level", "evidence") else "right")
     for entry in done:
         found = entry["analysis"]["autonomous"]
         table.add_row(
@@ -267,6 +268,7 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
             _number(found["mae"], ",.0f" if (found["mae"] or 0) >= 100 else ".3g"),
             _number(found["average_confidence"], ".0%"),
             _number(entry["analysis"]["noise"]["total_sigma"], ".3g"),
+            _evidence(entry["analysis"]["verification"]),
             found["backend"],
             _number(entry["analysis"]["seconds"], ".2f", " s"),
         )
@@ -277,6 +279,13 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
         files = entry["files"]
         # plain print: a console would break a long path over two lines
         print(printable(files.get("report", files["figures"])))
+
+
+def _evidence(verification: Mapping[str, Any] | None) -> str:
+    """Say in a word what was decided, and how probable it is that the image is understood."""
+    if verification is None:
+        return "-"
+    return f"{verification['decision']} ({verification['understanding_probability']:.0%})"
 
 
 def _number(value: float | None, form: str, unit: str = "") -> str:

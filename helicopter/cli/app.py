@@ -344,7 +344,7 @@ def verify(
         int | None,
         typer.Option(
             "--max-looks",
-            help="Decide after so many patches at the latest (default: as many as there are)",
+            help="Decide after so many patches at the latest (default: 4096)",
             show_default=False,
         ),
     ] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +68,7 @@ def verify_images(
             )
         verification = found.verification
         assert verification is not None  # the engine was told to stop by it
-        possible = _possible_looks(found)
+        possible = wording.possible_looks(found)
         sentences = _sentences(verification, possible)
         files: dict[str, str] = {}
         entry = {
@@ -121,15 +122,6 @@ def _engine(
     )
 
 
-def _possible_looks(found: AutonomousAnalysis) -> int:
-    """Return how many patches were hidden and could have been scored."""
-    scorable = found.hidden_mask & np.isfinite(found.error_map)
-    height, width = scorable.shape
-    rows, columns = (np.arange(0, side, found.patch_size) for side in (height, width))
-    by_row = np.logical_or.reduceat(scorable, rows, axis=0)
-    return int(np.count_nonzero(np.logical_or.reduceat(by_row, columns, axis=1)))
-
-
 def _sentences(verification: Verification, possible: int) -> list[str]:
     return [
         wording.verdict_sentence(verification),
@@ -176,7 +168,6 @@ def _write_report(
 
 
 def _print(said: Sequence[tuple[str, Sequence[str], str | None]]) -> None:
-    from rich.padding import Padding
     from rich.text import Text
 
     console = stdout()
@@ -185,7 +176,9 @@ def _print(said: Sequence[tuple[str, Sequence[str], str | None]]) -> None:
             console.print()
         console.print(Text(name, style="bold"))
         for sentence in sentences:
-            console.print(Padding(Text(sentence), (0, 0, 0, 2)))
+            print(
+                textwrap.fill(sentence, console.width, initial_indent="  ", subsequent_indent="  ")
+            )
         if report is not None:
             # plain print: a console would break a long path over two lines
             print(f"  {printable(report)}")

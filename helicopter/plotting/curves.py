@@ -59,7 +59,9 @@ def draw_quality_curve(
         axes.axhline(target, color=style.ink, linewidth=0.9, linestyle=":", label="target")
     axes.set_ylim(0, 1.02)
     axes.margins(x=0.02)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if len(steps) == 1:
+        axes.set_xlim(steps[0] - 0.5, steps[0] + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("iteration", fontsize=10)
     axes.set_ylabel("0 to 1", fontsize=10)
     axes.grid(axis="y", color=style.faint, linewidth=0.7)

@@ -169,7 +169,7 @@ def _page(
         stops=colour_stops(),
         unit=unit_of(result.reconstruction),
         noise=None if noise is None else _noise_section(noise, result),
-        evidence=None if verification is None else _evidence_section(verification),
+        evidence=None if verification is None else _evidence_section(verification, result),
         curve={
             "light": figure_uri(quality_figure(result, LIGHT, target=goal)),
             "dark": figure_uri(quality_figure(result, DARK, target=goal)),
@@ -196,9 +196,10 @@ def _noise_section(noise: NoiseAnalysis, result: AutonomousAnalysis) -> dict[str
     }
 
 
-def _evidence_section(verification: Verification) -> dict[str, Any]:
+def _evidence_section(verification: Verification, result: AutonomousAnalysis) -> dict[str, Any]:
+    possible = verification_wording.possible_looks(result)
     return {
-        "sentences": verification_wording.report_sentences(verification),
+        "sentences": verification_wording.report_sentences(verification, possible),
         "figures": verification_wording.verification_figures(verification),
         "caption": verification_wording.trajectory_caption(verification),
         "light": figure_uri(verification_figure(verification, LIGHT)),

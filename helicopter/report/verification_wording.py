@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 if TYPE_CHECKING:
     from helicopter.core.hatata_results import Verification
+    from helicopter.core.results import AutonomousAnalysis
 
 __all__ = [
     "Line",
     "interval_sentence",
     "looks_sentence",
     "next_sentence",
+    "possible_looks",
     "report_sentences",
     "trajectory_caption",
     "verdict_sentence",
@@ -65,13 +69,13 @@ def interval_sentence(verification: Verification) -> str:
     )
 
 
-def looks_sentence(verification: Verification, possible: int | None = None) -> str:
+def looks_sentence(verification: Verification, possible: int) -> str:
     """Say how many patches were looked at, and for how many independent ones they count."""
     used = verification.evidence_used
     looks = f"{used} {'look' if used == 1 else 'looks'}"
-    if possible is not None and possible > used:
+    if possible > used:
         looks += f" of {possible} possible ones"
-    elif possible is not None:
+    else:
         looks = f"All {looks} were used" if used != 1 else "The only look was used"
     if used == 0:
         return "No look was worth its cost: the figures are those of the prior."
@@ -101,11 +105,20 @@ def next_sentence(verification: Verification) -> str:
     )
 
 
-def report_sentences(verification: Verification) -> list[str]:
-    """Return the paragraphs of the section."""
+def possible_looks(found: AutonomousAnalysis) -> int:
+    """Return how many patches were hidden and could have been scored."""
+    scorable = found.hidden_mask & np.isfinite(found.error_map)
+    height, width = scorable.shape
+    rows, columns = (np.arange(0, side, found.patch_size) for side in (height, width))
+    by_row = np.logical_or.reduceat(scorable, rows, axis=0)
+    return int(np.count_nonzero(np.logical_or.reduceat(by_row, columns, axis=1)))
+
+
+def report_sentences(verification: Verification, possible: int) -> list[str]:
+    """Return the paragraphs of the section; see `possible_looks`."""
     return [
         verdict_sentence(verification),
-        f"{interval_sentence(verification)} {looks_sentence(verification)} "
+        f"{interval_sentence(verification)} {looks_sentence(verification, possible)} "
         f"{next_sentence(verification)}",
     ]
 

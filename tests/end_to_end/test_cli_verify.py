@@ -217,7 +217,9 @@ def test_control_c_keeps_what_is_done(tmp_path, smooth, monkeypatch, capsys):
         "data_range": None,
     }  # fmt: skip
     machine = Machine(False, "auto", 0)
-    assert command.verify_images([smooth, second, smooth], machine, {"threshold": 0.8}, options) == 130
+    assert (
+        command.verify_images([smooth, second, smooth], machine, {"threshold": 0.8}, options) == 130
+    )
     stdout, stderr = capsys.readouterr()
     assert "smooth.png" in stdout
     assert stderr == "helicopter: interrupted; 1 of 3 done\n"

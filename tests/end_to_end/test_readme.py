@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+PAGES = ("decisions.md", "noise.md")
 
 
 def python_blocks(text: str) -> list[str]:
@@ -38,6 +39,23 @@ def test_the_first_block_of_the_readme_is_ten_lines_and_needs_no_other():
     block = python_blocks((ROOT / "README.md").read_text(encoding="utf-8"))[0]
     assert sum(bool(line.strip()) for line in block.splitlines()) <= 10
     run(block)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_run_from_top_to_bottom(page: str):
+    blocks = python_blocks((ROOT / "docs" / page).read_text(encoding="utf-8"))
+    assert blocks
+    assert run("\n".join(blocks)).strip()
+
+
+def test_what_the_page_on_decisions_says_of_known_answers_comes_out():
+    blocks = python_blocks((ROOT / "docs" / "decisions.md").read_text(encoding="utf-8"))
+    out = run("\n".join(block for block in blocks if "AutonomousReconstruct" not in block))
+    for printed in (
+        "gain 13.344537815, policy [1 1 1]", "19.3713683749;", "0.70289, between",
+        "probability 0.967365, after 9.347301 looks",
+    ):  # fmt: skip
+        assert printed in out
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
