@@ -53,6 +53,8 @@ class KnownBeliefs:
     rewards : float64 ndarray of shape (N, A)
     share : float64 ndarray of shape (N, A, O, N - S)
         The largest factor of each point but the corners that fits into a successor.
+    own : float64 ndarray of shape (N, N - S)
+        The same for the points, zero for a point and itself.
     """
 
     def __init__(self, model: HiddenModel, discount: float) -> None:
@@ -69,6 +71,7 @@ class KnownBeliefs:
         self.chance = np.zeros((0, n_actions, n_seen))
         self.rewards = np.zeros((0, n_actions))
         self.share = np.zeros((0, n_actions, n_seen, 0))
+        self.own = np.zeros((0, 0))
         self.add(np.eye(n_states))
 
     def __len__(self) -> int:
@@ -89,8 +92,12 @@ class KnownBeliefs:
         if before:
             share = np.concatenate([self.share, self._shares(self.after, points)], axis=3)
             self.share = np.concatenate([share, self._shares(after, self.inner)])
+            self.own = self._shares(self.points, self.inner)
+            inner = np.arange(len(self.inner))
+            self.own[inner + self._shape[2], inner] = 0.0
         else:
             self.share = np.zeros((len(points), *self._shape[:2], 0))
+            self.own = np.zeros((len(points), 0))
         self.after = np.concatenate([self.after, after])
 
     def _shares(
@@ -106,10 +113,6 @@ class KnownBeliefs:
         # rounded down, so that nothing exact falls below zero either
         share *= 1.0 - self.rounding
         return np.nan_to_num(share, copy=False, nan=0.0, posinf=0.0)
-
-    def share_of(self, measure: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the factors for any measures of shape (..., S)."""
-        return self._shares(measure, self.inner)
 
     def node_of(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which point each successor under these actions is, -1 if none; shape (N, O)."""
@@ -127,7 +130,7 @@ class KnownBeliefs:
     def allowance(self, values: NDArray[np.float64]) -> float:
         """Bound what rounding adds to all steps together, if the values are as large as these."""
         size = float(np.abs(self.model.rewards).max()) + 3.0 * float(np.abs(values).max())
-        return self.rounding * size / (1.0 - self.discount)
+        return float(self.rounding * size / (1.0 - self.discount))
 
 
 class UpperBound:
@@ -146,6 +149,8 @@ class UpperBound:
         self._backend = backend
         self.values = np.zeros(0)
         self.best = np.zeros(0, dtype=np.int64)
+        # of which points the value comes from the model, and not from the other points
+        self._active = np.zeros(0, dtype=bool)
 
     def at(self, measures: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bound the values of measures of shape (..., S), given their factors (..., N - S)."""
@@ -175,17 +180,20 @@ class UpperBound:
         if not len(self.values):
             most = float(known.model.rewards.max()) / (1.0 - known.discount)
             self.values = np.full(len(known), most)
-        new = known.points[len(self.values) :]
-        if len(new):
-            before = len(self.values) - new.shape[1]
-            first = self.at(new, known.share_of(new)[:, :before])
-            self.values = np.concatenate([self.values, first])
+        before = len(self.values)
+        if before < len(known):
+            others = known.own[before:, : before - known.points.shape[1]]
+            self.values = np.concatenate([self.values, self.at(known.points[before:], others)])
+        self._active = np.append(self._active, np.ones(len(known) - len(self._active), dtype=bool))
         for _ in range(30):
             point, share = self._choose()
             run = self._solve(point, share, epsilon)
+            self.best = run.policy
             gained = float((self.values - run.upper).max())
             self.values = np.minimum(self.values, run.upper)
-            self.best = run.policy
+            spread = self.at(known.points, known.own)
+            self._active = run.upper <= spread
+            self.values = np.minimum(self.values, spread)
             if gained <= tolerance:
                 break
 
@@ -194,7 +202,10 @@ class UpperBound:
         known = self._known
         if known.share.shape[3] == 0:
             return np.zeros(known.chance.shape, dtype=np.int64), np.zeros(known.chance.shape)
-        point = (known.share * self._dip()).argmin(axis=3)
+        n_states = known.points.shape[1]
+        # a point that is held down by others only would hide on which it depends
+        dip = np.where(self._active[n_states:], self._dip(), 0.0)
+        point = (known.share * dip).argmin(axis=3)
         return point, np.take_along_axis(known.share, point[..., None], 3)[..., 0]
 
     def _solve(
@@ -246,26 +257,35 @@ class UpperBound:
         beliefs : float64 ndarray of shape (K, S)
         slack : float64 ndarray of shape (K,)
             How far the bounds are apart there, times the discounted frequency with which the upper
-            bound at `start` comes back to it.
+            bound at `start` comes back to it (without the factor where that would leave nothing).
         """
         known = self._known
         count, n_states = known.points.shape
         rows = np.arange(count)
         after, chance = known.after[rows, self.best], known.chance[rows, self.best]
-        point, share = (table[rows, self.best] for table in self._choose())
+        point, share = self._choose()
+        point, share = point[rows, self.best], share[rows, self.best]
         move = np.zeros((count, count))
         rest = after.sum(axis=1)
         if known.share.shape[3]:
             rest -= (share[..., None] * known.inner[point]).sum(axis=1)
-            np.add.at(move, (rows[:, None], point + n_states), share)
+            np.add.at(
+                move, (np.repeat(rows, len(share[0])), (point + n_states).ravel()), share.ravel()
+            )
         move[:, :n_states] += rest
-        unit = np.zeros(count)
-        unit[start] = 1.0
-        weight = np.linalg.solve(np.eye(count) - known.discount * move.T, unit)
+        weight = _visits(move, known.discount, start)
+        # and how often it is come to in truth, which a point that is held down by others needs
+        move = np.zeros((count, count))
+        at, seen = np.nonzero(node >= 0)
+        np.add.at(move, (at, node[at, seen]), chance[at, seen])
+        weight += _visits(move, known.discount, start)
         at, seen = np.nonzero((node < 0) & (chance > 0.0))
         measures = after[at, seen]
         slack = self.at(measures, known.share[at, self.best[at], seen]) - lower.at(measures)
-        return measures / chance[at, seen][:, None], weight[at] * slack
+        beliefs = measures / chance[at, seen][:, None]
+        if (weight[at] * slack).max(initial=0.0) > 0.0:
+            return beliefs, weight[at] * slack
+        return beliefs, slack
 
 
 class LowerBound:
@@ -372,6 +392,13 @@ class LowerBound:
         points = self._known.points
         pool = np.concatenate([self.vectors, vectors])
         self.vectors = pool[(points @ pool.T).argmax(axis=1)]
+
+
+def _visits(move: NDArray[np.float64], discount: float, start: int) -> NDArray[np.float64]:
+    """How often each point is come to from `start`, discounted."""
+    unit = np.zeros(len(move))
+    unit[start] = 1.0
+    return np.asarray(np.linalg.solve(np.eye(len(move)) - discount * move.T, unit), np.float64)
 
 
 def _solved(
