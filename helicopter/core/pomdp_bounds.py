@@ -130,7 +130,8 @@ class KnownBeliefs:
     def allowance(self, values: NDArray[np.float64]) -> float:
         """Bound what rounding adds to all steps together, if the values are as large as these."""
         size = float(np.abs(self.model.rewards).max()) + 3.0 * float(np.abs(values).max())
-        return float(self.rounding * size / (1.0 - self.discount))
+        # two more steps: a point may be held down by others, and has been from the start
+        return float(self.rounding * size * (1.0 / (1.0 - self.discount) + 2.0))
 
 
 class UpperBound:
@@ -149,22 +150,24 @@ class UpperBound:
         self._backend = backend
         self.values = np.zeros(0)
         self.best = np.zeros(0, dtype=np.int64)
-        # of which points the value comes from the model, and not from the other points
+        # what the last model said, and of which points that is less than what the others say
+        self._solved = np.zeros(0)
         self._active = np.zeros(0, dtype=bool)
 
     def at(self, measures: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bound the values of measures of shape (..., S), given their factors (..., N - S)."""
-        corners = self.values[: measures.shape[-1]]
+        # not from `values`: a bound that was taken from a bound, and so on, would gather roundings
+        corners = self._solved[: measures.shape[-1]]
         flat = measures @ corners
         if share.shape[-1] == 0:
             return flat
-        return np.asarray(flat + np.minimum((share * self._dip()).min(-1), 0.0))
+        return np.asarray(flat + np.minimum((share * self._dip(self._solved)).min(-1), 0.0))
 
-    def _dip(self) -> NDArray[np.float64]:
+    def _dip(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """How far below the plane through the corners each other point lies."""
         n_states = self._known.points.shape[1]
-        inner = self._known.points[n_states : len(self.values)]
-        return self.values[n_states:] - inner @ self.values[:n_states]
+        inner = self._known.points[n_states : len(values)]
+        return values[n_states:] - inner @ values[:n_states]
 
     def improve(self, epsilon: float, tolerance: float) -> None:
         """Solve, choose the points anew from the values, and so on until little is gained.
@@ -179,7 +182,7 @@ class UpperBound:
         known = self._known
         if not len(self.values):
             most = float(known.model.rewards.max()) / (1.0 - known.discount)
-            self.values = np.full(len(known), most)
+            self.values = self._solved = np.full(len(known), most)
         before = len(self.values)
         if before < len(known):
             others = known.own[before:, : before - known.points.shape[1]]
@@ -188,7 +191,7 @@ class UpperBound:
         for _ in range(30):
             point, share = self._choose()
             run = self._solve(point, share, epsilon)
-            self.best = run.policy
+            self.best, self._solved = run.policy, run.upper
             gained = float((self.values - run.upper).max())
             self.values = np.minimum(self.values, run.upper)
             spread = self.at(known.points, known.own)
@@ -204,7 +207,7 @@ class UpperBound:
             return np.zeros(known.chance.shape, dtype=np.int64), np.zeros(known.chance.shape)
         n_states = known.points.shape[1]
         # a point that is held down by others only would hide on which it depends
-        dip = np.where(self._active[n_states:], self._dip(), 0.0)
+        dip = np.where(self._active[n_states:], self._dip(self.values), 0.0)
         point = (known.share * dip).argmin(axis=3)
         return point, np.take_along_axis(known.share, point[..., None], 3)[..., 0]
 
@@ -226,7 +229,7 @@ class UpperBound:
         # the corners add up to less than a rounding where a point takes it all
         chances /= chances.sum(axis=2, keepdims=True)
         pairs = count * n_actions
-        return _solved(
+        return _solve_rows(
             self._backend,
             known.discount,
             epsilon,
@@ -368,7 +371,7 @@ class LowerBound:
         # from (node, state) to (next node, next state), by observation
         chances = known.model.joint[action].transpose(0, 2, 1, 3)
         columns = node[:, None, :, None] * n_states + np.arange(n_states)
-        run = _solved(
+        run = _solve_rows(
             self._backend,
             known.discount,
             epsilon,
@@ -401,7 +404,7 @@ def _visits(move: NDArray[np.float64], discount: float, start: int) -> NDArray[n
     return np.asarray(np.linalg.solve(np.eye(len(move)) - discount * move.T, unit), np.float64)
 
 
-def _solved(
+def _solve_rows(
     backend: Backend,
     discount: float,
     epsilon: float,
