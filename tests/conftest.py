@@ -9,6 +9,7 @@ from helicopter import backends
 from helicopter.core import (
     MDP,
     AutonomousReconstructionEngine,
+    HatataMDPEngine,
     RegionalReconstructionEngine,
     ZengezaNoiseDetector,
 )
@@ -79,6 +80,12 @@ def detector(backend):
 def mdp(backend):
     """Make a Markov decision process on the backend under test."""
     return _of(MDP, backend)
+
+
+@pytest.fixture(scope="session")
+def hatata(backend):
+    """Make a verifier on the backend under test."""
+    return _of(HatataMDPEngine, backend)
 
 
 @pytest.fixture(scope="session")
