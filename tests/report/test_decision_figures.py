@@ -5,6 +5,7 @@ import pytest
 from test_plotting import drawn
 
 from helicopter.core import MDP, StoppingPolicy, TransitionPosterior
+from helicopter.core.calibration import reliability_curve
 from helicopter.core.gittins import gittins_table
 from helicopter.plotting import DARK, LIGHT, plot_result
 
@@ -85,10 +86,29 @@ def test_intervals_are_drawn_around_their_means():
     np.testing.assert_array_equal(line.get_ydata(), chances.mean.ravel())
 
 
+def reliability():
+    stated = np.repeat([0.1, 0.55, 0.9], [20, 10, 40])
+    return reliability_curve(stated, np.arange(70) % 10 < 10 * stated - 1)
+
+
+def test_what_came_true_is_drawn_over_what_was_stated():
+    curve = reliability()
+    above, below = curve.plot().axes
+    (errors,) = above.containers
+    line, _, (bars,) = errors.lines
+    np.testing.assert_allclose(line.get_xdata(), [0.1, 0.55, 0.9])
+    np.testing.assert_allclose(line.get_ydata(), curve.frequency[curve.counts > 0])
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    some = curve.counts > 0
+    np.testing.assert_allclose(ends, np.stack([curve.low[some], curve.high[some]], axis=1))
+    assert [bar.get_height() for bar in below.patches] == curve.counts.tolist()
+
+
 @pytest.mark.parametrize("style", [LIGHT, DARK], ids=["light", "dark"])
 def test_they_are_drawn_in_both_styles(style):
     table = gittins_table(4, 0.9)
-    for result in (car().solve(), table, StoppingPolicy(use_rust_acceleration=False)):
+    policy = StoppingPolicy(use_rust_acceleration=False)
+    for result in (car().solve(), table, policy, reliability()):
         picture = drawn(plot_result(result, style=style))
         ground = picture[0, 0].mean()
         assert ground > 250 if style is LIGHT else ground < 40
