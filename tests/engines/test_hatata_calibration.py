@@ -99,11 +99,11 @@ def test_what_cannot_be_compared(probabilities, outcomes, named):
 
 
 def test_bad_use():
-    with pytest.raises(InvalidOptionError, match="^bins: got 0"):
+    with pytest.raises(InvalidOptionError, match=r"^bins: got 0"):
         reliability_curve([0.5], [1], bins=0)
     with pytest.raises(InvalidOptionError, match="nothing has been learnt"):
         IsotonicCalibrator().apply([0.5])
-    with pytest.raises(InvalidOptionError, match="^probabilities: got 7"):
+    with pytest.raises(InvalidOptionError, match=r"^probabilities: got 7"):
         IsotonicCalibrator().fit([0.5], [1]).apply([7])
 
 

@@ -2,7 +2,7 @@
 
 import math
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def by_definition(share, prior, costs, horizon):
     """Value before the first look, and the least loss at every node, straight from the equation."""
     look, accept, reject = costs
 
-    @lru_cache(maxsize=None)
+    @cache
     def value(looks, successes):
         short = short_of(share, prior, looks, successes)
         stop = min(accept * short, reject * (1 - short))
