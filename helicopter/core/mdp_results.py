@@ -80,11 +80,12 @@ class MDPSolution(Result):
         from .engine import backend_of
 
         backend, model = backend_of(self.backend), self._model
+        discount = self._discount if self.bias is None else 1.0
         states = np.repeat(np.arange(len(model.pair_start) - 1), np.diff(model.pair_start))
 
         def table(value: NDArray[np.float64]) -> NDArray[np.float64]:
             spread = np.full((len(value), self._n_actions), -np.inf)
-            spread[states, model.actions] = backend.q_values(model, self._discount, value)
+            spread[states, model.actions] = backend.q_values(model, discount, value)
             return spread
 
         if self.criterion == "finite_horizon":

@@ -25,8 +25,6 @@ __all__ = ["solve"]
 SMALL = 2000
 #: So many sweeps.
 SWEEPS = 600
-#: Policies are tried only if the sweeps did not do; there are hardly ever more than a dozen.
-POLICIES = 10_000
 
 
 def solve(
@@ -146,10 +144,13 @@ class _Search:
         bellman, rewards = self.bellman, self.model.rewards
         q = bellman.q(rewards, self.bias)
         pairs = bellman.first_within(q, bellman.best(q), 0.0)
-        for _ in range(POLICIES):
-            if not self.count():
-                break
+        tried: set[int] = set()
+        while True:
             pairs = self.led(pairs)
+            seen = hash(pairs.tobytes())
+            if seen in tried or not self.count():  # as good as each other but for roundings
+                break
+            tried.add(seen)
             value = _relative_values(bellman.matrix[pairs], rewards[pairs])
             if not np.isfinite(value).all():
                 break

@@ -155,7 +155,8 @@ class Plain:
         """Evaluate the policy exactly but for roundings, improve it, and so on.
 
         Howard 1960; Puterman 1994, section 6.4. An action is changed only for one that is better by
-        more than roundings, so that no two policies can take turns. With `ahead`, some steps of
+        more than roundings, and no policy is tried twice: where actions are as good as each other,
+        roundings could make policies take turns. With `ahead`, some steps of
         value iteration stand between an evaluation and the next policy: news of a better action
         then comes so many states farther each time.
         """
@@ -164,7 +165,9 @@ class Plain:
         if not len(bellman.starts):
             return value
         pairs = self._greedy_ahead(rewards, value, ahead)
+        tried: set[int] = set()
         while not self.exhausted:
+            tried.add(hash(pairs.tobytes()))
             value = self._evaluate(pairs, rewards[pairs])
             self._count()
             q = bellman.q(rewards, value)
@@ -180,6 +183,8 @@ class Plain:
                 if not np.array_equal(farther, pairs):
                     improved = farther
             pairs = improved
+            if hash(pairs.tobytes()) in tried:
+                break
         return value
 
     def _greedy_ahead(
