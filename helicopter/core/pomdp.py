@@ -227,17 +227,18 @@ class POMDP(Engine):
         else:
             known.add(start[None])
         upper = UpperBound(known, self._backend)
-        lower = LowerBound(known, self._backend, start)
+        lower = LowerBound(known, self._backend)
         fine = epsilon / 32
         iterations, gap = 0, np.inf
         while True:
             iterations += 1
-            # while the bounds are far apart, no need to know either well
+            # while the bounds are far apart, no need to go on where little is gained
             step = max(fine, 1e-3 * gap) if gap < np.inf else fine
-            upper.improve(step, step)
-            lower.improve(upper.best, step, 3)
+            upper.improve(fine, step)
+            high = float(upper.values[node])
+            lower.improve(upper.best, node, fine, step, high - epsilon / 2)
             rounding = known.allowance(upper.values) + known.allowance(lower.vectors)
-            gap = float(upper.values[node]) - lower.value + rounding
+            gap = high - lower.value(node) + rounding
             if callback is not None:
                 callback(len(known), most)
             if gap <= epsilon or len(known) >= most:
@@ -262,8 +263,8 @@ class POMDP(Engine):
         iterations: int,
         started: float,
     ) -> POMDPSolution:
-        vectors, actions, following = lower.controller
-        vectors = vectors - known.allowance(vectors)
+        lower.clear()
+        vectors = lower.vectors - known.allowance(lower.vectors)
         values = upper.values + known.allowance(upper.values)
         low, high = float((vectors @ start).max()), float(values[node])
         # the product above and the belief's own last digit
@@ -276,8 +277,8 @@ class POMDP(Engine):
             width=high - low,
             belief=start,
             vectors=vectors,
-            vector_actions=actions,
-            next_vectors=following,
+            vector_actions=lower.actions,
+            next_vectors=lower.following,
             points=known.points,
             point_upper=values,
             iterations=iterations,

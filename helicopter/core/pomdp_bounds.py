@@ -37,6 +37,8 @@ UNIT = float(np.finfo(np.float64).eps)
 #: A successor of which all but this share is a known point is taken for it when points are chosen;
 #: the bounds themselves do not rely on it.
 SAME = 1e-12
+#: Policies tried for the lower bound each time that beliefs were added, after the first.
+MOST_POLICIES = 3
 
 
 class KnownBeliefs:
@@ -188,15 +190,18 @@ class UpperBound:
             others = known.own[before:, : before - known.points.shape[1]]
             self.values = np.concatenate([self.values, self.at(known.points[before:], others)])
         self._active = np.append(self._active, np.ones(len(known) - len(self._active), dtype=bool))
+        chosen: NDArray[np.int64] | None = None
         for _ in range(30):
             point, share = self._choose()
+            if chosen is not None and np.array_equal(point, chosen):
+                break
+            chosen = point
             run = self._solve(point, share, epsilon)
             self.best, self._solved = run.policy, run.upper
             gained = float((self.values - run.upper).max())
-            self.values = np.minimum(self.values, run.upper)
             spread = self.at(known.points, known.own)
             self._active = run.upper <= spread
-            self.values = np.minimum(self.values, spread)
+            self.values = np.minimum(np.minimum(self.values, run.upper), spread)
             if gained <= tolerance:
                 break
 
@@ -292,61 +297,101 @@ class UpperBound:
 
 
 class LowerBound:
-    """What finite-state controllers with a node at each known belief earn.
+    """What finite-state controllers earn.
+
+    A node does something and goes on to another node by what is seen then; its vector is what it
+    earns from each state on, less what was rounded.
 
     Attributes
     ----------
-    vectors : float64 ndarray of shape (N, S)
-        The best vector found so far at each known belief, of whichever controller.
-    controller : tuple of ndarray
-        Vectors (N, S), actions (N,) and next nodes (N, O) of the best controller at the start;
-        `allowance` is still to be taken off the vectors.
-    value : float
-        What it earns at the start, without the allowance.
+    vectors : float64 ndarray of shape (M, S)
+    actions : int64 ndarray of shape (M,)
+    following : int64 ndarray of shape (M, O)
+        The nodes, all that were ever made and are still of use. `allowance` is still to be taken
+        off the vectors.
+    best : int64 ndarray of shape (N,)
+        The node that earns most at each known belief.
     """
 
-    def __init__(self, known: KnownBeliefs, backend: Backend, start: NDArray[np.float64]) -> None:
+    def __init__(self, known: KnownBeliefs, backend: Backend) -> None:
         self._known = known
         self._backend = backend
-        self._start = start
-        self.value = -np.inf
-        self.vectors = np.zeros((0, known.points.shape[1]))
-        self.controller: tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]] = (
-            self.vectors,
-            np.zeros(0, dtype=np.int64),
-            np.zeros((0, 0), dtype=np.int64),
-        )
+        n_seen, n_states = known.model.joint.shape[1:3]
+        self.vectors = np.zeros((0, n_states))
+        self.actions = np.zeros(0, dtype=np.int64)
+        self.following = np.zeros((0, n_seen), dtype=np.int64)
+        self.best = np.zeros(0, dtype=np.int64)
 
-    def improve(self, best: NDArray[np.int64], epsilon: float, rounds: int) -> None:
+    def value(self, point: int) -> float:
+        """Bound the value at a known belief, without the allowance."""
+        return float(self.vectors[self.best[point]] @ self._known.points[point])
+
+    def at(self, measures: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bound the values of measures of shape (..., S), without the allowance."""
+        return np.asarray((measures @ self._pool().T).max(axis=-1))
+
+    def improve(
+        self,
+        acts: NDArray[np.int64],
+        start: int,
+        epsilon: float,
+        tolerance: float,
+        enough: float,
+    ) -> None:
         """Try the controller that acts as the upper bound does, then improve policies.
 
         Parameters
         ----------
-        best : int64 ndarray of shape (N,)
+        acts : int64 ndarray of shape (N,)
             The actions of the upper bound.
+        start : int
+            The point that counts.
         epsilon : float
             Width of the bounds of each solve.
-        rounds : int
-            Most policies to try after the first.
+        tolerance : float
+            A gain so small is not worth another policy.
+        enough : float
+            A value at the start that needs no improvement.
         """
         known = self._known
         if not len(self.vectors):
             # to do the same for ever, whatever is seen
             always = np.arange(known.rewards.shape[1])
-            self._evaluate(always, np.repeat(always[:, None], known.chance.shape[2], 1), epsilon)
-        self._merge(self.vectors)  # so that new points have a vector, too
-        follows = known.node_of(best)
-        self._evaluate(best, np.where(follows >= 0, follows, self._next(best)), epsilon)
-        for _ in range(rounds):
-            before = self.value
-            action = self._gains().argmax(axis=1)
-            self._evaluate(action, self._next(action), epsilon)
-            if self.value - before <= 16 * epsilon:
+            self._run(always, np.repeat(always[:, None], known.chance.shape[2], 1), epsilon)
+        self.best = (known.points @ self.vectors.T).argmax(axis=1)
+        follows = known.node_of(acts)
+        self._run(acts, np.where(follows >= 0, follows, self._next(acts)), epsilon)
+        for _ in range(MOST_POLICIES):
+            before = self.value(start)
+            if before >= enough:
                 break
+            acts = self._gains().argmax(axis=1)
+            node = self._next(acts)
+            # one more step in front of what there is: that cannot be worse at any point
+            self._take_in(self._step(acts, self.best[node]), acts, self.best[node])
+            # and for ever
+            self._run(acts, node, epsilon)
+            if self.value(start) - before <= tolerance:
+                break
+        if len(self.vectors) > 4 * len(known) + 1000:
+            self.clear()
 
-    def at(self, measures: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Bound the values of measures of shape (..., S), without the allowance."""
-        return np.asarray((measures @ self.vectors.T).max(axis=-1))
+    def clear(self) -> None:
+        """Forget the nodes that no best one ever comes to."""
+        used = np.zeros(len(self.vectors), dtype=bool)
+        reached = self.best
+        while len(reached):
+            new = np.zeros_like(used)
+            new[reached] = True
+            new &= ~used
+            used |= new
+            reached = self.following[new].ravel()
+        number = np.cumsum(used) - 1
+        self.vectors, self.actions = self.vectors[used], self.actions[used]
+        self.following, self.best = number[self.following[used]], number[self.best]
+
+    def _pool(self) -> NDArray[np.float64]:
+        return self.vectors[self.best]
 
     def _gains(self) -> NDArray[np.float64]:
         """Value of every action at every point, if the vectors are earned afterwards."""
@@ -357,19 +402,27 @@ class LowerBound:
             gains[:, action] += known.discount * later
         return gains
 
-    def _next(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the node with the best vector after each observation."""
+    def _next(self, acts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the point whose node is the best one after each observation; shape (N, O)."""
         known = self._known
-        after = known.after[np.arange(len(known)), action]
-        return np.asarray((after @ self.vectors.T).argmax(axis=2))
+        after = known.after[np.arange(len(known)), acts]
+        return np.asarray((after @ self._pool().T).argmax(axis=2))
 
-    def _evaluate(self, action: NDArray[np.int64], node: NDArray[np.int64], epsilon: float) -> None:
-        """Find the vectors of a controller, and keep what is better."""
+    def _step(self, acts: NDArray[np.int64], node: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What is earned by one action and the given nodes afterwards."""
         known = self._known
-        count = len(action)
+        later = self.vectors[node][..., None]
+        joint = known.model.joint[acts]
+        earned = known.model.rewards[:, acts].T
+        return np.asarray(earned + known.discount * (joint @ later).sum(axis=(1, 3)))
+
+    def _run(self, acts: NDArray[np.int64], node: NDArray[np.int64], epsilon: float) -> None:
+        """Find what a controller earns whose nodes go on to each other, and keep it."""
+        known = self._known
+        count = len(acts)
         n_seen, n_states = known.model.joint.shape[1:3]
         # from (node, state) to (next node, next state), by observation
-        chances = known.model.joint[action].transpose(0, 2, 1, 3)
+        chances = known.model.joint[acts].transpose(0, 2, 1, 3)
         columns = node[:, None, :, None] * n_states + np.arange(n_states)
         run = _solve_rows(
             self._backend,
@@ -381,20 +434,24 @@ class LowerBound:
             np.arange(count * n_states + 1) * (n_seen * n_states),
             np.broadcast_to(columns, chances.shape).ravel(),
             chances.ravel(),
-            known.model.rewards[:, action].T.ravel(),
+            known.model.rewards[:, acts].T.ravel(),
         )
-        vectors = run.lower.reshape(count, n_states)
-        value = float((vectors @ self._start).max())
-        if value > self.value:
-            self.value = value
-            self.controller = (vectors, action, node)
-        self._merge(vectors)
+        self._take_in(run.lower.reshape(count, n_states), acts, node + len(self.vectors))
 
-    def _merge(self, vectors: NDArray[np.float64]) -> None:
-        """Keep at each point the best of its own vector and of these."""
+    def _take_in(
+        self, vectors: NDArray[np.float64], acts: NDArray[np.int64], node: NDArray[np.int64]
+    ) -> None:
+        """Add nodes, and take at each point the best of its own and of these."""
         points = self._known.points
-        pool = np.concatenate([self.vectors, vectors])
-        self.vectors = pool[(points @ pool.T).argmax(axis=1)]
+        before = len(self.vectors)
+        self.vectors = np.concatenate([self.vectors, vectors])
+        self.actions = np.concatenate([self.actions, acts])
+        self.following = np.concatenate([self.following, node])
+        if len(self.best):
+            worth = points @ vectors.T
+            new = worth.argmax(axis=1)
+            better = worth.max(axis=1) > (points * self._pool()).sum(axis=1)
+            self.best = np.where(better, new + before, self.best)
 
 
 def _visits(move: NDArray[np.float64], discount: float, start: int) -> NDArray[np.float64]:

@@ -32,8 +32,8 @@ class POMDPSolution(Result):
     belief : float64 ndarray of shape (S,)
         Where it was solved.
     vectors : float64 ndarray of shape (N, S)
-        What the nodes of the best controller earn, at least, from each state on. Their maximum is
-        a lower bound of the optimal value at every belief.
+        What the nodes of a finite-state controller earn, at least, from each state on. Their
+        maximum is a lower bound of the optimal value at every belief.
     vector_actions : int64 ndarray of shape (N,)
         What each node does.
     next_vectors : int64 ndarray of shape (N, O)

@@ -224,7 +224,10 @@ def test_progress_is_told_and_can_stop(pomdp):
     told = []
     pomdp(**tiger()).solve(epsilon=1e-6, progress=lambda done, total: told.append((done, total)))
     assert told[0][1] == 1000
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    done = [beliefs for beliefs, _ in told]
+    assert done == sorted(done)
+    assert done[0] == 3
+    assert done[-1] == 7
 
     def stop(done, total):
         raise KeyboardInterrupt
