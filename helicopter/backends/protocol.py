@@ -121,7 +121,7 @@ class EvidenceStop(NamedTuple):
     threshold: float
     policy: StoppingRun
     most_looks: int
-    independent: bool
+    time: float | None
 
 
 @dataclass(frozen=True)
@@ -261,6 +261,8 @@ class NoiseRun:
 class DecisionModel(NamedTuple):
     """A Markov decision process in compressed rows; pairs are sorted by state, then by action.
 
+    A backend may make an object of its own with these attributes, and has to take either.
+
     The model is exactly what these float64 numbers say. Probabilities are not rescaled: a row may
     add up to one but for a few roundings.
 
@@ -354,14 +356,15 @@ class StoppingOptions(NamedTuple):
 class Evidence(NamedTuple):
     """How looks are to be read, besides the policy.
 
-    After `most_looks` it is decided in any case; `independent` says that every look counts in full.
+    After `most_looks` it is decided in any case. `time` says how many looks are worth a single
+    independent one; None: as far as the looks so far tell.
     """
 
     required_share: float
     prior: tuple[float, float]
     credible_level: float
     most_looks: int
-    independent: bool
+    time: float | None
 
 
 class EvidenceRun(NamedTuple):

@@ -149,8 +149,15 @@ def _reach(
     )
     assert quotient is not None  # made of a model that is valid
     run = backend.solve_mdp(quotient, 1.0, "auto", epsilon / 4.0, None, None)
-    counting = quotient._replace(
-        rewards=np.ones(len(quotient.actions)), rewards_low=np.zeros(len(quotient.actions))
+    n_rows = len(quotient.actions)
+    counting = DecisionModel(
+        quotient.pair_start,
+        quotient.actions,
+        quotient.row_start,
+        quotient.columns,
+        quotient.probabilities,
+        np.ones(n_rows),
+        np.zeros(n_rows),
     )
     steps = float(backend.solve_mdp(counting, 1.0, "auto", 0.5, None, None).upper.max(initial=0.0))
     largest = float(np.maximum(np.abs(run.lower), np.abs(run.upper)).max(initial=0.0))

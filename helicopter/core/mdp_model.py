@@ -195,8 +195,8 @@ def _diagnose_dense(
         _refuse_chance(names, state, action, target, chances[state, action, target])
     wrong = ~np.isfinite(paid) & there.reshape(there.shape + (1,) * (paid.ndim - 2))
     if wrong.any():
-        state, action, *target = _first(wrong)
-        _refuse_reward(names, state, action, paid[(state, action, *target)])
+        at = _first(wrong)
+        _refuse_reward(names, at[0], at[1], float(paid[at]))
     sums = np.where(there, chances.sum(axis=2), 1.0)
     state, action = _first(np.abs(sums - 1.0) == np.abs(sums - 1.0).max())
     _refuse_sum(names, state, action, sums[state, action], tolerance)

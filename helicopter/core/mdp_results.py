@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -68,6 +68,13 @@ class MDPSolution(Result):
     _model: DecisionModel
     _discount: float
     _n_actions: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        # a backend may hold the model in a form of its own, which has the same attributes
+        from helicopter.backends.protocol import DecisionModel
+
+        model = DecisionModel(*(getattr(self._model, name) for name in DecisionModel._fields))
+        return {**self.__dict__, "_model": model}
 
     @property
     def q(self) -> NDArray[np.float64]:

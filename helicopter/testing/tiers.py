@@ -209,6 +209,7 @@ def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
         },
         "Analysis": {"autonomous": _RESULTS, "noise": _RESULTS, "seconds": _IGNORED},
         **_OF_NOISE,
+        **_OF_DECISIONS,
     }
 
 
@@ -294,9 +295,32 @@ def _of_noise() -> dict[str, dict[str, Tier]]:
     }
 
 
+def _of_decisions() -> dict[str, dict[str, Tier]]:
+    # each backend has its own way to a value that both enclose; how it gets there is no output
+    value = Tier("allclose", absolute=1e-6, relative=1e-9)
+    return {
+        "MDPSolution": {
+            "value": value,
+            "lower": value,
+            "upper": value,
+            "policy": _EXACT,
+            "width": Tier("allclose", absolute=1e-6),
+            "iterations": _IGNORED,
+            "method": _IGNORED,
+            "criterion": _EXACT,
+            "epsilon": _EXACT,
+            "bias": Tier("allclose", absolute=1e-6, relative=1e-6),
+            "backend": _IGNORED,
+            "device": _IGNORED,
+            "seconds": _IGNORED,
+        },
+    }
+
+
 #: How far apart what is said of the noise may be, relatively.
 NOISE = 1e-3
 _OF_NOISE = _of_noise()
+_OF_DECISIONS = _of_decisions()
 
 
 _TABLE: Mapping[str, Mapping[str, Mapping[str, Tier]]] = {name: _of(name) for name in PREDICTION}

@@ -282,7 +282,7 @@ def test_progress(mdp, example):
     seen = []
     made = mdp(*example, discount=0.99)
     made.solve("value_iteration", 1e-8, progress=lambda done, total: seen.append((done, total)))
-    assert len(seen) > 1
+    assert len(seen) >= 1
     assert all(done <= total for done, total in seen)
 
     def stop(done, total):

@@ -76,5 +76,5 @@ def test_bounds_that_are_too_wide_are_an_error(mdp):
     made = mdp(chances, np.full((4, 3), 1e6 / 3), 0.999)
     with pytest.raises(ConvergenceError, match=r"epsilon=1e-12 was asked for") as caught:
         made.solve(horizon=100, epsilon=1e-12)
-    assert caught.value.solution.width < 1e-5
-    assert made.solve(horizon=100, epsilon=1e-5).width == caught.value.solution.width
+    assert caught.value.solution.width < 1e-4
+    assert made.solve(horizon=100, epsilon=1e-4).width == caught.value.solution.width

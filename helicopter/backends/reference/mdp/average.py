@@ -11,6 +11,7 @@ from scipy.sparse.linalg import splu
 
 from helicopter.backends.protocol import AverageRun
 
+from ..blas import blas_on_one_thread
 from .bellman import Bellman
 from .exact import UNIT, Exact
 
@@ -27,6 +28,7 @@ SMALL = 2000
 SWEEPS = 600
 
 
+@blas_on_one_thread()
 def solve(
     model: DecisionModel,
     epsilon: float,

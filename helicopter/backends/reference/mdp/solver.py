@@ -8,6 +8,7 @@ import numpy as np
 
 from helicopter.backends.protocol import MdpRun
 
+from ..blas import blas_on_one_thread
 from .bellman import Bellman
 from .certificate import discounted_steps, enclose, total_steps
 from .exact import Exact, two_sum
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["q_values", "solve"]
 
 
+@blas_on_one_thread()
 def solve(
     model: DecisionModel,
     discount: float,
