@@ -14,6 +14,7 @@ from typing_extensions import Self
 
 __all__ = [
     "AutonomousReconstructionEngine",
+    "DecisionModel",
     "HatataMDPEngine",
     "Network",
     "NoiseModel",
@@ -162,7 +163,7 @@ class AutonomousReconstructionEngine:
         target_quality: float = 0.9,
         initial_known: float = 0.2,
         open_book: bool = False,
-        stop: tuple[float, _Boundaries, int, bool] | None = None,
+        stop: tuple[float, _Boundaries, int, float | None] | None = None,
         threads: int | None = None,
         progress: _Progress | None = None,
     ) -> dict[str, object]:
@@ -245,7 +246,7 @@ class HatataMDPEngine:
         prior: tuple[float, float],
         credible_level: float,
         most_looks: int,
-        independent: bool = False,
+        time: float | None = None,
         threads: int | None = None,
     ) -> tuple[
         int,
@@ -286,3 +287,107 @@ def _panic(message: str, *, threads: int | None = None) -> None: ...
 def _spin(
     seconds: float, *, threads: int | None = None, progress: _Progress | None = None
 ) -> int: ...
+
+@final
+class DecisionModel:
+    """A Markov decision process in compressed rows; see `helicopter.backends.protocol`."""
+
+    @staticmethod
+    def from_dense(
+        transitions: NDArray[np.float64],
+        rewards: NDArray[np.float64],
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> DecisionModel | None:
+        """Compress transitions (S, A, S) and rewards (S, A) or (S, A, S); None if wrong."""
+
+    @staticmethod
+    def from_rows(
+        n_states: int,
+        states: NDArray[np.int64],
+        actions: NDArray[np.int64],
+        row_start: NDArray[np.int64],
+        columns: NDArray[np.int32] | NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+        rewards: NDArray[np.float64],
+        rewards_low: NDArray[np.float64] | None = None,
+    ) -> DecisionModel | None:
+        """Compress pairs (state, action) in any order; None if anything is wrong with them."""
+
+    @property
+    def n_states(self) -> int:
+        """The number of states."""
+
+    @property
+    def pair_start(self) -> NDArray[np.int64]:
+        """Where the pairs of each state begin, and where the last ones end."""
+
+    @property
+    def actions(self) -> NDArray[np.int32]:
+        """The number of the action of each pair."""
+
+    @property
+    def row_start(self) -> NDArray[np.int64]:
+        """Where the transitions of each pair begin, and where the last ones end."""
+
+    @property
+    def columns(self) -> NDArray[np.int32]:
+        """The next state of each transition."""
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """Its probability."""
+
+    @property
+    def rewards(self) -> NDArray[np.float64]:
+        """The expected reward of each pair."""
+
+    @property
+    def rewards_low(self) -> NDArray[np.float64]:
+        """What rounding left over of it."""
+
+    def solve(
+        self,
+        discount: float,
+        method: Literal[
+            "auto", "value_iteration", "policy_iteration", "modified_policy_iteration"
+        ],
+        epsilon: float,
+        max_iterations: int | None = None,
+        *,
+        threads: int | None = None,
+        progress: _Progress | None = None,
+    ) -> tuple[
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.float64],
+        NDArray[np.int64],
+        int,
+        str,
+        bool,
+    ]:
+        """Value, lower and upper bound, policy, iterations, method, converged."""
+
+    def solve_horizon(
+        self,
+        discount: float,
+        horizon: int,
+        terminal: NDArray[np.float64],
+        *,
+        threads: int | None = None,
+    ) -> tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]
+    ]:
+        """Value, lower and upper bound, policy, with a row for each step."""
+
+    def solve_average(
+        self,
+        epsilon: float,
+        max_iterations: int | None = None,
+        *,
+        threads: int | None = None,
+        progress: _Progress | None = None,
+    ) -> tuple[float, float, NDArray[np.float64], NDArray[np.int64], int, bool]:
+        """Lower and upper bound of the gain, bias, policy, iterations, converged."""
+
+    def q_values(self, discount: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the value of each pair if `value` is what comes after it."""

@@ -157,13 +157,31 @@ impl Pool {
     }
 
     fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        // Unwind safety: what `work` had borrowed is not looked at again after a panic, except for
-        // arrays that belong to the caller, who is told that their contents are unfinished.
-        panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-            let noted = self.note.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Err(Error::Panic(noted.unwrap_or_else(|| text_of(payload.as_ref()).to_owned())))
-        })
+        guarded(&self.note, work)
     }
+}
+
+/// Runs `work` on this thread, which is none of a pool's; a panic becomes an [`Error::Panic`].
+///
+/// # Errors
+///
+/// Those of `work`, and a panic.
+pub fn guarded_here<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    keep_quiet_about_our_panics();
+    let note = Note::default();
+    let before = NOTE.replace(Some(Arc::clone(&note)));
+    let result = guarded(&note, work);
+    NOTE.set(before);
+    result
+}
+
+fn guarded<T>(note: &Note, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Unwind safety: what `work` had borrowed is not looked at again after a panic, except for
+    // arrays that belong to the caller, who is told that their contents are unfinished.
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
+        let noted = note.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(Error::Panic(noted.unwrap_or_else(|| text_of(payload.as_ref()).to_owned())))
+    })
 }
 
 thread_local! {

@@ -14,14 +14,17 @@ from .loader import accelerator
 from .protocol import (
     AutonomousOptions,
     AutonomousRun,
+    AverageRun,
     Evidence,
     EvidenceRun,
     FineNoise,
+    HorizonRun,
     Image,
     Iteration,
     Labels,
     Map,
     Mask,
+    MdpRun,
     NoiseRun,
     Progress,
     Scores,
@@ -35,7 +38,7 @@ from .threads import chosen_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .protocol import Algorithm, BuiltIn
+    from .protocol import Algorithm, BuiltIn, DecisionModel, MdpMethod
 
 __all__ = ["RustBackend"]
 
@@ -121,6 +124,86 @@ class RustBackend:
         run["history"] = tuple(Iteration(*step) for step in run["history"])
         run["scores"] = Scores(*run["scores"])
         return AutonomousRun(**run)
+
+    def compress_dense(
+        self,
+        transitions: NDArray[np.float64],
+        rewards: NDArray[np.float64],
+        allowed: NDArray[np.bool_] | None,
+    ) -> DecisionModel | None:
+        made = self._rust.DecisionModel.from_dense(transitions, rewards, allowed)
+        return cast("DecisionModel | None", made)
+
+    def compress_rows(
+        self,
+        n_states: int,
+        states: NDArray[np.int64],
+        actions: NDArray[np.int64],
+        row_start: NDArray[np.int64],
+        columns: NDArray[np.int32] | NDArray[np.int64],
+        probabilities: NDArray[np.float64],
+        rewards: NDArray[np.float64],
+    ) -> DecisionModel | None:
+        made = self._rust.DecisionModel.from_rows(
+            n_states, states, actions, row_start, columns, probabilities, rewards
+        )
+        return cast("DecisionModel | None", made)
+
+    def solve_mdp(
+        self,
+        model: DecisionModel,
+        discount: float,
+        method: MdpMethod,
+        epsilon: float,
+        max_iterations: int | None,
+        progress: Progress | None,
+    ) -> MdpRun:
+        found = self._decision_model(model).solve(
+            discount, method, epsilon, max_iterations, threads=chosen_threads(), progress=progress
+        )
+        return MdpRun(*found)
+
+    def solve_horizon(
+        self, model: DecisionModel, discount: float, horizon: int, terminal: NDArray[np.float64]
+    ) -> HorizonRun:
+        found = self._decision_model(model).solve_horizon(
+            discount, horizon, terminal, threads=chosen_threads()
+        )
+        return HorizonRun(*found)
+
+    def solve_average(
+        self,
+        model: DecisionModel,
+        epsilon: float,
+        max_iterations: int | None,
+        progress: Progress | None,
+    ) -> AverageRun:
+        found = self._decision_model(model).solve_average(
+            epsilon, max_iterations, threads=chosen_threads(), progress=progress
+        )
+        return AverageRun(*found)
+
+    def q_values(
+        self, model: DecisionModel, discount: float, value: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        found = self._decision_model(model).q_values(discount, np.ascontiguousarray(value))
+        return cast("NDArray[np.float64]", found)
+
+    def _decision_model(self, model: DecisionModel) -> Any:
+        """As Rust holds it: what it compressed itself, or what was made of that in Python."""
+        if isinstance(model, self._rust.DecisionModel):
+            return model
+        states = np.repeat(np.arange(len(model.pair_start) - 1), np.diff(model.pair_start))
+        return self._rust.DecisionModel.from_rows(
+            len(model.pair_start) - 1,
+            states,
+            model.actions.astype(np.int64),
+            model.row_start,
+            model.columns,
+            model.probabilities,
+            model.rewards,
+            model.rewards_low,
+        )
 
     def stopping_policy(self, options: StoppingOptions) -> StoppingRun:
         found = self._rust.HatataMDPEngine().stopping_policy(

@@ -6,8 +6,8 @@
 use ndarray::{Array2, Array3, Dimension, Ix1, Ix2, Ix3, IxDyn};
 use numpy::{
     dtype, BorrowError, Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods,
-    PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArrayDyn, PyReadwriteArray3, PyUntypedArray,
-    PyUntypedArrayMethods,
+    PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArrayDyn, PyReadwriteArray3,
+    PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::intern;
 use pyo3::prelude::*;

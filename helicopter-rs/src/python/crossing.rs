@@ -27,7 +27,7 @@ use pyo3::prelude::*;
 
 use super::{convert, errors};
 use crate::error::{Error, Result};
-use crate::host::{Host, Prediction};
+use crate::host::{Host, NoHost, Prediction};
 use crate::par;
 
 /// How long the calling thread waits before it looks for signals again.
@@ -108,6 +108,22 @@ impl<'a, 'py> Crossing<'a, 'py> {
             Some(exception) => Err(exception),
             None => result.map_err(raise),
         }
+    }
+
+    /// Runs `work` on the calling thread, with the interpreter released: for work that is over in less
+    /// time than another thread takes to wake up. It cannot be stopped, nor tell of its progress.
+    ///
+    /// # Errors
+    ///
+    /// As [`Crossing::run`].
+    pub fn run_here<T: Send>(
+        self,
+        py: Python<'py>,
+        work: impl FnOnce(&dyn Host) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        // Unwind safety: as in `par`; what `work` had borrowed is not looked at again.
+        let guarded = || par::guarded_here(|| work(&NoHost));
+        py.detach(guarded).map_err(|error| errors::to_python(py, self.operation, error))
     }
 
     /// Answers messages until the work is done; returns its result, and the first exception that
