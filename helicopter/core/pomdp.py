@@ -12,9 +12,11 @@ from helicopter.progress import as_callback
 
 from .belief import check_belief, successor
 from .engine import Engine
-from .pomdp_bounds import KnownBeliefs, LowerBound, UpperBound
+from .pomdp_beliefs import KnownBeliefs
+from .pomdp_lower import LowerBound
 from .pomdp_model import build
 from .pomdp_results import POMDPSolution
+from .pomdp_upper import UpperBound
 from .validation import check_fraction, check_integer, check_real
 
 if TYPE_CHECKING:

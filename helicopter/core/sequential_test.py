@@ -18,6 +18,7 @@ import numpy as np
 
 from helicopter.errors import InvalidOptionError
 
+from .gamblers_ruin import gamblers_ruin
 from .results import Result
 from .validation import check_fraction, check_integer, check_real
 
@@ -276,13 +277,13 @@ class SequentialTest:
         p = check_fraction(p, "p", ends=True)
         epsilon = check_real(epsilon, "epsilon", above=0.0)
         if self.steps is not None:
-            accept, looks = _gamblers_ruin(p, *self.steps)
+            accept, looks = gamblers_ruin(p, *self.steps)
             # a few operations; the logarithm of the odds may lose what the two sides have in common
             relative = 32 * UNIT * max(self.steps)
             return SequentialCharacteristics(
                 p=p,
                 accept_p1=accept,
-                accept_p0=_gamblers_ruin(1.0 - p, self.steps[1], self.steps[0])[0],
+                accept_p0=gamblers_ruin(1.0 - p, self.steps[1], self.steps[0])[0],
                 expected_looks=looks,
                 probability_error=relative,
                 looks_error=relative * max(looks, self.steps[0] * self.steps[1]),
@@ -375,36 +376,3 @@ def _look(look: object) -> int:
     ):
         return int(look)
     raise InvalidOptionError(f"look: got {look!r}; expected True, False, 1 or 0.")
-
-
-def _gamblers_ruin(p: float, down: int, up: int) -> tuple[float, float]:
-    """Probability to be `up` ahead before `down` behind, and the expected number of games."""
-    if p in (0.0, 1.0):
-        return (1.0, float(up)) if p == 1.0 else (0.0, float(down))
-    # log(1 - p) - log(p) would cancel near 1/2
-    odds = math.log1p((1.0 - 2.0 * p) / p)
-    if odds > 0.0:  # (r^down - 1) / (r^(down + up) - 1), without overflow
-        win = math.exp(-up * odds) * math.expm1(-down * odds) / math.expm1(-(down + up) * odds)
-    elif odds < 0.0:
-        win = math.expm1(down * odds) / math.expm1((down + up) * odds)
-    else:
-        win = down / (down + up)
-    drift = 2.0 * p - 1.0
-    if (down + up) * abs(odds) > 1.0:
-        return win, (up * win - down * (1.0 - win)) / drift
-    return win, _games_near_even(odds, drift, down, up)
-
-
-def _games_near_even(odds: float, drift: float, down: int, up: int) -> float:
-    """Expected number of games where up * win and down * loss almost cancel.
-
-    win is down / total * phi(down odds) / phi(total odds) with phi(y) = (e^y - 1) / y =
-    1 + y/2 + y^2/6 + ..., so that the difference is one of powers.
-    """
-    if odds == 0.0:
-        return float(down * up)
-    near, far = down * odds, (down + up) * odds
-    terms = range(1, 21)  # far is at most 1, and 1 / 22! is nothing
-    difference = sum((near**k - far**k) / math.factorial(k + 1) for k in terms)
-    phi = 1.0 + sum(far**k / math.factorial(k + 1) for k in terms)
-    return down * difference / phi / drift

@@ -14,21 +14,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter.backends import resolve
-from helicopter.errors import InvalidModelError, InvalidOptionError
+from helicopter.errors import InvalidOptionError
 
 from .mdp import MDP
 from .pomdp_model import Labels
+from .posterior_input import (
+    read_indices,
+    read_label,
+    read_policy,
+    read_prior,
+    read_reward,
+    read_rewards,
+    read_steps,
+)
 from .posterior_results import TransitionIntervals, ValueIntervals
 from .validation import check_fraction, check_integer, check_seed
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Hashable, Sequence
 
     from numpy.typing import NDArray
 
 __all__ = ["TransitionPosterior"]
-
-STEP = "expected (state, action, reward, next state)"
 
 
 class TransitionPosterior:
@@ -92,12 +99,13 @@ class TransitionPosterior:
         }
         self._states = Labels("states", states, self.n_states)
         self._actions = Labels("actions", actions, self.n_actions)
-        self._sparse, pairs, columns, weights = self._support(prior)
+        self._sparse, pairs, columns, weights = read_prior(prior, self._states, self._actions)
         # entries are sorted by pair s * A + a, then by next state
         self._pair_of, self._next, self._prior = pairs, columns, weights
         self._counts = np.zeros(len(weights), dtype=np.int64)
         self._rows, self._first = np.unique(pairs, return_index=True)
-        self._known = None if rewards is None else self._rewards(rewards)
+        shape = (self.n_states, self.n_actions)
+        self._known = None if rewards is None else read_rewards(rewards, shape)
         self._paid = np.zeros(self.n_states * self.n_actions)
 
     @property
@@ -135,17 +143,17 @@ class TransitionPosterior:
         InvalidOptionError
             It says which step, also if the prior holds a transition for impossible.
         """
-        steps = list(self._steps(episodes))
+        steps = read_steps(episodes)
         if not steps:
             return
         state, action, after = (np.empty(len(steps), dtype=np.int64) for _ in range(3))
         reward = np.empty(len(steps))
         for number, step in enumerate(steps):
             name = f"episodes: step {number}"
-            state[number] = self._states.number(_whole(step[0]), f"{name}: state")
-            action[number] = self._actions.number(_whole(step[1]), f"{name}: action")
-            after[number] = self._states.number(_whole(step[3]), f"{name}: next state")
-            reward[number] = _reward(step[2], name)
+            state[number] = self._states.number(read_label(step[0]), f"{name}: state")
+            action[number] = self._actions.number(read_label(step[1]), f"{name}: action")
+            after[number] = self._states.number(read_label(step[3]), f"{name}: next state")
+            reward[number] = read_reward(step[2], name)
         self.update_arrays(state, action, reward, after)
 
     def update_arrays(
@@ -162,9 +170,9 @@ class TransitionPosterior:
         ------
         InvalidOptionError
         """
-        state = _indices(states, "states", None, self.n_states)
-        action = _indices(actions, "actions", len(state), self.n_actions)
-        after = _indices(next_states, "next_states", len(state), self.n_states)
+        state = read_indices(states, "states", None, self.n_states)
+        action = read_indices(actions, "actions", len(state), self.n_actions)
+        after = read_indices(next_states, "next_states", len(state), self.n_states)
         reward = np.asarray(rewards, dtype=np.float64)
         if reward.shape != state.shape or not np.isfinite(reward).all():
             raise InvalidOptionError(
@@ -288,7 +296,9 @@ class TransitionPosterior:
         if policy is None:
             judged = self.mean(discount).solve(epsilon=epsilon).policy
         else:
-            judged = self._policy(policy)
+            there = np.zeros(self.n_states * self.n_actions, dtype=bool)
+            there[self._rows] = True
+            judged = read_policy(policy, there.reshape(self.n_states, -1), self._states)
         kept = judged[self._pair_of // self.n_actions] == self._pair_of % self.n_actions
         best = np.empty((count, self.n_states))
         earned = np.empty_like(best)
@@ -378,164 +388,3 @@ class TransitionPosterior:
         whole = np.zeros((self.n_states * self.n_actions, self.n_states), dtype=entries.dtype)
         whole[self._pair_of, self._next] = entries
         return whole.reshape(self.n_states, self.n_actions, self.n_states)
-
-    # ---- input
-
-    def _support(
-        self, prior: Any
-    ) -> tuple[bool, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        shape = (self.n_states, self.n_actions, self.n_states)
-        accepted = (
-            f"a number above 0, an array of shape {shape}, a sparse matrix of shape "
-            f"{(shape[0] * shape[1], shape[0])} or {self.n_actions} of shape {(shape[0],) * 2}"
-        )
-        whole = _stacked(prior, self.n_actions)
-        sparse = whole is not None
-        if whole is not None:
-            if whole.shape != (shape[0] * shape[1], shape[0]):
-                raise InvalidModelError(f"prior: got shape {whole.shape}; expected {accepted}.")
-            whole = whole.tocsr()
-            whole.sum_duplicates()
-            pairs = np.repeat(np.arange(whole.shape[0]), np.diff(whole.indptr))
-            columns, weights = whole.indices.astype(np.int64), whole.data.astype(np.float64)
-        else:
-            try:
-                table = np.asarray(prior, dtype=np.float64)
-            except (TypeError, ValueError):
-                table = np.empty((0, 0))
-            if table.ndim == 0 and table > 0:
-                table = np.broadcast_to(table, shape)
-            if table.shape != shape:
-                given = repr(prior) if table.ndim == 0 else f"shape {table.shape}"
-                raise InvalidModelError(f"prior: got {given}; expected {accepted}.")
-            table = table.reshape(shape[0] * shape[1], shape[0])
-            pairs, columns = np.nonzero(table)
-            weights = table[pairs, columns]
-        wrong = ~((weights >= 0.0) & (weights < np.inf))
-        if wrong.any():
-            at = int(np.argmax(wrong))
-            state, action = divmod(int(pairs[at]), self.n_actions)
-            raise InvalidModelError(
-                f"prior: {self._states.say(state)}, {self._actions.say(action)} to "
-                f"{self._states.say(int(columns[at]))}: got {float(weights[at])!r}; expected a "
-                "finite number that is not below 0."
-            )
-        some = weights > 0.0
-        if not some.any():
-            raise InvalidModelError("prior: got no weight at all; expected some above 0.")
-        return sparse, pairs[some], columns[some], weights[some]
-
-    def _rewards(self, rewards: object) -> NDArray[np.float64]:
-        shape = (self.n_states, self.n_actions)
-        try:
-            table = np.array(rewards, dtype=np.float64)
-        except (TypeError, ValueError):
-            table = np.empty(0)
-        if table.shape == shape[:1]:
-            table = np.repeat(table[:, None], self.n_actions, axis=1)
-        if table.shape != shape or not np.isfinite(table).all():
-            raise InvalidModelError(
-                f"rewards: got shape {table.shape}; expected finite numbers of shape {shape} or "
-                f"{shape[:1]}."
-            )
-        return table.ravel()
-
-    def _policy(self, policy: object) -> NDArray[np.int64]:
-        judged = _indices(policy, "policy", self.n_states, self.n_actions, least=-1)
-        there = np.zeros(self.n_states * self.n_actions, dtype=bool)
-        there[self._rows] = True
-        table = there.reshape(self.n_states, self.n_actions)
-        right = np.where(judged < 0, ~table.any(axis=1), table[np.arange(len(table)), judged])
-        if not right.all():
-            state = int(np.argmax(~right))
-            raise InvalidOptionError(
-                f"policy: {self._states.say(state)}: got action {int(judged[state])}; expected one "
-                "that is available there, -1 in terminal states only."
-            )
-        return judged
-
-    def _steps(self, episodes: Any) -> Iterable[Any]:
-        if isinstance(episodes, np.ndarray) and episodes.ndim == 2 and episodes.shape[1] == 4:
-            return list(episodes)
-        try:
-            items = list(episodes)
-        except TypeError:
-            raise InvalidOptionError(
-                f"episodes: got {type(episodes).__name__}; {STEP}, or sequences of these."
-            ) from None
-        steps: list[Any] = []
-        for item in items:
-            if self._is_step(item):
-                steps.append(item)
-                continue
-            within = list(item) if hasattr(item, "__iter__") and not isinstance(item, str) else None
-            if within is None or not all(map(self._is_step, within)):
-                raise InvalidOptionError(
-                    f"episodes: step {len(steps)}: got {item!r}; {STEP}, or a sequence of these."
-                )
-            steps.extend(within)
-        return steps
-
-    def _is_step(self, item: Any) -> bool:
-        """Tell a step from an episode: its reward is a number."""
-        return (
-            isinstance(item, (tuple, list, np.ndarray))
-            and len(item) == 4
-            and not isinstance(item[2], (tuple, list, str))
-            and np.ndim(item[2]) == 0
-        )
-
-
-def _stacked(prior: Any, n_actions: int) -> Any:
-    """Return a sparse prior as one matrix (S * A, S); None if it is not sparse."""
-    if hasattr(prior, "tocsr"):
-        return prior
-    if not isinstance(prior, (list, tuple)) or not all(hasattr(one, "tocsr") for one in prior):
-        return None
-    if len(prior) != n_actions or len({one.shape for one in prior}) != 1:
-        raise InvalidModelError(
-            f"prior: got {len(prior)} sparse matrices; expected {n_actions} of one shape, one for "
-            "each action."
-        )
-    from scipy import sparse
-
-    tall = sparse.vstack([one.tocsr() for one in prior]).tocsr()
-    n_states = prior[0].shape[0]
-    order = np.arange(n_states * n_actions).reshape(n_actions, n_states).T.ravel()
-    return tall[order]
-
-
-def _whole(given: Any) -> Any:
-    """Turn numbers from an array of floats back into whole ones."""
-    if isinstance(given, (float, np.floating)) and float(given).is_integer():
-        return int(given)
-    return given
-
-
-def _reward(given: Any, name: str) -> float:
-    try:
-        number = float(given)
-    except (TypeError, ValueError):
-        number = np.nan
-    if not np.isfinite(number):
-        raise InvalidOptionError(f"{name}: reward: got {given!r}; expected a finite number.")
-    return number
-
-
-def _indices(
-    given: object, name: str, length: int | None, below: int, least: int = 0
-) -> NDArray[np.int64]:
-    array: NDArray[Any] = np.asarray(given)
-    right = array.ndim == 1 and (array.dtype.kind in "iu" or array.size == 0)
-    if not right or length not in (None, len(array)):
-        size = "one axis" if length is None else f"shape ({length},)"
-        raise InvalidOptionError(
-            f"{name}: got {array.dtype} of shape {array.shape}; expected whole numbers of {size}."
-        )
-    wrong = (array < least) | (array >= below)
-    if wrong.any():
-        raise InvalidOptionError(
-            f"{name}: got {array[int(np.argmax(wrong))]}; expected numbers from {least} to "
-            f"{below - 1}."
-        )
-    return array.astype(np.int64)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helicopter.core import SequentialTest
-from helicopter.core.sequential_test import _gamblers_ruin
+from helicopter.core.gamblers_ruin import gamblers_ruin
 from helicopter.errors import InvalidOptionError
 
 between = st.floats(0.02, 0.98)
@@ -41,7 +41,7 @@ def ruin(p, down, up):
     st.integers(1, 60),
 )
 def test_ruin_agrees_with_fractions(p, down, up):
-    win, looks = _gamblers_ruin(p, down, up)
+    win, looks = gamblers_ruin(p, down, up)
     right = ruin(p, down, up)
     assert win == pytest.approx(float(right[0]), rel=1e-12, abs=1e-300)
     assert looks == pytest.approx(float(right[1]), rel=1e-12)
