@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from helicopter.backends.protocol import DecisionModel, MdpMethod, MdpRun
     from helicopter.progress import ProgressCallback
 
-    from .mdp_model import Built
     from .mdp_results import Criterion
+    from .mdp_rows import Built
 
 __all__ = ["MDP"]
 
