@@ -96,7 +96,8 @@ class KnownBeliefs:
                 np.fmin(share, measures[..., state, None] * inverse[:, state], out=share)
         # rounded down, so that nothing exact falls below zero either
         share *= 1.0 - self.rounding
-        return np.nan_to_num(share, copy=False, nan=0.0, posinf=0.0)
+        # a point that is zero wherever the measure is not says nothing either
+        return np.where(share < np.inf, share, 0.0)
 
     def node_of(self, action: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return which point each successor under these actions is, -1 if none; shape (N, O)."""

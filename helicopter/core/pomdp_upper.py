@@ -111,7 +111,8 @@ class UpperBound:
         # a point that is held down by others only would hide on which it depends
         dip = np.where(self._active[n_states:], self._dip(self.values), 0.0)
         point = (known.share * dip).argmin(axis=3)
-        return point, np.take_along_axis(known.share, point[..., None], 3)[..., 0]
+        flat = known.share.reshape(point.size, -1)
+        return point, flat[np.arange(point.size), point.ravel()].reshape(point.shape)
 
     def _solve(
         self, point: NDArray[np.int64], share: NDArray[np.float64], epsilon: float
