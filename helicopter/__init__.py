@@ -1,8 +1,8 @@
 """Helicopter tells how well an image can be explained from its own context.
 
 It hides parts of an image, predicts them from what is left, with an uncertainty for every pixel,
-and reports what could be predicted and what could not. It also tells how noisy the image is, and
-with which kinds of noise.
+and reports what could be predicted and what could not. It also tells how noisy the image is, with
+which kinds of noise, and whether the evidence is enough to call the image understood.
 """
 
 from __future__ import annotations
