@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helicopter import backends
-from helicopter.cli.bench_decisions import amount, evidence_job, models_job
+from helicopter.cli.bench_decisions import evidence_job, looks_of, models_job, states_of
 from helicopter.cli.output import complain, emit_json, stdout
 from helicopter.errors import InvalidOptionError
 from helicopter.io import sample_image
@@ -34,8 +34,7 @@ class Timing:
     ----------
     job : str
     size : int
-        Side of the square image; decisions have 8 states in each model, or looks, for each of its
-        pixels, up to 8192.
+        Side of the square image; for what is done without one see `helicopter.cli.bench_decisions`.
     python_seconds, rust_seconds : float or None
         Medians; ``None`` where that backend cannot be used.
     ratio : float or None
@@ -192,7 +191,10 @@ _OF_DECISIONS: dict[str, Callable[[int, int], Job]] = {
     "MDP, models": models_job,
     "MDP, evidence": evidence_job,
 }
-_COUNTED = {"MDP, models": "states", "MDP, evidence": "looks"}
+_AMOUNT: dict[str, Callable[[int], str]] = {
+    "MDP, models": lambda size: f"{states_of(size)} states",
+    "MDP, evidence": lambda size: f"{looks_of(size)} looks",
+}
 
 
 def _print_table(timings: Sequence[Timing], repeats: int) -> None:
@@ -214,10 +216,9 @@ def _print_table(timings: Sequence[Timing], repeats: int) -> None:
         table.add_column(heading, justify="right")
     for timing in timings:
         decisions = timing.job in _OF_DECISIONS
-        of_what = f"{amount(timing.size)} {_COUNTED[timing.job]}" if decisions else None
         table.add_row(
             timing.job,
-            of_what or f"{timing.size} x {timing.size}",
+            _AMOUNT[timing.job](timing.size) if decisions else f"{timing.size} x {timing.size}",
             _text(timing.python_seconds, ".3f", " s"),
             _text(timing.rust_seconds, ".3f", " s"),
             _text(timing.ratio, ".1f", " x"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,16 +14,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-__all__ = ["amount", "evidence_job", "models_job"]
+__all__ = ["evidence_job", "looks_of", "models_job", "states_of"]
 
 #: Beside one large model of each family, so many small ones of so many states.
 _SMALL, _STATES = 20, 100
 _ACTIONS, _SUCCESSORS = 4, 5
+_CALLS = {False: count(), True: count()}
 
 
-def amount(size: int) -> int:
-    """Return how many states or looks belong to a size of image: not all that an image may have."""
+def states_of(size: int) -> int:
+    """Return how many states the large models have at a size of image, which has nothing to say."""
     return 8 * min(size, 1024)
+
+
+def looks_of(size: int) -> int:
+    """Return how many patches of 16 pixels an image has, as far as looks are taken."""
+    return min((size // 16) ** 2, 4096)
 
 
 def models_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
@@ -32,7 +39,7 @@ def models_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
     """
     from helicopter.core import MDP
 
-    states = amount(size)
+    states = states_of(size)
     random = np.random.default_rng(seed)
     large = [
         (_random(states, random), 0.99),
@@ -55,23 +62,20 @@ def models_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
 
 
 def evidence_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
-    """Find a stopping policy, and verify long evidence with it.
+    """Find a stopping policy, and verify the evidence of a whole image with it.
 
-    The evidence has exactly the required share of successes, and looks cost next to nothing, so
-    that none is left out.
+    Of the patches the required share succeeds, and looks cost next to nothing, so that none is left
+    out.
     """
     from helicopter.core import HatataMDPEngine
 
-    looks = amount(size)
+    looks = looks_of(size)
     qualities = np.where(np.random.default_rng(seed).permutation(looks) % 5 < 4, 0.9, 0.5)
-    calls = {False: 0, True: 0}
 
     def job(rust: bool) -> NDArray[Any]:
         # policies are remembered: each call has costs of its own, the same on both sides
-        calls[rust] += 1
-        found = HatataMDPEngine("cpu", rust).verify(
-            qualities, max_looks=looks, cost_of_look=1e-9 * (1.0 + 1e-3 * calls[rust])
-        )
+        cost = 1e-9 * (1.0 + 1e-3 * next(_CALLS[rust]))
+        found = HatataMDPEngine("cpu", rust).verify(qualities, cost_of_look=cost)
         return np.array([(step.probability, step.low, step.high) for step in found.trajectory])
 
     return job

@@ -387,7 +387,7 @@ def test_bench_measures_and_is_honest_without_rust():
     assert "Rust was not measured" in result.stderr
     assert "64 x 64" in result.stdout
     assert "512 states" in result.stdout
-    assert "512 looks" in result.stdout
+    assert "16 looks" in result.stdout
 
 
 @pytest.mark.skipif(not RUST, reason="helicopter-rs is not here")
