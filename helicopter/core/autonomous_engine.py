@@ -223,8 +223,8 @@ class AutonomousReconstructionEngine(PredictingEngine):
         policy = self._policy
         if policy is None:
             return None
-        independent = self._order == "random"
-        return EvidenceStop(self.threshold, policy._run, policy._most_looks, independent)
+        time_of_looks = 1.0 if self._order == "random" else None
+        return EvidenceStop(self.threshold, policy._run, policy._most_looks, time_of_looks)
 
     def _verification(self, run: AutonomousRun, started: float) -> Verification | None:
         """What the scored patches say; the loop stopped by the same rule."""
@@ -232,7 +232,7 @@ class AutonomousReconstructionEngine(PredictingEngine):
         if policy is None or stop is None:
             return None
         evidence = Evidence(
-            policy.required_share, policy.prior, CREDIBLE_LEVEL, stop.most_looks, stop.independent
+            policy.required_share, policy.prior, CREDIBLE_LEVEL, stop.most_looks, stop.time
         )
         qualities = run.patch_qualities[~np.isnan(run.patch_qualities)]
         found = self._backend.verify(qualities >= stop.threshold, evidence, policy._run)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from helicopter.backends.protocol import Evidence
+from helicopter.backends.reference.effective_looks import correlation_time
 from helicopter.backends.reference.hatata_mdp import Looker
 from helicopter.backends.reference.ranking import random_ranks
 from helicopter.errors import InvalidOptionError
@@ -130,9 +131,10 @@ class HatataMDPEngine(Engine):
             Decide after so many looks in any case, up to 16384; by default 4096.
         effective_looks : str, default "auto"
             ``"auto"``: looks that are seen to succeed and fail together with their neighbours in
-            the order of looking count as fewer; how many is estimated from their correlation
-            (Geyer 1992). Where nothing can be seen of it, such as in a run of successes only,
-            every look counts in full: such evidence should come in random order. ``"all"``: every
+            the order of looking count as fewer. How many is told from their correlation: in all of
+            the evidence if it is there from the start, and among the looks so far if an iterator
+            hands them over one by one. In a run of nothing but successes there is no correlation to
+            be seen, so what an iterator hands over should come in random order. ``"all"``: every
             look counts in full.
         progress : None, True or callable
             See `helicopter.progress.as_callback`.
@@ -162,15 +164,17 @@ class HatataMDPEngine(Engine):
             prior=policy.prior,
             credible_level=level,
             most_looks=policy._most_looks,
-            independent=count_all,
+            time=1.0 if count_all else None,
         )
         with as_callback(progress, "Verifying") as callback:
             given = _given(evidence)
             if given.drawn_at_random:
-                looks = looks._replace(independent=True)
+                looks = looks._replace(time=1.0)
             qualities = given.qualities
             if not isinstance(qualities, np.ndarray):
                 qualities = _pull(qualities, threshold, looks, policy, callback)
+            elif looks.time is None:
+                looks = looks._replace(time=correlation_time(qualities >= threshold))
             qualities = qualities[: looks.most_looks]
             run = self._backend.verify(qualities >= threshold, looks, policy._run)
             if callback is not None:
@@ -328,7 +332,7 @@ def _pull(
     progress: ProgressCallback | None,
 ) -> NDArray[np.float64]:
     """Take qualities for as long as the policy looks on."""
-    looker = Looker(policy._run, evidence.most_looks, independent=evidence.independent)
+    looker = Looker(policy._run, evidence.most_looks, evidence.time)
     taken: list[float] = []
     decision = looker.decision()
     while decision == 0:

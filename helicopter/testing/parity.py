@@ -113,6 +113,10 @@ def _compare_results(
     if isinstance(a, Result):
         yield from _compare(a, b, f"{label}.", data_range, algorithm)
         return
+    if a is None or b is None:
+        if a is not b:
+            yield f"{label}: {type(a).__name__} against {type(b).__name__}"
+        return
     if len(a) != len(b):
         yield f"{label}: {len(a)} items against {len(b)}"
     for number, (one, other) in enumerate(zip(a, b, strict=False)):

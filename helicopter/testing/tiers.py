@@ -150,6 +150,8 @@ def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
             "hidden_mask": _EXACT,
             "patch_size": _EXACT,
             "history": _RESULTS,
+            "patch_qualities": quality,
+            "verification": _RESULTS,
             "strategy": _EXACT,
         },
         "IterationRecord": {
@@ -207,9 +209,78 @@ def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
             "skill": measures["skill"],
             "scores": _RESULTS,
         },
-        "Analysis": {"autonomous": _RESULTS, "noise": _RESULTS, "seconds": _IGNORED},
+        "Analysis": {
+            "autonomous": _RESULTS,
+            "noise": _RESULTS,
+            "verification": _RESULTS,
+            "seconds": _IGNORED,
+        },
+        "VerificationStep": {**_OF_STEP, "quality": quality},
+        **_OF_VERIFICATION,
         **_OF_NOISE,
         **_OF_DECISIONS,
+    }
+
+
+#: Of the incomplete beta function and its inverse, each by a method of its own.
+_BETA = Tier("allclose", absolute=1e-9)
+_OF_STEP: Mapping[str, Tier] = {
+    "look": _EXACT,
+    "success": _EXACT,
+    "effective_looks": _EXACT,
+    "effective_successes": _EXACT,
+    "probability": _BETA,
+    "low": _BETA,
+    "high": _BETA,
+    "expected_loss": Tier("allclose", absolute=1e-9, relative=1e-9),
+    "state": _EXACT,
+    "action": _EXACT,
+}
+_POLICY: Mapping[str, Tier] = {
+    "required_share": _EXACT,
+    "costs": _EXACT,
+    "prior": _EXACT,
+    "max_looks": _EXACT,
+    "boundaries": _RESULTS,
+}
+
+
+def _of_verification() -> dict[str, dict[str, Tier]]:
+    # both backends find the same policy to the last bit, so they stop at the same looks
+    return {
+        "Verification": {
+            **_POLICY,
+            "understanding_probability": _BETA,
+            "credible_interval": _BETA,
+            "understood_share": _EXACT,
+            "state": _EXACT,
+            "action": _EXACT,
+            "decision": _EXACT,
+            "expected_loss": _OF_STEP["expected_loss"],
+            "evidence_used": _EXACT,
+            "successes": _EXACT,
+            "effective_looks": _EXACT,
+            "threshold": _EXACT,
+            "credible_level": _EXACT,
+            "trajectory": _RESULTS,
+            "backend": _IGNORED,
+            "device": _IGNORED,
+            "seconds": _IGNORED,
+        },
+        "StoppingPolicy": {**_POLICY, "unlimited": _EXACT, "expected_loss": _EXACT},
+        "StoppingBoundaries": dict.fromkeys(("reject_at", "accept_from", "favour_from"), _EXACT),
+        "OperatingCharacteristics": dict.fromkeys(
+            (
+                "share",
+                "accept",
+                "reject",
+                "false_accept",
+                "false_reject",
+                "mean_looks",
+                "expected_loss",
+            ),
+            _EXACT,
+        ),
     }
 
 
@@ -320,6 +391,7 @@ def _of_decisions() -> dict[str, dict[str, Tier]]:
 #: How far apart what is said of the noise may be, relatively.
 NOISE = 1e-3
 _OF_NOISE = _of_noise()
+_OF_VERIFICATION = _of_verification()
 _OF_DECISIONS = _of_decisions()
 
 

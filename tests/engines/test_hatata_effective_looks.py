@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helicopter.backends.reference.effective_looks import FURTHEST, SEEN, LookCounter
+from helicopter.backends.reference.effective_looks import (
+    FURTHEST,
+    SEEN,
+    LookCounter,
+    correlation_time,
+)
 
 
 def markov(rng, length, share, stay):
@@ -37,7 +42,7 @@ def by_definition(looks):
 
 
 def counted(looks):
-    counter = LookCounter(independent=False)
+    counter = LookCounter(None)
     for look in looks:
         counter.add(bool(look))
     return counter
@@ -62,14 +67,61 @@ def test_no_more_than_there_were(looks):
 @pytest.mark.parametrize("stay", [0.3, 0.6, 0.8])
 def test_the_time_of_a_chain_is_found(stay):
     rng = np.random.default_rng(4)
-    found = [counted(markov(rng, 3000, 0.6, stay)).time() for _ in range(20)]
-    assert np.median(found) == pytest.approx((1 + stay) / (1 - stay), rel=0.15)
+    chains = [markov(rng, 3000, 0.6, stay) for _ in range(20)]
+    for estimate in (lambda looks: counted(looks).time(), correlation_time):
+        found = np.median([estimate(chain) for chain in chains])
+        assert found == pytest.approx((1 + stay) / (1 - stay), rel=0.2)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=30), st.integers(0, 2**32 - 1))
+def test_of_all_the_evidence_it_is_no_less(runs, seed):
+    rng = np.random.default_rng(seed)
+    looks = np.repeat(rng.random(len(runs)) < 0.5, runs)
+    counter = counted(looks)
+    found = correlation_time(looks)
+    assert counter.time() <= found * (1 + 1e-12)
+    assert 1 <= found <= len(looks)
+
+
+def test_batch_means_see_what_goes_together_over_long_stretches():
+    # each stretch of 1000 has a share of its own, within which looks are independent
+    rng = np.random.default_rng(3)
+    looks = rng.random(40_000) < np.repeat(rng.uniform(0.1, 0.9, 40), 1000)
+    variance = looks.reshape(40, 1000).mean(axis=1).var(ddof=1)
+    expected = 1000 * variance / looks.var()
+    assert counted(looks).time() < 0.4 * expected
+    assert correlation_time(looks) == pytest.approx(expected, rel=0.4)
 
 
 def test_independent_looks_are_left_alone():
     rng = np.random.default_rng(6)
-    times = np.array([counted(rng.random(200) < 0.7).time() for _ in range(400)])
-    assert (times > 1).mean() < 0.03
+    looks = [rng.random(200) < 0.7 for _ in range(400)]
+    assert np.mean([counted(each).time() > 1 for each in looks]) < 0.03
+    assert np.mean([correlation_time(each) > 1 for each in looks]) < 0.03
+
+
+def test_looks_that_come_one_by_one_count_as_they_come(hatata):
+    rng = np.random.default_rng(1)
+    # alternating at first, so that it is not decided within the first run
+    looks = np.concatenate([np.tile([True, True, True, False], 10), markov(rng, 900, 0.75, 0.6)])
+    found = hatata().verify(iter(looks.astype(float)), required_share=0.75, cost_of_look=1e-4)
+    assert found.evidence_used > 100
+    for step in found.trajectory[::50]:
+        expected = counted(looks[: step.look]).effective()
+        assert (step.effective_looks, step.effective_successes) == expected
+    assert found.effective_looks < 0.7 * found.evidence_used
+
+
+def test_evidence_that_is_all_there_tells_how_it_goes_together_before_the_first_look(hatata):
+    looks = np.repeat([1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0], 25)
+    found = hatata().verify(looks, required_share=0.5)
+    tau = correlation_time(looks > 0)
+    assert tau > 10
+    for step in found.trajectory:
+        assert step.effective_looks == step.look / tau
+    # the first run alone, of 75 successes, would have been enough
+    assert hatata().verify(looks[:75], required_share=0.5).decision == "accept"
+    assert found.evidence_used > 25
 
 
 def test_all_count_if_asked(hatata):

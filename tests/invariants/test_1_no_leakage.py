@@ -19,6 +19,7 @@ from scenes import (
 )
 
 from helicopter.backends.protocol import AutonomousOptions
+from helicopter.core import StoppingPolicy
 from helicopter.core.registry import find_algorithm
 from helicopter.models import uncertainty_model
 from helicopter.testing.strategies import images_with_masks
@@ -227,6 +228,37 @@ def test_the_same_of_a_whole_analysis(autonomous, strategy):
     ]
     for name in ("reconstruction", "uncertainty_map", "confidence_map", "hidden_mask"):
         identical(result[name][until_k], expected[name][until_k])
+
+
+@pytest.mark.parametrize("open_book", [False, True])
+@pytest.mark.parametrize("algorithm", ["harmonic", "unsure"])
+def test_evidence_has_no_say_until_it_is_looked_at(autonomous, kernel, algorithm, open_book):
+    # what was not looked at may be anything: the same looks, the same verdict
+    kernel("unsure", unsure)
+    image = scene(HEIGHT, WIDTH, dtype="float64")
+    policy = StoppingPolicy(0.6, cost_of_look=0.002)
+    engine = autonomous(PATCH, algorithm=algorithm, stop=policy, threshold=0.985, seed=2)
+    expected = engine.autonomous_analyze(image, open_book=open_book)
+    assert expected.stop_reason == "evidence_sufficient"
+    looked = pixels_of([p for step in expected.history for p in step.patches])
+    unseen = expected.hidden_mask & ~looked
+    assert unseen.any()
+    changed = np.where(unseen[:, :, None], 1 - image, image)
+    result = engine.autonomous_analyze(changed, open_book=open_book)
+    assert result.stop_reason == expected.stop_reason
+    identical(result.patch_qualities, expected.patch_qualities)
+    identical(result.reconstruction[looked], expected.reconstruction[looked])
+    assert [step.to_dict() for step in result.verification.trajectory] == [
+        step.to_dict() for step in expected.verification.trajectory
+    ]
+    # and of what is looked at last, the truth has no say in anything before
+    last = expected.history[-1].patches[-1]
+    changed = np.where(pixels_of([last])[:, :, None], 1 - image, image)
+    limit = expected.iterations
+    result = engine.autonomous_analyze(changed, open_book=open_book, max_iterations=limit)
+    count = len(expected.patch_qualities)
+    identical(result.patch_qualities[: count - 1], expected.patch_qualities[:-1])
+    assert result.patch_qualities[count - 1] != expected.patch_qualities[-1]
 
 
 @pytest.mark.parametrize("algorithm", ["network", "harmonic", "unsure"])

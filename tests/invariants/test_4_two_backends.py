@@ -11,16 +11,25 @@ from helicopter.core import (
     AutonomousReconstructionEngine,
     RegionalReconstructionEngine,
     cross_results,
+    hatata_results,
     mdp_results,
     noise_results,
     results,
+    stopping_policy,
 )
 from helicopter.testing import Tier, assert_parity, tiers_of
 from helicopter.testing.tiers import PREDICTION, UNCERTAINTY
 
 MODULES = {
     name: value
-    for module in (results, cross_results, noise_results, mdp_results)
+    for module in (
+        results,
+        cross_results,
+        noise_results,
+        mdp_results,
+        hatata_results,
+        stopping_policy,
+    )
     for name, value in vars(module).items()
 }
 KINDS = [
@@ -58,6 +67,13 @@ DISCRETE = {
     "action",
     "dtype",
     "black",
+    "decision",
+    "state",
+    "evidence_used",
+    "effective_looks",
+    "reject_at",
+    "accept_from",
+    "favour_from",
     "policy",
     "criterion",
     "epsilon",
@@ -165,6 +181,7 @@ def altered(analysis, name):
     if isinstance(value, np.ndarray):
         value = value.copy()
         at = np.unravel_index(int(np.argmax(analysis.uncertainty_map)), analysis.hidden_mask.shape)
+        at = at if value.ndim > 1 else (0,)
         value[at] = ~value[at] if value.dtype == bool else value[at] * 0.99 + 1e-3
     elif isinstance(value, bool):
         value = not value
@@ -174,6 +191,8 @@ def altered(analysis, name):
         value += 1e-2
     elif isinstance(value, str):
         value += "x"
+    elif value is None:
+        value = "x"
     else:
         value = value[:-1]
     return dataclasses.replace(analysis, **{name: value})

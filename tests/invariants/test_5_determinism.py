@@ -85,6 +85,26 @@ def test_the_number_of_threads_does_not_matter(autonomous, regional, threads, ba
         assert everything(autonomous, regional, image, strategies, patch) == expected
 
 
+def test_the_number_of_threads_does_not_matter_to_a_stop_by_evidence(autonomous, threads):
+    image = photograph(128, 160)
+
+    def digests():
+        found = []
+        for context_size in (None, 24):
+            for open_book in (False, True):
+                engine = autonomous(
+                    8, context_size, algorithm="harmonic", stop="hatata", threshold=0.95, seed=9
+                )
+                found.append(digest(engine.autonomous_analyze(image, open_book=open_book)))
+        return found
+
+    threads(1)
+    expected = digests()
+    for count in (2, 5):
+        threads(count)
+        assert digests() == expected
+
+
 def test_run_after_run_is_the_same(autonomous, regional):
     image = scene(dtype="uint8")
     expected = everything(autonomous, regional, image)

@@ -33,8 +33,8 @@ pub struct Evidence {
     pub credible_level: f64,
     /// It is decided after so many looks in any case.
     pub most_looks: usize,
-    /// Every look counts in full.
-    pub independent: bool,
+    /// How many looks are worth a single independent one, if that is known.
+    pub time: Option<f64>,
 }
 
 /// What was known before the first look, and after each.
@@ -65,8 +65,8 @@ pub struct Looker<'a> {
 impl<'a> Looker<'a> {
     /// Before the first look.
     #[must_use]
-    pub fn new(policy: &'a Policy, most_looks: usize, independent: bool) -> Self {
-        Self { policy, most_looks, counter: LookCounter::new(independent) }
+    pub fn new(policy: &'a Policy, most_looks: usize, time: Option<f64>) -> Self {
+        Self { policy, most_looks, counter: LookCounter::new(time) }
     }
 
     /// What the policy says now.
@@ -114,7 +114,7 @@ pub fn verify(
     policy: &Policy,
     host: &dyn Host,
 ) -> Result<(Decision, Vec<Known>)> {
-    let mut looker = Looker::new(policy, evidence.most_looks, evidence.independent);
+    let mut looker = Looker::new(policy, evidence.most_looks, evidence.time);
     let mut decision = looker.decision();
     let mut known = vec![know(evidence, (0.0, 0.0))];
     for (look, &success) in successes.iter().enumerate() {

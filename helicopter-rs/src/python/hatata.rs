@@ -91,7 +91,7 @@ impl HatataMDPEngine {
 
     /// Takes looks until the policy stops or there are no more.
     #[pyo3(signature = (
-        successes, policy, *, required_share, prior, credible_level, most_looks, independent=false,
+        successes, policy, *, required_share, prior, credible_level, most_looks, time=None,
         threads=None
     ))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
@@ -104,7 +104,7 @@ impl HatataMDPEngine {
         prior: (f64, f64),
         credible_level: f64,
         most_looks: usize,
-        independent: bool,
+        time: Option<f64>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<VerifyArrays<'py>> {
         const OPERATION: &str = "verify";
@@ -117,12 +117,13 @@ impl HatataMDPEngine {
         let successes = convert::vector::<u8>(OPERATION, "successes", looks, successes)?;
         let successes: Vec<bool> = successes.as_array().iter().map(|&byte| byte != 0).collect();
         let policy = policy_of(py, OPERATION, &policy)?;
+        check_time(py, OPERATION, time)?;
         let evidence = Evidence {
             required_share,
             prior: Beta { a: prior.0, b: prior.1 },
             credible_level,
             most_looks,
-            independent,
+            time,
         };
         let (decision, known) = Crossing::new(OPERATION)
             .threads(threads)?
@@ -147,15 +148,16 @@ impl HatataMDPEngine {
     }
 }
 
-/// The rule by which the autonomous engine stops: (threshold, policy, most looks, independent).
+/// The rule by which the autonomous engine stops: (threshold, policy, most looks, time).
 pub(super) fn stop_rule(operation: &str, rule: &Bound<'_, PyAny>) -> PyResult<EvidenceStop> {
-    let expected = "None or a tuple (threshold, policy, most looks, independent)";
-    let (threshold, policy, most_looks, independent): (f64, Boundaries<'_>, usize, bool) =
+    let expected = "None or a tuple (threshold, policy, most looks, time)";
+    let (threshold, policy, most_looks, time): (f64, Boundaries<'_>, usize, Option<f64>) =
         rule.extract().map_err(|_| {
             errors::invalid(rule.py(), operation, "stop", expected, &convert::describe(rule))
         })?;
     let policy = policy_of(rule.py(), operation, &policy)?;
-    Ok(EvidenceStop { threshold, policy, most_looks, independent })
+    check_time(rule.py(), operation, time)?;
+    Ok(EvidenceStop { threshold, policy, most_looks, time })
 }
 
 fn policy_of(py: Python<'_>, operation: &str, boundaries: &Boundaries<'_>) -> PyResult<Policy> {
@@ -171,6 +173,16 @@ fn policy_of(py: Python<'_>, operation: &str, boundaries: &Boundaries<'_>) -> Py
         return Err(errors::invalid(py, operation, "policy", expected, &format!("{lengths:?}")));
     }
     Ok(Policy { reject_at, accept_from, favour_from, value: f64::NAN })
+}
+
+fn check_time(py: Python<'_>, operation: &str, time: Option<f64>) -> PyResult<()> {
+    match time {
+        Some(time) if !(time >= 1.0 && time.is_finite()) => {
+            let expected = "None or a finite number of at least 1";
+            Err(errors::invalid(py, operation, "time", expected, &time.to_string()))
+        }
+        _ => Ok(()),
+    }
 }
 
 const BETWEEN: &str = "between 0 and 1, both excluded";

@@ -128,9 +128,10 @@ impl<'a> Loop<'a> {
             base_variance: None,
             errors: Vec::new(),
             patch_qualities: Vec::new(),
-            looker: options.stop.as_ref().map(|stop: &EvidenceStop| {
-                Looker::new(&stop.policy, stop.most_looks, stop.independent)
-            }),
+            looker: options
+                .stop
+                .as_ref()
+                .map(|stop: &EvidenceStop| Looker::new(&stop.policy, stop.most_looks, stop.time)),
         }
     }
 

@@ -38,8 +38,8 @@ pub struct EvidenceStop {
     pub policy: Policy,
     /// Decide after so many looks in any case.
     pub most_looks: usize,
-    /// Every look counts in full.
-    pub independent: bool,
+    /// How many looks are worth a single independent one, if that is known.
+    pub time: Option<f64>,
 }
 
 /// Options of one run, checked and complete.

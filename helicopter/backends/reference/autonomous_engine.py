@@ -89,11 +89,7 @@ class _Loop:
         #: of every patch that was looked at; NaN where there is no truth
         self.patch_qualities: list[float] = []
         stop = self.options.stop
-        self.looker = (
-            None
-            if stop is None
-            else Looker(stop.policy, stop.most_looks, independent=stop.independent)
-        )
+        self.looker = None if stop is None else Looker(stop.policy, stop.most_looks, stop.time)
 
     def _hide(self) -> NDArray[np.bool_]:
         """Choose the patches that are shown; return those that wait to be predicted."""

@@ -89,10 +89,10 @@ def _last_level(options: StoppingOptions) -> NDArray[np.float64]:
 class Looker:
     """Takes looks one by one and says when the policy stops."""
 
-    def __init__(self, policy: StoppingRun, most_looks: int, *, independent: bool) -> None:
+    def __init__(self, policy: StoppingRun, most_looks: int, time: float | None) -> None:
         self.policy = policy
         self.most_looks = most_looks
-        self.counter = LookCounter(independent=independent)
+        self.counter = LookCounter(time)
 
     def decision(self) -> int:
         """1: accept, -1: reject, 0: look on."""
@@ -119,7 +119,7 @@ def verify(successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
     """Look until it is worth no more; see `helicopter.backends.protocol.Backend.verify`."""
     from scipy.special import betainc, betaincc, betaincinv
 
-    looker = Looker(policy, evidence.most_looks, independent=evidence.independent)
+    looker = Looker(policy, evidence.most_looks, evidence.time)
     decision, counts = looker.decision(), [(0.0, 0.0)]
     for success in successes.tolist():
         if decision != 0:

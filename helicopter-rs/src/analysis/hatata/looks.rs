@@ -17,7 +17,7 @@ pub struct LookCounter {
     pub looks: usize,
     /// Among them.
     pub successes: usize,
-    independent: bool,
+    given: Option<f64>,
     first: Vec<i64>,
     /// The latest first.
     recent: VecDeque<i64>,
@@ -26,13 +26,14 @@ pub struct LookCounter {
 }
 
 impl LookCounter {
-    /// Before the first look; if `independent`, every look counts in full.
+    /// Before the first look; `time` as in [`LookCounter::time`] if that is known, 1 if every look
+    /// counts in full, none if it is to be told from the looks so far.
     #[must_use]
-    pub fn new(independent: bool) -> Self {
+    pub fn new(time: Option<f64>) -> Self {
         Self {
             looks: 0,
             successes: 0,
-            independent,
+            given: time,
             first: Vec::new(),
             recent: VecDeque::new(),
             together: vec![0; FURTHEST + 1],
@@ -43,7 +44,7 @@ impl LookCounter {
     pub fn add(&mut self, success: bool) {
         self.looks += 1;
         self.successes += usize::from(success);
-        if self.independent {
+        if self.given.is_some() {
             return;
         }
         if success {
@@ -61,9 +62,12 @@ impl LookCounter {
     /// How many looks are worth a single independent one.
     #[must_use]
     pub fn time(&self) -> f64 {
+        if let Some(time) = self.given {
+            return time;
+        }
         let (n, s) = (self.looks as i64, self.successes as i64);
         let spread = n * s * (n - s); // n^3 times the variance
-        if self.independent || self.looks < LEAST_LOOKS || spread == 0 {
+        if self.looks < LEAST_LOOKS || spread == 0 {
             return 1.0;
         }
         let mut ends = 0;
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
 
     fn of(looks: impl IntoIterator<Item = bool>) -> LookCounter {
-        let mut counter = LookCounter::new(false);
+        let mut counter = LookCounter::new(None);
         looks.into_iter().for_each(|success| counter.add(success));
         counter
     }
@@ -130,6 +134,13 @@ mod tests {
     fn a_run_or_an_alternation_shows_nothing() {
         assert_eq!(of((0..50).map(|_| true)).effective(), (50.0, 50.0));
         assert_eq!(of((0..50).map(|i| i % 2 == 0)).effective(), (50.0, 25.0));
+    }
+
+    #[test]
+    fn a_time_that_is_given_is_believed() {
+        let mut counter = LookCounter::new(Some(2.5));
+        (0..10).for_each(|i| counter.add(i < 5));
+        assert_eq!(counter.effective(), (4.0, 2.0));
     }
 
     #[test]
