@@ -9,7 +9,7 @@ gain, or leave by any pair that leads out of it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -50,17 +50,21 @@ def solve_average(
     low = np.array([run.gain_low for run in runs])
     high = np.array([run.gain_high for run in runs])
     policy = np.full(n_states, -1, dtype=np.int64)
-    for number, run in enumerate(runs):
-        policy[found.label == number] = run.policy
+    gain, bias = np.zeros(n_states), np.zeros(n_states)
+    for members, run in zip(_members(found), runs, strict=True):
+        policy[members], bias[members] = run.policy, run.bias
+        gain[members] = 0.5 * run.gain_low + 0.5 * run.gain_high
     iterations = sum(run.iterations for run in runs)
     if len(runs) + len(terminal) == 1 and bool((found.label >= 0).all()):
         lower, upper = np.full(n_states, low[0]), np.full(n_states, high[0])
     else:
-        reached = _reach(backend, model, found, low, high, epsilon / 2.0, policy)
-        lower, upper, more = reached
+        lower, upper, stays, more = _reach(backend, model, found, low, high, epsilon / 2.0, policy)
         iterations += more
+        known = np.append(stays, False)[found.label]  # -1: in none
+        known[terminal] = True
+        if not known.all():
+            _along(backend, model, policy, known, gain, bias)
     value = 0.5 * lower + 0.5 * upper
-    bias = _relative_values(model, policy)
     with np.errstate(invalid="ignore"):
         width = float((upper - lower).max())
     converged = bool(width <= epsilon)
@@ -75,16 +79,19 @@ def _parts(model: DecisionModel, found: Components) -> list[DecisionModel]:
     inner = keep_pairs(model, found.inside)
     if found.number == 1 and bool((found.label >= 0).all()):
         return [inner]
-    order = np.argsort(found.label, kind="stable")
-    sizes = np.bincount(found.label[found.label >= 0], minlength=found.number)
-    position = np.empty(len(order), dtype=np.int32)  # of a state within its component
-    ends = np.cumsum(np.append(len(order) - sizes.sum(), sizes))
+    position = np.empty(len(found.label), dtype=np.int32)  # of a state within its component
     parts = []
-    for number in range(found.number):
-        states = order[ends[number] : ends[number + 1]]
+    for states in _members(found):
         position[states] = np.arange(len(states), dtype=np.int32)
         parts.append(_part(inner, states, position))
     return parts
+
+
+def _members(found: Components) -> list[NDArray[np.int64]]:
+    """The states of each component."""
+    order = np.argsort(found.label, kind="stable")
+    ends = np.searchsorted(found.label[order], np.arange(found.number + 1))
+    return [order[ends[number] : ends[number + 1]] for number in range(found.number)]
 
 
 def _part(
@@ -120,8 +127,10 @@ def _reach(
     high: NDArray[np.float64],
     epsilon: float,
     policy: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Bounds on the gain from each state; fills in the policy on the way to the best component.
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], int]:
+    """Bounds on the gain from each state, which components are never left, and iterations.
+
+    Fills in the policy on the way to the best component.
 
     The model that is solved pays `low` for stopping, so that what it earns is earned. Its optimal
     value, plus the largest difference of `high` and `low`, is at least the best gain, since all the
@@ -180,7 +189,7 @@ def _reach(
     policy[outside[some]] = model.actions[leaving[chosen_pairs[some] - 1]]
     terminal = np.diff(model.pair_start) == 0
     lower[terminal] = upper[terminal] = 0.0
-    return lower, upper, run.iterations
+    return lower, upper, run.policy[: found.number] <= 0, run.iterations
 
 
 def _lead_to(
@@ -209,60 +218,47 @@ def _lead_to(
         reached[states] = True
 
 
-def _relative_values(model: DecisionModel, policy: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Solve h = reward - gain + P h for a policy, h = 0 in the first state of each closed class.
+def _along(
+    backend: Backend,
+    model: DecisionModel,
+    policy: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    gain: NDArray[np.float64],
+    bias: NDArray[np.float64],
+) -> None:
+    """Fill in gain and bias of a policy where they are not known, from where they are, in place.
 
-    Puterman 1994, section 8.2. The gains of the closed classes, and then those of the states that
-    lead to them, are solved for on the way.
+    Both are what is collected on the way to known states (Puterman 1994, section 8.2): the gain
+    there, and then reward - gain, and the bias there. The policy comes to known states for sure.
     """
-    from scipy import sparse
-    from scipy.sparse import csgraph
-    from scipy.sparse.linalg import splu
-
     n_states = len(model.pair_start) - 1
     state_of = np.repeat(np.arange(n_states), np.diff(model.pair_start))
-    pairs = np.flatnonzero(model.actions == policy[state_of])
-    acting = state_of[pairs]
+    pairs = np.flatnonzero((model.actions == policy[state_of]) & ~known[state_of])
+    states = state_of[pairs]
     entries, row_start = _ranges(model.row_start, pairs)
-    of_entry = np.repeat(np.arange(len(pairs)), np.diff(row_start))
-    chances = model.probabilities[entries]
-    chances = chances / np.bincount(of_entry, chances, len(pairs))[of_entry]
-    rows, columns = acting[of_entry], model.columns[entries]
-    matrix: Any = sparse.csr_array((chances, (rows, columns)), shape=(n_states, n_states))
-    paid = np.zeros(n_states)
-    paid[acting] = model.rewards[pairs] + model.rewards_low[pairs]
-    count, label = csgraph.connected_components(matrix, directed=True, connection="strong")
-    closed = np.ones(count, dtype=bool)
-    closed[label[rows[label[rows] != label[columns]]]] = False
-    # h + g - P h = reward; the g of a closed class takes the place of the h of its anchor
-    anchors = np.full(count, -1)
-    recurrent = np.flatnonzero(closed[label])
-    anchors[label[recurrent[::-1]]] = recurrent[::-1]
-    is_anchor = np.zeros(n_states, dtype=bool)
-    is_anchor[anchors[anchors >= 0]] = True
-    system = sparse.eye_array(n_states, format="csr") - matrix
-    drop = sparse.diags_array((~is_anchor).astype(np.float64))
-    carry = sparse.csr_array(
-        (np.ones(len(recurrent)), (recurrent, anchors[label[recurrent]])),
-        shape=(n_states, n_states),
-    )
-    inner = sparse.csc_matrix(
-        (sparse.diags_array(closed[label].astype(np.float64)) @ system @ drop)
-        + carry
-        + sparse.diags_array((~closed[label]).astype(np.float64))
-    )
-    inner.eliminate_zeros()
-    solved = splu(inner).solve(np.where(closed[label], paid, 0.0))
-    gain = np.zeros(n_states)
-    gain[recurrent] = solved[anchors[label[recurrent]]]
-    bias = np.where(is_anchor, 0.0, solved)
-    transient = np.flatnonzero(~closed[label])
-    if len(transient):
-        across = matrix[transient]
-        onward = splu(
-            sparse.csc_matrix(sparse.eye_array(len(transient), format="csr") - across[:, transient])
+    row_of = np.repeat(np.arange(len(pairs)), np.diff(row_start))
+    columns, chances = model.columns[entries], model.probabilities[entries]
+    chances = chances / np.bincount(row_of, chances, len(pairs))[row_of]
+    # all known states in one, the last
+    number = np.full(n_states, len(states), dtype=np.int64)
+    number[states] = np.arange(len(states))
+    there = known[columns]
+
+    def collected(paid: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+        paid = paid + np.bincount(row_of[there], (chances * after[columns])[there], len(pairs))
+        walk = backend.compress_rows(
+            len(states) + 1,
+            np.arange(len(states)),
+            np.zeros(len(states), dtype=np.int64),
+            row_start,
+            number[columns],
+            chances,
+            paid,
         )
-        bias[transient] = 0.0
-        gain[transient] = onward.solve(across @ gain)
-        bias[transient] = onward.solve(paid[transient] - gain[transient] + across @ bias)
-    return bias
+        assert walk is not None  # made of a model that is valid
+        near = 1e-12 * max(float(np.abs(paid).max()), 1e-280)
+        return backend.solve_mdp(walk, 1.0, "auto", near, None, None).value[:-1]
+
+    gain[states] = collected(np.zeros(len(pairs)), gain)
+    paid = model.rewards[pairs] + model.rewards_low[pairs]
+    bias[states] = collected(paid - gain[states], bias)
