@@ -64,8 +64,10 @@ def narrowest(made, method, epsilon):
     except ConvergenceError as error:
         solution = error.solution
     if not solution.width <= epsilon:
-        # only where float64 numbers are farther apart than that, and then no wider than they are
+        # only where float64 numbers are farther apart than that, and then no wider than they are;
+        # what cancels to (almost) zero is known to twice the precision of what cancelled
         size = max(np.abs(solution.lower).max(), np.abs(solution.upper).max())
+        size = max(size, 1e-9 * np.abs(made._model.rewards).max())
         assert solution.width <= 4 * np.spacing(size)
     assert solution.width == (solution.upper - solution.lower).max()
     return solution
