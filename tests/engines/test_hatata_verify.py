@@ -232,7 +232,7 @@ def test_a_cross_reconstruction_is_evidence_in_random_order(hatata, regional):
         ({"a": 1}, "got dict"),
         ([], "nothing at all"),
         (np.empty(0), "nothing at all"),
-        (iter(()), "nothing at all"),
+        (lambda: iter(()), "nothing at all"),
         ([0.5, float("nan")], "look 2 is nan"),
         ([0.5, 1.5], r"look 2 is 1\.5"),
         ([-0.1], r"look 1 is -0\.1"),
@@ -243,14 +243,14 @@ def test_a_cross_reconstruction_is_evidence_in_random_order(hatata, regional):
         ([0.5, None], "evidence"),
         ([[0.5], [0.5, 0.6]], "evidence"),
         (np.array([0.5 + 1j]), "dtype complex"),
-        (iter([0.5, float("nan")]), "look 2 is nan"),
-        (iter([0.5, "0.9"]), "look 2 is '0.9'"),
-        (iter([0.5, object()]), "look 2 is <object"),
+        (lambda: iter([0.5, float("nan")]), "look 2 is nan"),
+        (lambda: iter([0.5, "0.9"]), "look 2 is '0.9'"),
+        (lambda: iter([0.5, object()]), "look 2 is <object"),
     ],
 )
 def test_what_is_no_evidence(hatata, given, said):
     with pytest.raises(InvalidOptionError, match=rf"^evidence: .*{said}|^{said}"):
-        hatata().verify(given)
+        hatata().verify(given() if callable(given) else given)
 
 
 @pytest.mark.parametrize(
