@@ -310,6 +310,8 @@ class DecisionModel:
         probabilities: NDArray[np.float64],
         rewards: NDArray[np.float64],
         rewards_low: NDArray[np.float64] | None = None,
+        *,
+        by_entry: bool = False,
     ) -> DecisionModel | None:
         """Compress pairs (state, action) in any order; None if anything is wrong with them."""
 

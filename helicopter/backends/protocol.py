@@ -451,10 +451,11 @@ class Backend(Protocol):
         columns: NDArray[np.int32] | NDArray[np.int64],
         probabilities: NDArray[np.float64],
         rewards: NDArray[np.float64],
+        by_entry: bool = False,
     ) -> DecisionModel | None:
         """Compress pairs (state, action) with their transitions, in any order.
 
-        `rewards` has one number for each pair or one for each transition. Transitions of one pair
+        `rewards` has one number for each pair or, with `by_entry`, one for each transition. Transitions of one pair
         to the same state are added up. Return None in the cases of `compress_dense`, and if a state
         is out of range, a number of an action is negative or a pair is there twice.
         """

@@ -143,9 +143,10 @@ class RustBackend:
         columns: NDArray[np.int32] | NDArray[np.int64],
         probabilities: NDArray[np.float64],
         rewards: NDArray[np.float64],
+        by_entry: bool = False,
     ) -> DecisionModel | None:
         made = self._rust.DecisionModel.from_rows(
-            n_states, states, actions, row_start, columns, probabilities, rewards
+            n_states, states, actions, row_start, columns, probabilities, rewards, by_entry=by_entry
         )
         return cast("DecisionModel | None", made)
 

@@ -29,7 +29,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Rows:
-    """Pairs (state, action) in any order, with their transitions; `rewards` per pair or entry."""
+    """Pairs (state, action) in any order, with their transitions; `rewards` per pair or `by_entry`."""
 
     n_states: int
     n_actions: int
@@ -39,16 +39,13 @@ class Rows:
     columns: NDArray[Any]
     probabilities: NDArray[np.float64]
     rewards: NDArray[np.float64]
+    by_entry: bool
     tolerance: float = ROW_SUM
 
     @property
     def row_of(self) -> NDArray[np.int64]:
         """The row of each entry."""
         return np.repeat(np.arange(len(self.states)), np.diff(self.row_start))
-
-    @property
-    def by_entry(self) -> bool:
-        return self.rewards.shape != self.states.shape
 
     def only(self, keep: NDArray[np.bool_]) -> Rows:
         """Leave out pairs."""
@@ -90,6 +87,7 @@ def _try(backend: Backend, rows: Rows) -> DecisionModel | None:
         rows.columns,
         rows.probabilities,
         rows.rewards,
+        rows.by_entry,
     )
 
 

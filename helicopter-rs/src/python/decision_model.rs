@@ -63,13 +63,14 @@ impl DecisionModel {
         };
         let transitions = convert::numbers(OPERATION, "transitions", FLOATS, transitions)?;
         let rewards = convert::numbers(OPERATION, "rewards", FLOATS, rewards)?;
+        let by_entry = rewards.ndim() == 3;
         let allowed =
             allowed.map(|allowed| convert::mask(OPERATION, "allowed", allowed)).transpose()?;
         let (transitions, rewards) = (transitions.as_slice()?, rewards.as_slice()?);
         let allowed = allowed.as_ref().map(|allowed| allowed.as_slice()).transpose()?;
         let size = transitions.len();
         let made = brief_or_long(OPERATION, py, size, None, |_| {
-            Ok(Model::from_dense(shape, transitions, rewards, allowed))
+            Ok(Model::from_dense(shape, transitions, (rewards, by_entry), allowed))
         })?;
         Ok(made.map(Self))
     }
@@ -77,7 +78,8 @@ impl DecisionModel {
     /// From pairs in any order; None if anything is wrong.
     #[staticmethod]
     #[pyo3(signature = (
-        n_states, states, actions, row_start, columns, probabilities, rewards, rewards_low=None
+        n_states, states, actions, row_start, columns, probabilities, rewards, rewards_low=None,
+        *, by_entry=false
     ))]
     #[expect(clippy::too_many_arguments, reason = "the parts of a sparse matrix are many")]
     fn from_rows(
@@ -90,6 +92,7 @@ impl DecisionModel {
         probabilities: &Bound<'_, PyAny>,
         rewards: &Bound<'_, PyAny>,
         rewards_low: Option<&Bound<'_, PyAny>>,
+        by_entry: bool,
     ) -> PyResult<Option<Self>> {
         const OPERATION: &str = "from_rows";
         let states = convert::vector::<i64>(OPERATION, "states", INTS, states)?;
@@ -106,18 +109,24 @@ impl DecisionModel {
             (states.as_slice()?, actions.as_slice()?, row_start.as_slice()?);
         let (probabilities, rewards) = (probabilities.as_slice()?, rewards.as_slice()?);
         let size = probabilities.len();
+        let rows = Rows {
+            states,
+            actions,
+            row_start,
+            columns: &[0_i64; 0],
+            probabilities,
+            rewards,
+            by_entry,
+            rewards_low,
+        };
         let narrow: Option<PyReadonlyArray1<'_, i32>> =
             columns.cast::<PyArray1<i32>>().ok().and_then(|array| array.try_readonly().ok());
         let made = if let Some(columns) = narrow {
-            let columns = columns.as_slice()?;
-            let rows =
-                Rows { states, actions, row_start, columns, probabilities, rewards, rewards_low };
+            let rows = rows.with_columns(columns.as_slice()?);
             brief_or_long(OPERATION, py, size, None, |_| Ok(Model::from_rows(n_states, rows)))?
         } else {
             let columns = convert::vector::<i64>(OPERATION, "columns", INTS, columns)?;
-            let columns = columns.as_slice()?;
-            let rows =
-                Rows { states, actions, row_start, columns, probabilities, rewards, rewards_low };
+            let rows = rows.with_columns(columns.as_slice()?);
             brief_or_long(OPERATION, py, size, None, |_| Ok(Model::from_rows(n_states, rows)))?
         };
         Ok(made.map(Self))

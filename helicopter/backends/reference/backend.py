@@ -104,11 +104,12 @@ class ReferenceBackend:
         columns: NDArray[np.int32] | NDArray[np.int64],
         probabilities: NDArray[np.float64],
         rewards: NDArray[np.float64],
+        by_entry: bool = False,
     ) -> DecisionModel | None:
         from .mdp import rows
 
         return rows.compress_rows(
-            n_states, states, actions, row_start, columns, probabilities, rewards
+            n_states, states, actions, row_start, columns, probabilities, rewards, by_entry
         )
 
     def solve_mdp(

@@ -51,8 +51,7 @@ pub fn solve(
 ) -> Result<Average> {
     let states = model.states();
     let over: Vec<bool> = (0..states).map(|state| model.pairs_of(state).is_empty()).collect();
-    let longest = model.row_start().windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0);
-    let most_reward = model.rewards().iter().fold(0.0_f64, |most, r| most.max(r.abs()));
+    let most_reward = model.extremes().most_reward;
     let mut out = Average {
         gain_low: f64::NEG_INFINITY,
         gain_high: f64::INFINITY,
@@ -79,9 +78,9 @@ pub fn solve(
         let most = high.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
         let sweeps =
             Sweeps { model, discount: 1.0, over: &over, tie: epsilon / 16.0, scattered: false };
-        let plain = sweeps.margin(longest, most_reward, most);
+        let plain = sweeps.margin(most);
         let found = sweeps.greedy_exact((&high, &low), plain, &mut residual, &mut choice);
-        let margin = sweeps.exact_margin(longest, most_reward, most);
+        let margin = sweeps.exact_margin(most);
         let (gain_low, gain_high) = outward(found, margin);
         let (width, before) = (gain_high - gain_low, out.gain_high - out.gain_low);
         stalled = if width < 0.5 * before { 0 } else { stalled + 1 };

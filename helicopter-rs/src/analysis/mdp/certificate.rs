@@ -7,7 +7,7 @@
 //! that is over, `w = 1 / (1 - discount)` serves both signs (`MacQueen` 1966, Porteus 1971).
 
 use super::exact::UNIT;
-use super::model::Model;
+use super::model::{Extremes, Model};
 use super::sweep::{dot, Residuals};
 
 /// What turns a residual into a distance from the optimal value.
@@ -29,15 +29,8 @@ pub enum Weights {
 impl Weights {
     /// With a discount below one; `None` where rows sum to so much more than one that it is not.
     pub fn discounted(model: &Model, discount: f64, any_over: bool) -> Option<Self> {
-        let (mut least, mut most) = (f64::INFINITY, 0.0_f64);
-        let mut longest = 0;
-        for pair in 0..model.pairs() {
-            let (_, probabilities) = model.row(pair);
-            let sum: f64 = probabilities.iter().sum();
-            longest = longest.max(probabilities.len());
-            least = least.min(sum);
-            most = most.max(sum);
-        }
+        let Extremes { least_sum: least, most_sum: most, longest_row: longest, .. } =
+            model.extremes();
         if model.pairs() == 0 {
             return Some(Self::Uniform { least: 1.0, most: 1.0, one_sided: true });
         }

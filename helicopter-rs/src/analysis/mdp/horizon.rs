@@ -33,8 +33,6 @@ pub fn solve(
     let states = model.states();
     // one that has nothing left to do keeps what it is worth in the end: nothing on the way
     let over: Vec<bool> = (0..states).map(|state| model.pairs_of(state).is_empty()).collect();
-    let longest = model.row_start().windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0);
-    let most_reward = model.rewards().iter().fold(0.0_f64, |most, r| most.max(r.abs()));
     let size = (horizon + 1) * states;
     let mut out = Horizon {
         value: vec![0.0; size],
@@ -56,7 +54,7 @@ pub fn solve(
         let (now, after) = (&mut now[step * states..], &after[..states]);
         let most = after.iter().fold(0.0_f64, |most, value| most.max(value.abs()));
         let bare = Sweeps { model, discount, over: &over, tie: 0.0, scattered };
-        let margin = bare.margin(longest, most_reward, most);
+        let margin = bare.margin(most);
         let sweeps = Sweeps { tie: margin, ..bare };
         sweeps.greedy(after, Values::plain(after), now, &mut choice, &mut []);
         // what the next step may be off, and this one's rounding, and the tie that was settled

@@ -18,6 +18,25 @@ pub struct Model {
     probabilities: Vec<f64>,
     rewards: Vec<f64>,
     rewards_low: Vec<f64>,
+    extremes: Extremes,
+}
+
+/// What bounds of rounding errors need to know of a model.
+#[derive(Debug, Clone, Copy)]
+pub struct Extremes {
+    /// The least sum of a row, as it comes out in double precision.
+    pub least_sum: f64,
+    /// The greatest.
+    pub most_sum: f64,
+    /// The largest reward in magnitude.
+    pub most_reward: f64,
+    /// The most transitions of a pair.
+    pub longest_row: usize,
+}
+
+impl Extremes {
+    const NONE: Self =
+        Self { least_sum: f64::INFINITY, most_sum: 0.0, most_reward: 0.0, longest_row: 0 };
 }
 
 /// The rows of a model as they come: one for each pair, in any order.
@@ -33,10 +52,28 @@ pub struct Rows<'a, C> {
     pub columns: &'a [C],
     /// Its probability.
     pub probabilities: &'a [f64],
-    /// One for each row, or one for each entry.
+    /// One for each row, or, with `by_entry`, one for each entry.
     pub rewards: &'a [f64],
+    /// Whether rewards depend on the next state.
+    pub by_entry: bool,
     /// What rounding left over of them, where there is one for each row.
     pub rewards_low: Option<&'a [f64]>,
+}
+
+impl<'a, C> Rows<'a, C> {
+    /// The same with these next states.
+    pub fn with_columns<D>(self, columns: &'a [D]) -> Rows<'a, D> {
+        Rows {
+            states: self.states,
+            actions: self.actions,
+            row_start: self.row_start,
+            columns,
+            probabilities: self.probabilities,
+            rewards: self.rewards,
+            by_entry: self.by_entry,
+            rewards_low: self.rewards_low,
+        }
+    }
 }
 
 impl Model {
@@ -83,6 +120,11 @@ impl Model {
         &self.rewards_low
     }
 
+    /// What bounds of rounding errors need to know.
+    pub fn extremes(&self) -> Extremes {
+        self.extremes
+    }
+
     /// Where the pairs of each state begin.
     pub fn pair_start(&self) -> &[usize] {
         &self.pair_start
@@ -104,17 +146,16 @@ impl Model {
     }
 
     /// From dense arrays: `transitions` by state, action and next state; `rewards` by state and
-    /// action, or like the transitions. `None` if anything is wrong with them.
+    /// action or, if so, by entry like the transitions. `None` if anything is wrong with them.
     pub fn from_dense(
         (states, actions): (usize, usize),
         transitions: &[f64],
-        rewards: &[f64],
+        (rewards, by_entry): (&[f64], bool),
         allowed: Option<&[bool]>,
     ) -> Option<Self> {
         let pairs = states * actions;
-        let by_entry = rewards.len() == transitions.len() && rewards.len() != pairs;
         if transitions.len() != pairs * states
-            || !(by_entry || rewards.len() == pairs)
+            || rewards.len() != if by_entry { transitions.len() } else { pairs }
             || allowed.is_some_and(|allowed| allowed.len() != pairs)
             || states > i32::MAX as usize
         {
@@ -129,7 +170,12 @@ impl Model {
                 }
                 let row = &transitions[pair * states..][..states];
                 let begin = model.columns.len();
-                model.push_nonzero(row);
+                if row.contains(&0.0) {
+                    model.push_nonzero(row);
+                } else {
+                    model.columns.extend(0..states as u32);
+                    model.probabilities.extend_from_slice(row);
+                }
                 let reward = if by_entry {
                     let of_row = &rewards[pair * states..][..states];
                     let (columns, of) = (&model.columns[begin..], &model.probabilities[begin..]);
@@ -148,11 +194,11 @@ impl Model {
     pub fn from_rows<C: Copy + Into<i64>>(states: usize, rows: Rows<'_, C>) -> Option<Self> {
         let count = rows.states.len();
         let entries = rows.columns.len();
-        let by_entry = rows.rewards.len() == entries && entries != count;
+        let by_entry = rows.by_entry;
         if rows.actions.len() != count
             || rows.row_start.len() != count + 1
             || rows.probabilities.len() != entries
-            || !(by_entry || rows.rewards.len() == count)
+            || rows.rewards.len() != if by_entry { entries } else { count }
             || rows.rewards_low.is_some_and(|low| by_entry || low.len() != count)
             || rows.row_start.first() != Some(&0)
             || rows.row_start.last() != Some(&(entries as i64))
@@ -235,16 +281,30 @@ impl Model {
             probabilities: Vec::with_capacity(entries),
             rewards: Vec::with_capacity(pairs),
             rewards_low: Vec::with_capacity(pairs),
+            extremes: Extremes::NONE,
         }
     }
 
+    /// Appends what is not zero. Eight at a time are passed over if all of them are.
     fn push_nonzero(&mut self, row: &[f64]) {
-        for (column, &probability) in row.iter().enumerate() {
-            if probability != 0.0 {
-                self.columns.push(column as u32);
-                self.probabilities.push(probability);
+        let mut push = |first: usize, values: &[f64]| {
+            for (k, &probability) in values.iter().enumerate() {
+                if probability != 0.0 {
+                    self.columns.push((first + k) as u32);
+                    self.probabilities.push(probability);
+                }
+            }
+        };
+        let chunks = row.chunks_exact(8);
+        let rest = chunks.remainder();
+        for (chunk, values) in chunks.enumerate() {
+            let bits = |k: usize| values[k].to_bits();
+            let any = bits(0) | bits(1) | bits(2) | bits(3) | bits(4) | bits(5) | bits(6) | bits(7);
+            if any << 1 != 0 {
+                push(8 * chunk, values); // not all zeros, whatever their sign
             }
         }
+        push(row.len() - rest.len(), rest);
     }
 
     /// Entries of one row, sorted; those of one next state become one.
@@ -268,16 +328,16 @@ impl Model {
     /// Checks what was pushed since `begin` and makes it the row of one more pair.
     fn close_row(&mut self, begin: usize, action: u32, (high, low): (f64, f64)) -> Option<()> {
         let probabilities = &self.probabilities[begin..];
-        let mut sum = 0.0;
-        let mut least = f64::INFINITY;
-        for &probability in probabilities {
-            sum += probability;
-            least = least.min(probability); // passes over NaN, which the sum keeps
-        }
+        let (sum, least) = sum_and_least(probabilities);
         let right = (sum - 1.0).abs() <= SUM_TOLERANCE && least >= 0.0;
         if !right || !high.is_finite() || !low.is_finite() {
             return None;
         }
+        let extremes = &mut self.extremes;
+        extremes.least_sum = extremes.least_sum.min(sum);
+        extremes.most_sum = extremes.most_sum.max(sum);
+        extremes.most_reward = extremes.most_reward.max(high.abs());
+        extremes.longest_row = extremes.longest_row.max(probabilities.len());
         self.actions.push(action);
         self.row_start.push(self.columns.len());
         self.rewards.push(high);
@@ -308,6 +368,7 @@ impl Model {
             }
             model.pair_start.push(model.actions.len());
         }
+        model.extremes = self.extremes;
         model
     }
 
@@ -327,6 +388,7 @@ impl Model {
             }
             model.pair_start.push(model.actions.len());
         }
+        model.extremes = self.extremes;
         model
     }
 
@@ -350,6 +412,7 @@ impl Model {
         let mut model = self.clone();
         model.rewards.fill(1.0);
         model.rewards_low.fill(0.0);
+        model.extremes.most_reward = 1.0;
         model
     }
 
@@ -378,4 +441,21 @@ fn expected(probabilities: &[f64], reward: impl Fn(usize) -> f64) -> (f64, f64) 
         low += sum.1 + product.1;
     }
     super::exact::quick_sum(high, low)
+}
+
+/// The sum of a row, and the least of it; NaN stays in the sum.
+fn sum_and_least(row: &[f64]) -> (f64, f64) {
+    let (mut sums, mut least) = ([0.0; 8], [f64::INFINITY; 8]);
+    let mut chunks = row.chunks_exact(8);
+    for chunk in &mut chunks {
+        for k in 0..8 {
+            sums[k] += chunk[k];
+            least[k] = if chunk[k] < least[k] { chunk[k] } else { least[k] };
+        }
+    }
+    for (k, &value) in chunks.remainder().iter().enumerate() {
+        sums[k] += value;
+        least[k] = if value < least[k] { value } else { least[k] };
+    }
+    (sums.iter().sum(), least.iter().copied().fold(f64::INFINITY, f64::min))
 }

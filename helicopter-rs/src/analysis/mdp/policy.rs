@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::model::Model;
-use super::sweep::{ask_ahead, dot, with_fma, Residuals, Values, NO_PAIR};
+use super::sweep::{ask_ahead, dot, fast, Loop, Residuals, Values, NO_PAIR};
 
 /// States that one task takes on.
 const CHUNK: usize = 4096;
@@ -59,22 +59,7 @@ impl PolicyRows {
         scattered: bool,
     ) -> Residuals {
         let body = |first: usize, next: &mut [f64]| {
-            with_fma(|| {
-                let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-                for (k, next) in next.iter_mut().enumerate() {
-                    let state = first + k;
-                    if scattered {
-                        let range = self.row_start[state]..self.row_start[state + 1];
-                        ask_ahead(&self.columns, range, read.less);
-                    }
-                    let future = dot(self.row(state), read.less) + read.constant;
-                    *next = self.rewards[state] + discount * future;
-                    let change = *next - value[state];
-                    least = if change < least { change } else { least };
-                    most = if change > most { change } else { most };
-                }
-                Residuals { least, most }
-            })
+            fast(Step { rows: self, discount, value, read, first, next, scattered })
         };
         if self.columns.len() < WORTH_SHARING || rayon::current_num_threads() == 1 {
             return body(0, next);
@@ -83,5 +68,39 @@ impl PolicyRows {
             || Residuals { least: f64::INFINITY, most: f64::NEG_INFINITY },
             |a, b| Residuals { least: a.least.min(b.least), most: a.most.max(b.most) },
         )
+    }
+}
+
+/// See [`PolicyRows::step`]; of the states from `first` on.
+struct Step<'a, T> {
+    rows: &'a PolicyRows,
+    discount: f64,
+    value: &'a [f64],
+    read: Values<'a, T>,
+    first: usize,
+    next: &'a mut [f64],
+    scattered: bool,
+}
+
+impl<T: Copy + Into<f64>> Loop for Step<'_, T> {
+    type Output = Residuals;
+
+    #[inline(always)]
+    fn run(self) -> Residuals {
+        let Self { rows, discount, value, read, first, next, scattered } = self;
+        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+        for (k, next) in next.iter_mut().enumerate() {
+            let state = first + k;
+            if scattered {
+                let range = rows.row_start[state]..rows.row_start[state + 1];
+                ask_ahead(&rows.columns, range, read.less);
+            }
+            let future = dot(rows.row(state), read.less) + read.constant;
+            *next = rows.rewards[state] + discount * future;
+            let change = *next - value[state];
+            least = if change < least { change } else { least };
+            most = if change > most { change } else { most };
+        }
+        Residuals { least, most }
     }
 }

@@ -187,8 +187,6 @@ struct Search<'a> {
     /// What `target` bounds.
     judged_by: Judge,
     tie: f64,
-    longest_row: usize,
-    most_reward: f64,
     value: Vec<f64>,
     rest: Option<Vec<f64>>,
     next: Vec<f64>,
@@ -225,8 +223,6 @@ struct Enclosure {
 impl<'a> Search<'a> {
     fn new(model: &'a Model, options: Options, weights: Weights, over: Vec<bool>) -> Self {
         let states = model.states();
-        let most_reward = model.rewards().iter().fold(0.0_f64, |most, r| most.max(r.abs()));
-        let longest_row = model.row_start().windows(2).map(|ends| ends[1] - ends[0]).max();
         let worth_eliminating = states >= 1000 && model.pairs() > states + states / 8;
         let tie = options.epsilon / (8.0 * weights.largest());
         Self {
@@ -238,8 +234,6 @@ impl<'a> Search<'a> {
             target: options.epsilon,
             judged_by: Judge::Bounds,
             tie: if tie.is_finite() { tie } else { 0.0 },
-            longest_row: longest_row.unwrap_or(0),
-            most_reward,
             value: vec![0.0; states],
             rest: None,
             next: vec![0.0; states],
@@ -265,7 +259,7 @@ impl<'a> Search<'a> {
 
     fn margin(&self) -> f64 {
         let most = largest(&self.value);
-        self.sweeps().margin(self.longest_row, self.most_reward, most)
+        self.sweeps().margin(most)
     }
 
     fn run(&mut self, host: &dyn Host) -> Result<Run> {
@@ -314,6 +308,7 @@ impl<'a> Search<'a> {
         let mut narrowest = f64::INFINITY;
         let mut span_before = f64::NAN;
         let mut rough = self.scattered;
+        let mut before_choice = Vec::new();
         while self.iterations < self.options.max_iterations {
             host.check()?;
             self.tell(host);
@@ -341,9 +336,13 @@ impl<'a> Search<'a> {
             self.eliminate(found, self.margin() + rough_error);
             let mut before = found;
             let mut now = found;
-            // the next improvement will find so much to change that to be more exact now is in vain
+            // the next improvement will find so much to change that to be more exact now is in vain;
+            // if this one changed nothing, it will find nothing either
+            let settled = before_choice == self.choice;
+            before_choice.clone_from(&self.choice);
             let shrinking = (found.span() / span_before).clamp(0.03, 1.0);
             let shrinking = if shrinking.is_nan() { 0.5 } else { shrinking };
+            let shrinking = if settled { 0.0 } else { shrinking };
             let enough = (0.3 * found.span() * shrinking).max(0.3 * aim);
             span_before = found.span();
             let mut taken = 0;
@@ -534,11 +533,7 @@ impl<'a> Search<'a> {
             let exact = self.rest.is_some();
             let (found, margin) = if exact {
                 self.iterations += 1;
-                let margin = self.sweeps().exact_margin(
-                    self.longest_row,
-                    self.most_reward,
-                    largest(&self.value),
-                );
+                let margin = self.sweeps().exact_margin(largest(&self.value));
                 let mut choice = std::mem::take(&mut self.choice);
                 let pair = (self.value.as_slice(), self.rest.as_deref().expect("exact"));
                 let found =

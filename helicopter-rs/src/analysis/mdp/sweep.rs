@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::exact::{self, UNIT};
-use super::model::Model;
+use super::model::{Extremes, Model};
 
 /// The pair of a state that has none.
 pub const NO_PAIR: u32 = u32::MAX;
@@ -115,94 +115,29 @@ impl Sweeps<'_> {
         choice: &mut [u32],
         gaps: &mut [f32],
     ) -> Residuals {
-        let body = |first: usize, better: &mut [f64], choice: &mut [u32], gaps: &mut [f32]| {
-            let mut found = Residuals::NONE;
-            let mut scores: Vec<f64> = Vec::new();
-            let first_pair = self.model.pairs_of(first).start;
-            for (k, (better, choice)) in better.iter_mut().zip(choice).enumerate() {
-                let state = first + k;
-                let Some((best, pair)) = self.best(state, read, &mut scores) else {
-                    (*better, *choice) = (0.0, NO_PAIR);
-                    found = found.joined(Residuals { least: 0.0, most: 0.0 });
-                    continue;
-                };
-                let pairs = self.model.pairs_of(state);
-                let chosen = scores[pair - pairs.start];
-                let here = Residuals { least: chosen - value[state], most: best - value[state] };
-                (*better, *choice) = (chosen, pair as u32);
-                found = found.joined(here);
-                if !gaps.is_empty() {
-                    let gaps = &mut gaps[pairs.start - first_pair..pairs.end - first_pair];
-                    for (gap, score) in gaps.iter_mut().zip(&scores) {
-                        *gap = (best - score) as f32;
-                    }
-                }
-            }
-            found
-        };
-        self.shared(better, choice, gaps, body)
-    }
-
-    /// Bellman's operator state by state, each seeing what became of those before (Gauss-Seidel):
-    /// upwards, or downwards through the states. News travels far in one such sweep.
-    pub fn in_place(self, value: &mut [f64], upwards: bool) {
-        with_fma(|| {
-            let states = value.len();
-            for k in 0..states {
-                let state = if upwards { k } else { states - 1 - k };
-                if self.over[state] {
-                    continue;
-                }
-                let mut best = f64::NEG_INFINITY;
-                for pair in self.model.pairs_of(state) {
-                    let future = dot(self.model.row(pair), value);
-                    let score = self.model.rewards()[pair] + self.discount * future;
-                    best = if score > best { score } else { best };
-                }
-                value[state] = best;
-            }
-        });
+        self.shared(better, choice, gaps, |first, better, choice, gaps| {
+            fast(Greedy { sweeps: self, value, read, first, better, choice, gaps })
+        })
     }
 
     /// The residuals of `high + low` to twice the precision, into `residual`, of the pairs that are
     /// best, into `choice`. `margin` bounds the error of a score in double precision.
     pub fn greedy_exact(
         self,
-        (high, low): (&[f64], &[f64]),
+        value: (&[f64], &[f64]),
         margin: f64,
         residual: &mut [f64],
         choice: &mut [u32],
     ) -> Residuals {
-        let body = |first: usize, residual: &mut [f64], choice: &mut [u32], _: &mut [f32]| {
-            let mut scores = Vec::new();
-            let mut near = Vec::new();
-            let mut found = Residuals::NONE;
-            for (k, (residual, choice)) in residual.iter_mut().zip(choice).enumerate() {
-                let state = first + k;
-                let Some((best, _)) = self.best(state, Values::plain(high), &mut scores) else {
-                    (*residual, *choice) = (0.0, NO_PAIR);
-                    found = found.joined(Residuals { least: 0.0, most: 0.0 });
-                    continue;
-                };
-                near.clear();
-                let pairs = self.model.pairs_of(state);
-                let mut most = f64::NEG_INFINITY;
-                for (pair, &score) in pairs.zip(&scores) {
-                    if score >= best - 2.0 * margin - self.tie {
-                        let exact = self.exact_residual(pair, state, (high, low));
-                        near.push((pair, exact));
-                        most = if exact > most { exact } else { most };
-                    }
-                }
-                let within = near.iter().find(|(_, exact)| *exact >= most - self.tie);
-                let &(pair, chosen) =
-                    within.unwrap_or(&(self.model.pairs_of(state).start, f64::NAN));
-                (*residual, *choice) = (chosen, pair as u32);
-                found = found.joined(Residuals { least: chosen, most });
-            }
-            found
-        };
-        self.shared(residual, choice, &mut [], body)
+        self.shared(residual, choice, &mut [], |first, residual, choice, _| {
+            fast(GreedyExact { sweeps: self, value, margin, first, residual, choice })
+        })
+    }
+
+    /// Bellman's operator state by state, each seeing what became of those before (Gauss-Seidel):
+    /// upwards, or downwards through the states. News travels far in one such sweep.
+    pub fn in_place(self, value: &mut [f64], upwards: bool) {
+        fast(InPlace { sweeps: self, value, upwards });
     }
 
     /// Which pair is best at a state, the lowest of those that tie, with the best score; the scores
@@ -259,7 +194,7 @@ impl Sweeps<'_> {
         body: impl Fn(usize, &mut [f64], &mut [u32], &mut [f32]) -> Residuals + Sync,
     ) -> Residuals {
         if self.model.transitions() < WORTH_SHARING || rayon::current_num_threads() == 1 {
-            return with_fma(|| body(0, a, b, gaps));
+            return body(0, a, b, gaps);
         }
         let mut parts = Vec::new();
         let mut rest = gaps;
@@ -272,18 +207,20 @@ impl Sweeps<'_> {
         }
         let chunks = a.par_chunks_mut(CHUNK).zip(b.par_chunks_mut(CHUNK)).zip(parts).enumerate();
         chunks
-            .map(|(k, ((a, b), gaps))| with_fma(|| body(k * CHUNK, a, b, gaps)))
+            .map(|(k, ((a, b), gaps))| body(k * CHUNK, a, b, gaps))
             .reduce(|| Residuals::NONE, Residuals::joined)
     }
 
     /// A bound of the error of a score, and of a residual, in double precision.
-    pub fn margin(self, longest_row: usize, most_reward: f64, most_value: f64) -> f64 {
+    pub fn margin(self, most_value: f64) -> f64 {
+        let Extremes { longest_row, most_reward, .. } = self.model.extremes();
         let terms = longest_row as f64 + 5.0;
         1.01 * terms * UNIT * (most_reward + 2.0 * most_value)
     }
 
     /// The same of a residual to twice the precision, less its own last rounding.
-    pub fn exact_margin(self, longest_row: usize, most_reward: f64, most_value: f64) -> f64 {
+    pub fn exact_margin(self, most_value: f64) -> f64 {
+        let Extremes { longest_row, most_reward, .. } = self.model.extremes();
         let terms = longest_row as f64 + 5.0;
         16.0 * terms * terms * UNIT * UNIT * (most_reward + 2.0 * most_value)
     }
@@ -313,31 +250,163 @@ pub fn dot<T: Copy + Into<f64>>((columns, probabilities): (&[u32], &[f64]), valu
 
 #[inline(always)]
 fn dense_dot<T: Copy + Into<f64>>(a: &[f64], b: &[T]) -> f64 {
-    let mut sums = [0.0; 8];
+    let (mut even, mut odd) = ([0.0; 4], [0.0; 4]);
     let (mut left, mut right) = (a.chunks_exact(8), b.chunks_exact(8));
     for (a, b) in (&mut left).zip(&mut right) {
-        for k in 0..8 {
-            sums[k] += a[k] * b[k].into();
+        for k in 0..4 {
+            even[k] += a[k] * b[k].into();
+            odd[k] += a[k + 4] * b[k + 4].into();
         }
     }
-    let rest = left.remainder().iter().zip(right.remainder());
-    sums.iter().sum::<f64>() + rest.map(|(&a, &b)| a * b.into()).sum::<f64>()
+    let mut rest = 0.0;
+    for (&a, &b) in left.remainder().iter().zip(right.remainder()) {
+        rest += a * b.into();
+    }
+    for k in 0..4 {
+        even[k] += odd[k];
+    }
+    (even[0] + even[1]) + (even[2] + even[3]) + rest
 }
 
-/// Runs `work` with fused multiplication and addition where the processor has them. They round the
-/// same way without, only slower: `f64::mul_add` is exact to the last bit by definition.
-#[inline(always)]
-pub fn with_fma<T>(work: impl FnOnce() -> T) -> T {
+/// Work of which most is a loop over transitions.
+pub(super) trait Loop {
+    /// What comes of it.
+    type Output;
+    /// Does it. To be inlined, whatever its size: only so it is compiled for the processor's best.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a loop, with wide vectors and with fused multiplication and addition where the processor has
+/// them. The results are the same without: what is fused is so by definition (`f64::mul_add`).
+pub(super) fn fast<L: Loop>(work: L) -> L::Output {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "avx,fma")]
-        fn fused<T>(work: impl FnOnce() -> T) -> T {
-            work()
+        #[target_feature(enable = "avx2,fma")]
+        fn wide<L: Loop>(work: L) -> L::Output {
+            work.run()
         }
-        if is_x86_feature_detected!("fma") && is_x86_feature_detected!("avx") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             // SAFETY: the processor has been asked.
-            return unsafe { fused(work) };
+            return unsafe { wide(work) };
         }
     }
-    work()
+    work.run()
+}
+
+/// See [`Sweeps::greedy`]; of the states from `first` on.
+struct Greedy<'a, T> {
+    sweeps: Sweeps<'a>,
+    value: &'a [f64],
+    read: Values<'a, T>,
+    first: usize,
+    better: &'a mut [f64],
+    choice: &'a mut [u32],
+    gaps: &'a mut [f32],
+}
+
+impl<T: Copy + Into<f64>> Loop for Greedy<'_, T> {
+    type Output = Residuals;
+
+    #[inline(always)]
+    fn run(self) -> Residuals {
+        let Self { sweeps, value, read, first, better, choice, gaps } = self;
+        let mut found = Residuals::NONE;
+        let mut scores: Vec<f64> = Vec::new();
+        let first_pair = sweeps.model.pairs_of(first).start;
+        for (k, (better, choice)) in better.iter_mut().zip(choice).enumerate() {
+            let state = first + k;
+            let Some((best, pair)) = sweeps.best(state, read, &mut scores) else {
+                (*better, *choice) = (0.0, NO_PAIR);
+                found = found.joined(Residuals { least: 0.0, most: 0.0 });
+                continue;
+            };
+            let pairs = sweeps.model.pairs_of(state);
+            let chosen = scores[pair - pairs.start];
+            let here = Residuals { least: chosen - value[state], most: best - value[state] };
+            (*better, *choice) = (chosen, pair as u32);
+            found = found.joined(here);
+            if !gaps.is_empty() {
+                let gaps = &mut gaps[pairs.start - first_pair..pairs.end - first_pair];
+                for (gap, score) in gaps.iter_mut().zip(&scores) {
+                    *gap = (best - score) as f32;
+                }
+            }
+        }
+        found
+    }
+}
+
+/// See [`Sweeps::greedy_exact`]; of the states from `first` on.
+struct GreedyExact<'a> {
+    sweeps: Sweeps<'a>,
+    value: (&'a [f64], &'a [f64]),
+    margin: f64,
+    first: usize,
+    residual: &'a mut [f64],
+    choice: &'a mut [u32],
+}
+
+impl Loop for GreedyExact<'_> {
+    type Output = Residuals;
+
+    #[inline(always)]
+    fn run(self) -> Residuals {
+        let Self { sweeps, value, margin, first, residual, choice } = self;
+        let read = Values::plain(value.0);
+        let (mut scores, mut near) = (Vec::new(), Vec::new());
+        let mut found = Residuals::NONE;
+        for (k, (residual, choice)) in residual.iter_mut().zip(choice).enumerate() {
+            let state = first + k;
+            let Some((best, _)) = sweeps.best(state, read, &mut scores) else {
+                (*residual, *choice) = (0.0, NO_PAIR);
+                found = found.joined(Residuals { least: 0.0, most: 0.0 });
+                continue;
+            };
+            near.clear();
+            let pairs = sweeps.model.pairs_of(state);
+            let mut most = f64::NEG_INFINITY;
+            for (pair, &score) in pairs.clone().zip(&scores) {
+                if score >= best - 2.0 * margin - sweeps.tie {
+                    let exact = sweeps.exact_residual(pair, state, value);
+                    near.push((pair, exact));
+                    most = if exact > most { exact } else { most };
+                }
+            }
+            let within = near.iter().find(|(_, exact)| *exact >= most - sweeps.tie);
+            let &(pair, chosen) = within.unwrap_or(&(pairs.start, f64::NAN));
+            (*residual, *choice) = (chosen, pair as u32);
+            found = found.joined(Residuals { least: chosen, most });
+        }
+        found
+    }
+}
+
+/// See [`Sweeps::in_place`].
+struct InPlace<'a> {
+    sweeps: Sweeps<'a>,
+    value: &'a mut [f64],
+    upwards: bool,
+}
+
+impl Loop for InPlace<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { sweeps, value, upwards } = self;
+        let states = value.len();
+        for k in 0..states {
+            let state = if upwards { k } else { states - 1 - k };
+            if sweeps.over[state] {
+                continue;
+            }
+            let mut best = f64::NEG_INFINITY;
+            for pair in sweeps.model.pairs_of(state) {
+                let future = dot(sweeps.model.row(pair), value);
+                let score = sweeps.model.rewards()[pair] + sweeps.discount * future;
+                best = if score > best { score } else { best };
+            }
+            value[state] = best;
+        }
+    }
 }

@@ -59,9 +59,10 @@ class Exact:
     are multiples of 2^(k-3b) and at most 2^(k-b-1). So SciPy's sparse products compute these three
     exactly, and only the tail
 
-        t = P1 (v3 + low) + P2 v2 + P3 v1,   |terms| <= 2^(k-2b-1) + l, 2^(k-2b-2), 2^(k-2b-1)
+        t = P1 (v3 + low) + P2 (v2 + v3 + low) + P3 (V + low),
+            |terms| <= 2^(k-2b-1) + l, 2^(-b-1) (2^(k-b) + l), 2^(-2b-1) (2^k + l)
 
-    is rounded: with l = max |low|, T = n (2^(k-2b+1) + l) bounds the sum of its absolute terms, and
+    is rounded: with l = max |low|, far below 2^k, T = n (2^(k-2b+1) + l) bounds the sum of its absolute terms, and
     (3 n + 4) UNIT T its error (Higham, Accuracy and Stability, 2002, section 3.1). The rest, the
     discount, the reward and - V, is added up by TwoSum and TwoProduct (Ogita, Rump & Oishi, SIAM J.
     Sci. Comput. 26, 2005): what these leave over is at most W = T + l + 8 UNIT (4 * 2^k + R), with
@@ -100,12 +101,13 @@ class Exact:
         tail = rest - second if low is None else (rest - second) + low
         one, two, three = self._parts
         by_one = one @ np.stack([first, second, tail], axis=1)
-        by_two = two @ np.stack([first, second], axis=1)
+        by_two = two @ np.stack([first, second + tail], axis=1)
+        by_three = three @ (high if low is None else high + low)
         total, error = two_sum(by_one[:, 1], by_two[:, 0])
         total, more = two_sum(by_one[:, 0], total)
         coarse = math.ldexp(1.0, power - 2 * self.bits + 1) if largest else 0.0
         bound = self.longest * (coarse + lowest)
-        small = error + more + (by_one[:, 2] + by_two[:, 1] + three @ first)
+        small = error + more + (by_one[:, 2] + by_two[:, 1] + by_three)
         return total, small, bound
 
     def residual(

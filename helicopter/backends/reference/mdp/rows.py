@@ -59,6 +59,7 @@ def compress_rows(
     columns: NDArray[np.int32] | NDArray[np.int64],
     probabilities: NDArray[np.float64],
     rewards: NDArray[np.float64],
+    by_entry: bool,
 ) -> DecisionModel | None:
     """See `helicopter.backends.protocol.Backend.compress_rows`."""
     if not (
@@ -70,7 +71,6 @@ def compress_rows(
         and np.isfinite(rewards).all()
     ):
         return None
-    by_entry = rewards.shape != states.shape
     key = states * (int(actions.max(initial=0)) + 1) + actions
     if not (key[1:] > key[:-1]).all():
         order = np.argsort(key, kind="stable")
