@@ -148,7 +148,10 @@ def build_from_pairs(
                 f"{bound - 1}."
             )
     paid = rewards_of_rows(rewards, (n_pairs,), (n_pairs, n_states), start, columns)
-    rows = Rows(n_states, n_actions, of_state, of_action, start, columns, chances, paid, tolerance)
+    by_entry = hasattr(rewards, "tocsr")
+    rows = Rows(
+        n_states, n_actions, of_state, of_action, start, columns, chances, paid, by_entry, tolerance
+    )
     return compress(backend, rows, names)
 
 
@@ -175,6 +178,7 @@ def _from_stacked(
         columns,
         chances,
         paid,
+        hasattr(rewards, "tocsr"),
         tolerance,
     )
     names = make_names(states, actions, n_states, n_actions)
@@ -208,6 +212,7 @@ def _from_matrices(
             )
         rewards = sparse.vstack(amounts, format="csr")
     shape = (n_states, n_actions)
+    by_entry = True
     if not hasattr(rewards, "tocsr"):
         table = as_numbers(rewards, "rewards", reward_forms(None, *shape)).astype(np.float64)
         if table.shape == (n_actions, n_states, n_states):
@@ -215,6 +220,7 @@ def _from_matrices(
             paid = table.reshape(-1, n_states)[row_of, columns]
         else:
             paid = np.ascontiguousarray(per_pair(table, *shape, None).T).ravel()
+            by_entry = False
     else:
         whole = (n_actions * n_states, n_states)
         paid = rewards_of_rows(rewards, (n_actions * n_states,), whole, start, columns)
@@ -228,6 +234,7 @@ def _from_matrices(
         columns,
         chances,
         paid,
+        by_entry,
         max(part[4] for part in parts),
     )
     names = make_names(states, actions, *shape)
@@ -270,6 +277,7 @@ def _from_tuples(
         columns[order],
         chances[order],
         paid[order],
+        by_entry=True,
     )
     return compress(backend, rows, names)
 

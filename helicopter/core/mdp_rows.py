@@ -29,7 +29,7 @@ class Built:
 
 @dataclass(frozen=True)
 class Rows:
-    """Pairs (state, action) in any order, with their transitions; `rewards` per pair or `by_entry`."""
+    """Pairs (state, action) in any order, with their transitions; rewards per pair or entry."""
 
     n_states: int
     n_actions: int

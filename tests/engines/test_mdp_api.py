@@ -315,3 +315,14 @@ def test_the_input_is_left_as_it_was(mdp, example):
 def test_it_is_loaded_on_use():
     assert helicopter.MDP is MDP
     assert "MDP" in dir(helicopter)
+
+
+def test_rewards_by_next_state_where_there_is_only_one(mdp):
+    # as many transitions as pairs: what is paid for a transition counts as often as it comes
+    nearly = 1 - 5e-10
+    made = mdp([(0, 0, 1, nearly, 1e6), (1, 0, 0, 1, 0)], discount=0.5)
+    assert made._model.rewards[0] + made._model.rewards_low[0] == nearly * 1e6
+    matrix = sparse.csr_array([[0, nearly], [1, 0]])
+    by_target = mdp(matrix, sparse.csr_array([[0, 1e6], [0, 0]]))
+    assert by_target._model.rewards[0] == nearly * 1e6
+    assert mdp(matrix, np.array([[1e6], [0]]))._model.rewards[0] == 1e6
