@@ -184,7 +184,8 @@ def of_photographs(
 
 def of_engine(photos: Sequence[tuple[str, Photo]], algorithm: str, seeds: int) -> list[Statement]:
     """Stop the autonomous engine by evidence; the truth is the share over all hidden patches."""
-    verifier, found = HatataMDPEngine(), []
+    verifier = HatataMDPEngine()
+    found: list[Statement] = []
     for _, photo in photos:
         for seed in range(seeds):
             for required in REQUIRED:
@@ -194,7 +195,8 @@ def of_engine(photos: Sequence[tuple[str, Photo]], algorithm: str, seeds: int) -
                 )  # fmt: skip
                 result = engine.autonomous_analyze(photo)
                 share = float((_hidden_qualities(result, photo) >= 0.9).mean())
-                found.append((result.verification, share >= required))
+                if result.verification is not None:
+                    found.append((result.verification, share >= required))
     return found
 
 
@@ -274,8 +276,8 @@ def main() -> None:
     if "photographs" in given.only:
         qualities = list(grids(photos, given.algorithm))
         note = f"patches {PATCH_SIZES}, thresholds {THRESHOLDS}, required shares {REQUIRED}"
-        found = [(mode, of_photographs(qualities, mode, given.repeats)) for mode in MODES]
-        tables.append((f"Patches of {what}", f"{note}; asked: ECE at most 0.03", found))
+        modes = [(mode, of_photographs(qualities, mode, given.repeats)) for mode in MODES]
+        tables.append((f"Patches of {what}", f"{note}; asked: ECE at most 0.03", modes))
     if "engine" in given.only:
         statements = of_engine(photos, given.algorithm, given.repeats)
         note = "patches of 16, threshold 0.9; asked: ECE at most 0.03"
