@@ -60,6 +60,11 @@ pub fn solve(
         iterations: 0,
         converged: false,
     };
+    // a chain that loses a little at each step has no gain: rows count as divided by their sums,
+    // which moves a residual by no more than this share of the largest value
+    let extremes = model.extremes();
+    let of_sums = (extremes.most_sum - 1.0).abs().max((1.0 - extremes.least_sum).abs());
+    let leak = 1.01 * (of_sums + (extremes.longest_row as f64 + 2.0) * super::exact::UNIT);
     let roughly = (0.1 * epsilon).max(1e-6 * most_reward);
     let (mut high, mut low, iterations) =
         nearly_level(model, 1.0 - AT_FIRST, roughly, max_iterations, host)?;
@@ -80,7 +85,7 @@ pub fn solve(
             Sweeps { model, discount: 1.0, over: &over, tie: epsilon / 16.0, scattered: false };
         let plain = sweeps.margin(most);
         let found = sweeps.greedy_exact((&high, &low), plain, &mut residual, &mut choice);
-        let margin = sweeps.exact_margin(most);
+        let margin = sweeps.exact_margin(most) + leak * most;
         let (gain_low, gain_high) = outward(found, margin);
         let (width, before) = (gain_high - gain_low, out.gain_high - out.gain_low);
         stalled = if width < 0.5 * before { 0 } else { stalled + 1 };
