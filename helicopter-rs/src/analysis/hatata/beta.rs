@@ -9,7 +9,7 @@ use std::f64::consts::{LN_2, PI};
 /// Steps after which the continued fraction has converged for parameters up to 1e6, with room.
 const MOST_STEPS: u32 = 20_000;
 const TINY: f64 = 1e-300;
-/// Newton's method in the logit takes a handful of steps; halving the bracket takes as many as this.
+/// Halley's method takes two or three steps; halving the bracket takes as many as this.
 const MOST_HALVINGS: u32 = 200;
 /// Logits beyond which float64 knows no other number than 0 or 1.
 const FARTHEST: f64 = 740.0;
@@ -53,8 +53,8 @@ impl Beta {
 
     /// The x below which a variable lies with probability `below`, where `above` = 1 - `below`.
     ///
-    /// By Newton's method for the logarithm of the smaller of the two, over the logit of x: that is
-    /// a concave function, which cannot be overshot from both sides; and within a bracket.
+    /// By Halley's method for the logarithm of the smaller of the two, over the logit of x, where it
+    /// is nearly straight; and within a bracket.
     #[must_use]
     pub fn quantile(self, below: f64, above: f64) -> f64 {
         if below <= 0.0 {
@@ -70,28 +70,31 @@ impl Beta {
         for _ in 0..MOST_HALVINGS {
             let (x, y) = (1.0 / (1.0 + (-logit).exp()), 1.0 / (1.0 + logit.exp()));
             let (here_below, here_above) = self.below_above(x, y);
-            // the logarithm of too much (or too little), growing with the logit in both cases
-            let (off, slope) = if below <= above {
-                ((here_below / below).ln(), self.density(x, y) / here_below)
+            // the logarithm of too much (or too little), growing with the logit in both cases, its
+            // slope, and the slope of that: the density changes by a y - b x times itself
+            let density = self.density(x, y);
+            let bend = self.a * y - self.b * x;
+            let (off, slope, curve) = if below <= above {
+                let slope = density / here_below;
+                ((here_below / below).ln(), slope, slope * (bend - slope))
             } else {
-                (-(here_above / above).ln(), self.density(x, y) / here_above)
+                let slope = density / here_above;
+                (-(here_above / above).ln(), slope, slope * (bend + slope))
             };
-            if off == 0.0 {
-                break;
-            }
             if off > 0.0 {
                 high = high.min(logit);
             } else {
                 low = low.max(logit);
             }
-            let newton = logit - off / slope;
-            let next = if newton > low && newton < high { newton } else { 0.5 * (low + high) };
-            let moved = (next - logit).abs();
-            logit = next;
-            // the error is about the square of the step, so one as small as this was the last
-            if moved <= 1e-9 * spread.min(1.0) {
+            let newton = off / slope;
+            let step = newton / (1.0 - 0.5 * newton * curve / slope).max(0.5);
+            if step.abs() <= 1e-5 * spread.min(1.0) {
+                // the error is about the cube of that
+                logit -= step;
                 break;
             }
+            let halley = logit - step;
+            logit = if halley > low && halley < high { halley } else { 0.5 * (low + high) };
         }
         1.0 / (1.0 + (-logit).exp())
     }
