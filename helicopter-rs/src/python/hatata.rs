@@ -43,7 +43,11 @@ impl HatataMDPEngine {
     #[pyo3(signature = (
         required_share, prior, costs, horizon, *, short=None, density=None, threads=None
     ))]
-    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::unused_self,
+        reason = "keyword arguments of a method, as Python calls it"
+    )]
     fn stopping_policy<'py>(
         &self,
         py: Python<'py>,
@@ -94,7 +98,11 @@ impl HatataMDPEngine {
         successes, policy, *, required_share, prior, credible_level, most_looks, time=None,
         threads=None
     ))]
-    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
+    #[expect(
+        clippy::too_many_arguments,
+        clippy::unused_self,
+        reason = "keyword arguments of a method, as Python calls it"
+    )]
     fn verify<'py>(
         &self,
         py: Python<'py>,
