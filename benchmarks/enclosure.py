@@ -9,7 +9,7 @@ import statistics
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from common import Report, arguments, pin_threads
@@ -17,6 +17,9 @@ from enclosure_models import Case, exact_rows, hand_over, random_case
 from rational import Exact, evaluate, solve
 
 from helicopter.errors import ConvergenceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BACKENDS = {"rust": True, "python": False}
 #: What may be wrong with an answer.
@@ -31,6 +34,14 @@ FAULTS = (
 )
 
 
+#: Seconds after which a solver is stopped: small models take far less.
+PATIENCE = 10.0
+
+
+class TooLate(Exception):
+    """A solver that does not end."""
+
+
 class Outcome(NamedTuple):
     """What came of one model: its faults, and how narrow the bounds are in units of epsilon."""
 
@@ -39,11 +50,23 @@ class Outcome(NamedTuple):
     width: float | None
 
 
+def _deadline() -> Callable[[int, int], None]:
+    """Return a progress callback that stops its solver after a while."""
+    end = time.process_time() + PATIENCE
+
+    def stop(done: int, total: int) -> None:
+        if time.process_time() > end:
+            raise TooLate(f"not done after {PATIENCE:g} s")
+
+    return stop
+
+
 def check(case: Case, *, rust: bool) -> Outcome:
     """Solve a model and hold the answer against the exact one."""
     raised = False
     try:
-        found = hand_over(case, use_rust_acceleration=rust).solve(case.method, case.epsilon)
+        model = hand_over(case, use_rust_acceleration=rust)
+        found = model.solve(case.method, case.epsilon, progress=_deadline())
     except ConvergenceError as late:  # its bounds must hold all the same
         found, raised = late.solution, True
     except Exception as error:  # of any kind: none is right, and the other models go on
