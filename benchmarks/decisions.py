@@ -61,17 +61,15 @@ def child(spec: dict[str, Any]) -> dict[str, Any]:
     task = Task(spec["discount"], spec["epsilon"])
     for seed in range(3):  # imports, compilation; not so small that another way is taken
         method.solve(method.prepare(make(SMALL + seed, seed)), task)
+    models = [make(spec["states"], spec["seed"] + number) for number in range(spec["many"])]
     seconds = []
-    for number in range(spec["many"]):
-        model = make(spec["states"], spec["seed"] + number)
-        given = method.prepare(model)
+    for given in [method.prepare(model) for model in models]:
         began = time.process_time()
         answer = method.solve(given, task)
         seconds.append(time.process_time() - began)
     np.save(spec["values"], answer.value)
     return {
-        "states": model.n_states,
-        "entries": int(model.transitions.nnz),
+        "states": models[-1].n_states,
         "cpu": statistics.median(seconds),
         "iterations": answer.iterations,
         "width": answer.width,
