@@ -112,7 +112,9 @@ pub fn solve(
         }
         // the middle of the residuals is the gain, or nearly so; what is left is to be levelled
         let gain = if over.contains(&true) { 0.0 } else { 0.5 * (found.least + found.most) };
-        residual.iter_mut().for_each(|residual| *residual -= gain);
+        for residual in &mut residual {
+            *residual -= gain;
+        }
         system.solve(&residual, &mut step, 1e-10, host)?;
         for ((high, low), step) in high.iter_mut().zip(&mut low).zip(&step) {
             (*high, *low) = super::exact::sum(*high, *low + step);

@@ -1,6 +1,6 @@
 //! The linear system of one policy, `(I - discount P) x = b`: sparse, and an M-matrix.
 //!
-//! Solved by BiCGSTAB (van der Vorst 1992) behind an incomplete factorisation without fill-in. For
+//! Solved by Bi-CGSTAB (van der Vorst 1992) behind an incomplete factorisation without fill-in. For
 //! M-matrices that exists and gives a regular splitting (Meijerink and van der Vorst 1977), so where
 //! the Krylov method breaks down, plain iterations with the same factors still converge. On chains and
 //! ladders the factorisation is not even incomplete.
@@ -15,7 +15,7 @@ use crate::host::Host;
 const CHUNK: usize = 4096;
 /// Below so many rows threads are not worth it.
 const WORTH_SHARING: usize = 65_536;
-/// Steps of BiCGSTAB, and of plain iterations after it.
+/// Steps of Bi-CGSTAB, and of plain iterations after it.
 const MOST_STEPS: usize = 200;
 const PLAIN_STEPS: usize = 50;
 

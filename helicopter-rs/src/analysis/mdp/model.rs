@@ -350,6 +350,7 @@ impl Model {
     }
 
     /// The same model with its states in another order: `order[k]` is who comes k-th.
+    #[must_use]
     pub fn reordered(&self, order: &[u32]) -> Self {
         let mut place = vec![0_u32; order.len()];
         for (k, &state) in order.iter().enumerate() {
@@ -373,6 +374,7 @@ impl Model {
     }
 
     /// The same model with some of its pairs only; `keep` has one entry for each pair.
+    #[must_use]
     pub fn restricted(&self, keep: impl Fn(usize) -> bool) -> Self {
         let mut model =
             Self::with_capacity(self.states(), self.pairs() / 2, self.transitions() / 2);
@@ -408,6 +410,7 @@ impl Model {
     }
 
     /// The same transitions with a reward of one for every step.
+    #[must_use]
     pub fn counting_steps(&self) -> Self {
         let mut model = self.clone();
         model.rewards.fill(1.0);

@@ -1,6 +1,6 @@
 //! An order of the states in which neighbours are close: incomplete factors are then nearly complete.
 //!
-//! Reverse Cuthill-McKee (Cuthill and McKee 1969, George 1971), started from a state far out.
+//! Reverse Cuthill-`McKee` (Cuthill and `McKee` 1969, George 1971), started from a state far out.
 
 use super::model::Model;
 

@@ -505,8 +505,7 @@ impl<'a> Search<'a> {
     /// Puts states in an order in which incomplete factors are good.
     fn reorder(&mut self) {
         let Some(order) = better_order(&self.model) else { return };
-        let moved = |values: &[f64]| order.iter().map(|&state| values[state as usize]).collect();
-        self.value = moved(&self.value);
+        self.value = order.iter().map(|&state| self.value[state as usize]).collect();
         self.over = order.iter().map(|&state| self.over[state as usize]).collect();
         if let Weights::PerState(weights) = &mut self.weights {
             *weights = order.iter().map(|&state| weights[state as usize]).collect();

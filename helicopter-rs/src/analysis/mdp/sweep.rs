@@ -235,17 +235,11 @@ pub fn dot<T: Copy + Into<f64>>((columns, probabilities): (&[u32], &[f64]), valu
         let first = columns[0] as usize;
         return dense_dot(probabilities, &value[first..first + columns.len()]);
     }
-    let mut sums = [0.0; 2];
-    let mut columns = columns.chunks_exact(2);
-    let mut probabilities = probabilities.chunks_exact(2);
-    for (c, p) in (&mut columns).zip(&mut probabilities) {
-        sums[0] += p[0] * value[c[0] as usize].into();
-        sums[1] += p[1] * value[c[1] as usize].into();
+    let mut sum = 0.0;
+    for (&column, &probability) in columns.iter().zip(probabilities) {
+        sum += probability * value[column as usize].into();
     }
-    for (&c, &p) in columns.remainder().iter().zip(probabilities.remainder()) {
-        sums[0] += p * value[c as usize].into();
-    }
-    sums[0] + sums[1]
+    sum
 }
 
 #[inline(always)]
