@@ -145,8 +145,9 @@ class RustBackend:
         rewards: NDArray[np.float64],
         by_entry: bool = False,
     ) -> DecisionModel | None:
+        arrays = (states, actions, row_start, columns, probabilities, rewards)
         made = self._rust.DecisionModel.from_rows(
-            n_states, states, actions, row_start, columns, probabilities, rewards, by_entry=by_entry
+            n_states, *map(np.ascontiguousarray, arrays), by_entry=by_entry
         )
         return cast("DecisionModel | None", made)
 

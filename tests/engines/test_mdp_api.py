@@ -326,3 +326,13 @@ def test_rewards_by_next_state_where_there_is_only_one(mdp):
     by_target = mdp(matrix, sparse.csr_array([[0, 1e6], [0, 0]]))
     assert by_target._model.rewards[0] == nearly * 1e6
     assert mdp(matrix, np.array([[1e6], [0]]))._model.rewards[0] == 1e6
+
+
+def test_pairs_from_strided_arrays(backend):
+    states, actions = np.nonzero([[True, True], [False, True]])  # views that are not contiguous
+    chances = sparse.csr_array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    rewards = np.array([1.0, 9.0, 2.0, 9.0, 3.0])[::2]
+    model = MDP.from_pairs(
+        states, actions, chances, rewards, 0.5, use_rust_acceleration=backend == "rust"
+    )
+    np.testing.assert_allclose(model.solve().value, [14 / 3, 6.0], atol=1e-6)

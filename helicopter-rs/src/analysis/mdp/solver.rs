@@ -75,6 +75,8 @@ pub struct Run {
 
 /// Steps of a policy between two improvements, at most.
 const MOST_STEPS: usize = 24;
+/// Improvements whose residuals are none the smaller after which rounding is all that is left.
+const PATIENT_SWEEPS: usize = 50;
 /// How closely the value of a policy is solved for that will not be the last.
 const ROUGHLY: f64 = 0.1;
 /// Sweeps in place after each policy that was solved for: they carry its news to the next one.
@@ -325,7 +327,7 @@ impl<'a> Search<'a> {
             if found.span() <= rounding || aim <= rounding && found.span() <= 16.0 * rounding {
                 return Ok(false);
             }
-            stalled = if found.span() < 0.999_9 * narrowest { 0 } else { stalled + 1 };
+            stalled = if found.span() < (1.0 - 1e-9) * narrowest { 0 } else { stalled + 1 };
             narrowest = narrowest.min(found.span());
             std::mem::swap(&mut self.value, &mut self.next);
             if steps == 0 {
@@ -366,7 +368,7 @@ impl<'a> Search<'a> {
                     return Ok(false);
                 }
             }
-            if leave && stalled > 50 {
+            if stalled > PATIENT_SWEEPS {
                 return Ok(false);
             }
         }
