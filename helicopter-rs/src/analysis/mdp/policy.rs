@@ -30,6 +30,11 @@ impl PolicyRows {
         self.columns.clear();
         self.probabilities.clear();
         self.rewards.clear();
+        let of_pair =
+            |&pair: &u32| if pair == NO_PAIR { 0 } else { model.row(pair as usize).0.len() };
+        let entries = choice.iter().map(of_pair).sum();
+        self.columns.reserve(entries);
+        self.probabilities.reserve(entries);
         self.row_start.push(0);
         for &pair in choice {
             if pair != NO_PAIR {
