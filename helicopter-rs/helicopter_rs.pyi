@@ -350,9 +350,7 @@ class DecisionModel:
     def solve(
         self,
         discount: float,
-        method: Literal[
-            "auto", "value_iteration", "policy_iteration", "modified_policy_iteration"
-        ],
+        method: Literal["auto", "value_iteration", "policy_iteration", "modified_policy_iteration"],
         epsilon: float,
         max_iterations: int | None = None,
         *,
@@ -376,9 +374,7 @@ class DecisionModel:
         terminal: NDArray[np.float64],
         *,
         threads: int | None = None,
-    ) -> tuple[
-        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]
-    ]:
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Value, lower and upper bound, policy, with a row for each step."""
 
     def solve_average(

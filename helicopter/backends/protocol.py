@@ -455,9 +455,10 @@ class Backend(Protocol):
     ) -> DecisionModel | None:
         """Compress pairs (state, action) with their transitions, in any order.
 
-        `rewards` has one number for each pair or, with `by_entry`, one for each transition. Transitions of one pair
-        to the same state are added up. Return None in the cases of `compress_dense`, and if a state
-        is out of range, a number of an action is negative or a pair is there twice.
+        `rewards` has one number for each pair or, with `by_entry`, one for each transition.
+        Transitions of one pair to the same state are added up. Return None in the cases of
+        `compress_dense`, and if a state is out of range, a number of an action is negative or a
+        pair is there twice.
         """
 
     def solve_mdp(

@@ -1,4 +1,4 @@
-"""Residuals to twice the working precision, against exact arithmetic on the same float64 numbers."""
+"""Residuals to twice the working precision, against exact arithmetic."""
 
 from fractions import Fraction
 

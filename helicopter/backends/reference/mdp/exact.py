@@ -62,12 +62,13 @@ class Exact:
         t = P1 (v3 + low) + P2 (v2 + v3 + low) + P3 (V + low),
             |terms| <= 2^(k-2b-1) + l, 2^(-b-1) (2^(k-b) + l), 2^(-2b-1) (2^k + l)
 
-    is rounded: with l = max |low|, far below 2^k, T = n (2^(k-2b+1) + l) bounds the sum of its absolute terms, and
-    (3 n + 4) UNIT T its error (Higham, Accuracy and Stability, 2002, section 3.1). The rest, the
-    discount, the reward and - V, is added up by TwoSum and TwoProduct (Ogita, Rump & Oishi, SIAM J.
-    Sci. Comput. 26, 2005): what these leave over is at most W = T + l + 8 UNIT (4 * 2^k + R), with
-    R the largest reward, and is added up in plain float64 with at most 12 roundings. The final sum
-    is rounded once, relative to itself. This gives the error 4 UNIT ((n + 8) T + 4 W).
+    is rounded: with l = max |low|, far below 2^k, T = n (2^(k-2b+1) + l) bounds the sum of its
+    absolute terms, and (3 n + 4) UNIT T its error (Higham, Accuracy and Stability, 2002, section
+    3.1). The rest, the discount, the reward and - V, is added up by TwoSum and TwoProduct (Ogita,
+    Rump & Oishi, SIAM J. Sci. Comput. 26, 2005): what these leave over is at most
+    W = T + l + 8 UNIT (4 * 2^k + R), with R the largest reward, and is added up in plain float64
+    with at most 12 roundings. The final sum is rounded once, relative to itself. This gives the
+    error 4 UNIT ((n + 8) T + 4 W).
     """
 
     def __init__(self, model: DecisionModel) -> None:
