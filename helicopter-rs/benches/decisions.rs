@@ -3,7 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, Criterion};
-use helicopter_rs::analysis::mdp::model::{Model, Rows};
+use helicopter_rs::analysis::mdp::compress::Rows;
+use helicopter_rs::analysis::mdp::model::Model;
 use helicopter_rs::analysis::mdp::solver::{solve, Method, Options};
 use helicopter_rs::host::NoHost;
 

@@ -1,6 +1,7 @@
 //! Decision models: known answers, bounds that hold, and the same answer for any number of threads.
 
-use helicopter_rs::analysis::mdp::model::{Model, Rows};
+use helicopter_rs::analysis::mdp::compress::Rows;
+use helicopter_rs::analysis::mdp::model::Model;
 use helicopter_rs::analysis::mdp::solver::{solve, Method, Options, Run};
 use helicopter_rs::analysis::mdp::{average, horizon};
 use helicopter_rs::host::NoHost;
@@ -229,5 +230,21 @@ proptest! {
             prop_assert!(many.value[state] <= many.upper[state]);
             prop_assert!(many.upper[state] - many.lower[state] < 1e-9);
         }
+    }
+}
+
+#[test]
+fn rounding_that_goes_round_in_circles_is_noticed() {
+    // two states that take turns: value iteration comes to swing by a few units in the last place
+    let pairs = [
+        (0, 0, vec![(2, 1.0)], 28_644.432),
+        (0, 1, vec![(0, 1.0)], 0.0),
+        (1, 0, vec![(2, 1.0)], 28_644.432),
+        (2, 0, vec![(0, 1.0)], 0.0),
+    ];
+    for method in METHODS {
+        let run = solved(&model(3, &pairs), 0.9999, 1e-4, method);
+        assert!(run.converged, "{method:?}");
+        assert!(run.iterations < 400_000, "{method:?}: {}", run.iterations);
     }
 }

@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 
 use super::crossing::Crossing;
 use super::{convert, errors};
-use crate::analysis::mdp::model::{Model, Rows};
+use crate::analysis::mdp::compress::Rows;
+use crate::analysis::mdp::model::Model;
 use crate::analysis::mdp::solver::{Method, Options, Run};
 use crate::analysis::mdp::{average, horizon, solver, sweep};
 use crate::error::Result;
