@@ -59,8 +59,8 @@ def test_tiger_agrees_with_exact_value_iteration(pomdp, right):
 
 
 def test_shuttle(pomdp):
-    # the value that pomdp-solve finds, stated with the code of Allen et al., Mitigating partial
-    # observability in sequential decision processes via the lambda discrepancy (2024)
+    # stated with the code of Allen et al., Mitigating partial observability in sequential decision
+    # processes via the lambda discrepancy (2024)
     solution = pomdp(**shuttle()).solve(np.eye(8)[7], 1e-8)
     assert solution.value == pytest.approx(32.88972468934434, abs=1e-8)
 
