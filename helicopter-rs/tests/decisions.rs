@@ -122,7 +122,7 @@ fn a_shuffled_walk_is_the_same_walk() {
 #[test]
 fn threads_do_not_matter() {
     let large = walk(60_000, |state| state * 17_377 % 60_000);
-    for method in [Method::Auto, Method::ModifiedPolicyIteration] {
+    for method in [Method::Auto, Method::ModifiedPolicyIteration, Method::ValueIteration] {
         let epsilon = if method == Method::Auto { 1e-9 } else { 0.1 };
         let runs = [1, 2, 4].map(|threads| {
             par::install(Some(threads), || solved(&large, 0.99, epsilon, method)).expect("threads")

@@ -11,6 +11,8 @@ use crate::host::Host;
 
 /// Improvements whose residuals are none the smaller after which rounding is all that is left.
 const PATIENT_SWEEPS: usize = 50;
+/// Single precision will do as long as residuals differ by so many times its error.
+const WORTH_NARROWING: f64 = 64.0;
 /// `auto` goes over to policy iteration where so many steps are still to be expected.
 const PATIENCE: f64 = 120.0;
 
@@ -52,6 +54,7 @@ impl Search<'_> {
             narrowest = narrowest.min(found.span());
             std::mem::swap(&mut self.value, &mut self.next);
             if steps == 0 {
+                rough = rough && found.span() > WORTH_NARROWING * rough_error;
                 self.shift(found);
                 continue;
             }
@@ -80,7 +83,7 @@ impl Search<'_> {
                     host.check()?;
                 }
             }
-            rough = rough && now.span() > 64.0 * rough_error;
+            rough = rough && now.span() > WORTH_NARROWING * rough_error;
             self.shift(now);
             if leave && taken == steps {
                 let rate = (now.span() / before.span()).cbrt();
