@@ -53,6 +53,9 @@ class RustBackend:
         if self._rust is None:
             raise RustAccelerationError("the accelerator helicopter_rs cannot be used any more.")
 
+    def __reduce__(self) -> tuple[type[RustBackend], tuple[()]]:
+        return RustBackend, ()  # whoever unpickles has an accelerator of their own
+
     def reconstruct(
         self, context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel
     ) -> Map:

@@ -13,7 +13,7 @@ from helicopter.progress import as_callback
 
 from .engine import Engine
 from .mdp_model import build, build_from_pairs
-from .mdp_results import MDPSolution
+from .mdp_results import MDPSolution, as_arrays
 from .validation import check_choice, check_integer
 
 if TYPE_CHECKING:
@@ -176,6 +176,9 @@ class MDP(Engine):
         self._names = built.names
         self.n_states: int = len(built.model.pair_start) - 1
         self.n_actions: int = built.n_actions
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_model": as_arrays(self._model)}
 
     @property
     def states(self) -> Sequence[Hashable]:

@@ -140,7 +140,11 @@ def check_steps(transitions: Any) -> list[Any]:
         or isinstance(transitions, np.ndarray)
         or all_sparse(transitions)
     ):
-        raise InvalidModelError(f"rewards: missing; expected an array. ({accepted[:15]}.)")
+        raise InvalidModelError(
+            f"rewards: missing; expected an array of them beside {type(transitions).__name__} "
+            "transitions. A list of (state, action, next state, probability, reward) needs none; "
+            "an array of such rows is given as its list: transitions.tolist()."
+        )
     try:
         steps = list(transitions)
     except TypeError:
@@ -156,9 +160,12 @@ def check_steps(transitions: Any) -> list[Any]:
 
 
 def number_labels(
-    labels: tuple[Any, ...], given: LabelList | None, what: str
+    labels: tuple[Any, ...], given: LabelList | None, what: str, steps: list[Any]
 ) -> tuple[LabelList | None, dict[Any, int] | range]:
-    """Number labels: as given, as they are if all are whole numbers from 0 on, or as they come."""
+    """Number labels: as given, as they are if all are whole numbers from 0 on, or as they come.
+
+    `labels` are those of all `steps`, once or twice over.
+    """
     try:
         distinct = dict.fromkeys(labels)
     except TypeError:
@@ -169,8 +176,10 @@ def number_labels(
         number_of = {label: number for number, label in enumerate(given)}
         for label in distinct:
             if label not in number_of:
+                number = labels.index(label) % len(steps)
                 raise InvalidModelError(
-                    f"transitions: {what} {label!r} is not among the {what}s that were given."
+                    f"transitions[{number}]: got {tuple(steps[number])!r}; {what} {label!r} is not "
+                    f"among the {what}s that were given."
                 )
         return given, number_of
     if all(isinstance(label, (int, np.integer)) for label in distinct) and min(distinct) >= 0:

@@ -139,7 +139,10 @@ def build_from_pairs(
         refuse_shape("transitions", (n_pairs, n_states), "(L, S) with at least one state")
     n_actions = max(most if action_labels is None else len(action_labels), 1)
     names = make_names(state_labels, action_labels, n_states, n_actions)
-    for numbers, bound, what in ((of_state, n_states, "state"), (of_action, n_actions, "action")):
+    for numbers, bound, what in (
+        (of_state, n_states, "state"),
+        (of_action, n_actions, "action"),
+    ):
         wrong = (numbers < 0) | (numbers >= bound)
         if wrong.any():
             (at,) = first_of(wrong)
@@ -254,8 +257,8 @@ def _from_tuples(
             "allowed: a list of transitions has no use for it; leave out what is not allowed."
         )
     source, act, target, chance, reward = zip(*steps, strict=True)
-    state_names, state_of = number_labels((*source, *target), states, "state")
-    action_names, action_of = number_labels(act, actions, "action")
+    state_names, state_of = number_labels((*source, *target), states, "state", steps)
+    action_names, action_of = number_labels(act, actions, "action", steps)
     n_states = len(state_of) if state_names is None else len(state_names)
     n_actions = len(action_of) if action_names is None else len(action_names)
     names = make_names(state_names, action_names, n_states, n_actions)

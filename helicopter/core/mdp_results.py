@@ -19,6 +19,13 @@ __all__ = ["MDPSolution"]
 Criterion = Literal["discounted", "total", "finite_horizon", "average"]
 
 
+def as_arrays(model: DecisionModel) -> DecisionModel:
+    """A model as it can be pickled; a backend may hold it in a form of its own."""
+    from helicopter.backends.protocol import DecisionModel
+
+    return DecisionModel(*(getattr(model, name) for name in DecisionModel._fields))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class MDPSolution(Result):
     """The value of a Markov decision process, enclosed, and a policy that earns it.
@@ -70,11 +77,7 @@ class MDPSolution(Result):
     _n_actions: int
 
     def __getstate__(self) -> dict[str, Any]:
-        # a backend may hold the model in a form of its own, which has the same attributes
-        from helicopter.backends.protocol import DecisionModel
-
-        model = DecisionModel(*(getattr(self._model, name) for name in DecisionModel._fields))
-        return {**self.__dict__, "_model": model}
+        return {**self.__dict__, "_model": as_arrays(self._model)}
 
     @property
     def q(self) -> NDArray[np.float64]:

@@ -236,6 +236,9 @@ class SequentialTest:
     def run(self, looks: Iterable[bool]) -> SequentialTestResult:
         """Take in looks until one decides; those behind it are not drawn.
 
+        They add to those that were taken in before; once it is decided nothing more is drawn.
+        `reset` begins anew.
+
         Parameters
         ----------
         looks : iterable of bool

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from helicopter.core.stopping_policy import DEFAULT_LOOKS
+
 if TYPE_CHECKING:
     from helicopter.core.hatata_results import Verification
     from helicopter.core.results import AutonomousAnalysis
@@ -97,6 +99,8 @@ def next_sentence(verification: Verification) -> str:
             "Next: look at more patches. Smaller patches give more of them, as do more hidden ones."
         )
     loss = f"expected loss {verification.expected_loss:.2g}"
+    if verification.max_looks < DEFAULT_LOOKS:
+        loss += f"; with {verification.max_looks} looks at most"
     if verification.decision == "accept":
         return f"Next: nothing; no further look is worth its cost of {look:.3g} ({loss})."
     return (

@@ -336,3 +336,10 @@ def test_pairs_from_strided_arrays(backend):
         states, actions, chances, rewards, 0.5, use_rust_acceleration=backend == "rust"
     )
     np.testing.assert_allclose(model.solve().value, [14 / 3, 6.0], atol=1e-6)
+
+
+def test_a_model_can_be_pickled(mdp, example):
+    made = mdp(*example)
+    again = pickle.loads(pickle.dumps(made))
+    assert again.backend == made.backend
+    same(solved(again), solved(made))

@@ -244,3 +244,23 @@ def test_numbers_that_overflow(mdp):
     solution = caught.value.solution
     assert (solution.lower <= 1e308).all()
     assert (solution.upper >= 1e308).all()
+
+
+@pytest.mark.parametrize("reward", [np.nan, np.inf])
+def test_rewards_have_to_be_finite_where_nothing_leads_to_as_well(mdp, reward):
+    chances = np.array([[[0.5, 0.5]], [[0.0, 1.0]]])
+    rewards = np.array([[[1.0, 1.0]], [[reward, 5.0]]])
+    with pytest.raises(InvalidModelError, match="state 1, action 0"):
+        mdp(chances, rewards)
+
+
+def test_minus_infinity_takes_an_action_out_wherever_it_stands(mdp):
+    chances = np.array([[[0.5, 0.5]], [[0.0, 1.0]]])
+    rewards = np.array([[[1.0, 1.0]], [[-np.inf, 5.0]]])
+    assert mdp(chances, rewards, 0.5).solve().policy.tolist() == [0, -1]
+
+
+def test_an_unknown_label_is_shown_where_it_stands(mdp):
+    steps = [("a", "x", "b", 1, 1), ("b", "x", "typo", 1, 0)]
+    with pytest.raises(InvalidModelError, match=r"transitions\[1\].*'typo'"):
+        mdp(steps, states=["a", "b"])

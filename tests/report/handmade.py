@@ -111,7 +111,7 @@ def verification(qualities=(0.9, 0.95, 0.7, *[0.92] * 12), decision="accept", **
         "prior": (1.0, 1.0),
         "credible_level": 0.95,
         "costs": VerificationCosts(0.001, 1.0, 1.0),
-        "max_looks": 40,
+        "max_looks": 4096,
         "trajectory": tuple(steps),
         "boundaries": StoppingBoundaries(
             (looks // 2 - 2).astype(np.int32).clip(-1),

@@ -82,6 +82,11 @@ def test_what_to_do_next_is_said(decision, words):
     assert words in verification_wording.next_sentence(verification(decision=decision))
 
 
+def test_a_limit_of_looks_is_named_where_it_decided():
+    limited = verification(decision="accept", max_looks=40)
+    assert "with 40 looks at most" in verification_wording.next_sentence(limited)
+
+
 def test_the_words_do_not_need_what_draws():
     code = (
         "import sys; import helicopter.report.verification_wording; "

@@ -74,6 +74,9 @@ impl Model {
                 }
                 let reward = if by_entry {
                     let of_row = &rewards[pair * states..][..states];
+                    if !of_row.iter().all(|reward| reward.is_finite()) {
+                        return None; // also where nothing leads to: it means that something is wrong
+                    }
                     let (columns, of) = (&model.columns[begin..], &model.probabilities[begin..]);
                     expected(of, |k| of_row[columns[k] as usize])
                 } else {
@@ -128,6 +131,9 @@ impl Model {
                 model.pair_start.push(model.actions.len());
             }
             let range = rows.row_start[row] as usize..rows.row_start[row + 1] as usize;
+            if by_entry && !rows.rewards[range.clone()].iter().all(|reward| reward.is_finite()) {
+                return None;
+            }
             let columns = &rows.columns[range.clone()];
             if columns.iter().any(|&column| !(0..states as i64).contains(&column.into())) {
                 return None;
