@@ -85,7 +85,7 @@ def _compare(
     if type(a) is not type(b):
         yield f"{path or 'type'}: {type(a).__name__} against {type(b).__name__}"
         return
-    algorithm = getattr(a, "algorithm", algorithm)
+    algorithm = _algorithm_of(a, algorithm)
     tiers = tiers_of(type(a).__name__, str(algorithm))
     units = _units(a, data_range)
     for name, value in a.items():
@@ -105,6 +105,15 @@ def _compare(
             )
         elif type(value) is not type(other) or value != other:
             yield f"{label}: {value!r} against {other!r} ({tier})"
+
+
+def _algorithm_of(result: Any, given: str | None) -> str | None:
+    """What predicted: as the result says, or the one that it is part of, or one of its parts."""
+    own = getattr(result, "algorithm", given)
+    if own is not None:
+        return str(own)
+    parts = (getattr(value, "algorithm", None) for value in result.values())
+    return next((part for part in parts if part is not None), None)
 
 
 def _compare_results(
