@@ -261,6 +261,21 @@ def test_evidence_has_no_say_until_it_is_looked_at(autonomous, kernel, algorithm
     assert result.patch_qualities[count - 1] != expected.patch_qualities[-1]
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_truth_sets_the_order_of_looks_within_a_batch(autonomous, seed):
+    # small patches, so that there are dozens in a batch and it is cut short by the verdict
+    image = scene(60, 84, dtype="float64")
+    policy = StoppingPolicy(0.6, cost_of_look=0.0005)
+    engine = autonomous(2, algorithm="harmonic", stop=policy, threshold=0.985, seed=seed)
+    expected = engine.autonomous_analyze(image)
+    first = expected.history[0].patches
+    changed = np.where(expected.hidden_mask[:, :, None], 1 - image, image)
+    others = engine.autonomous_analyze(changed).history[0].patches
+    length = min(len(first), len(others))
+    assert length > 3
+    assert first[:length] == others[:length]
+
+
 @pytest.mark.parametrize("algorithm", ["network", "harmonic", "unsure"])
 @pytest.mark.parametrize("context_size", [8, 11, 24])
 @pytest.mark.parametrize("open_book", [False, True])
