@@ -13,8 +13,11 @@ from helicopter.cli.options import (
     BackendOption,
     DataRangeOption,
     DeviceOption,
+    InitialKnownOption,
     JsonOption,
     MaxPixelsOption,
+    MissingOption,
+    PatchSizeOption,
     SeedOption,
     ThreadsOption,
     WeightsOption,
@@ -76,18 +79,8 @@ def analyze(
         bool, typer.Option("--sample", help="Analyse the photograph that comes with Helicopter.")
     ] = False,
     as_json: JsonOption = False,
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            "--mask",
-            metavar="FILE",
-            help="A grey image of the same size: white where the picture itself is missing.",
-            show_default=False,
-        ),
-    ] = None,
-    patch_size: Annotated[
-        int, typer.Option("--patch-size", help="Side of the patches, in pixels.")
-    ] = 32,
+    mask: MissingOption = None,
+    patch_size: PatchSizeOption = 32,
     context_size: Annotated[
         int | None,
         typer.Option(
@@ -109,9 +102,7 @@ def analyze(
     target_quality: Annotated[
         float, typer.Option("--target-quality", help="Stop at this quality (0 to 1).")
     ] = 0.9,
-    initial_known: Annotated[
-        float, typer.Option("--initial-known", help="Share of the patches shown at the start.")
-    ] = 0.2,
+    initial_known: InitialKnownOption = 0.2,
     max_iterations: Annotated[
         int | None,
         typer.Option(
@@ -359,23 +350,11 @@ def verify(
         ),
     ] = None,
     as_json: JsonOption = False,
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            "--mask",
-            metavar="FILE",
-            help="A grey image of the same size: white where the picture itself is missing.",
-            show_default=False,
-        ),
-    ] = None,
-    patch_size: Annotated[
-        int, typer.Option("--patch-size", help="Side of the patches, in pixels.")
-    ] = 32,
+    mask: MissingOption = None,
+    patch_size: PatchSizeOption = 32,
     algorithm: AlgorithmOption = "network",
     weights: WeightsOption = None,
-    initial_known: Annotated[
-        float, typer.Option("--initial-known", help="Share of the patches shown at the start.")
-    ] = 0.2,
+    initial_known: InitialKnownOption = 0.2,
     data_range: DataRangeOption = None,
     max_pixels: MaxPixelsOption = None,
     backend: BackendOption = Backend.auto,

@@ -15,9 +15,12 @@ __all__ = [
     "BackendOption",
     "DataRangeOption",
     "DeviceOption",
+    "InitialKnownOption",
     "JsonOption",
     "Machine",
     "MaxPixelsOption",
+    "MissingOption",
+    "PatchSizeOption",
     "SeedOption",
     "ThreadsOption",
     "WeightsOption",
@@ -77,6 +80,21 @@ WeightsOption = Annotated[
 JsonOption = Annotated[
     bool,
     typer.Option("--json", help="Print JSON on stdout and nothing else there."),
+]
+MissingOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE",
+        help="A grey image of the same size: white where the picture itself is missing.",
+        show_default=False,
+    ),
+]
+PatchSizeOption = Annotated[
+    int, typer.Option("--patch-size", help="Side of the patches, in pixels.")
+]
+InitialKnownOption = Annotated[
+    float, typer.Option("--initial-known", help="Share of the patches shown at the start.")
 ]
 DataRangeOption = Annotated[
     tuple[float, float] | None,
