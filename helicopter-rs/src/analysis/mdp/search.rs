@@ -20,26 +20,44 @@ const MOST_STEPS: usize = 24;
 /// So many values do not fit into a processor's own memory.
 const SCATTERED: usize = 30_000;
 
+/// What is searched, apart from how far the search has come.
+struct Problem<'a> {
+    model: Cow<'a, Model>,
+    discount: f64,
+    over: Vec<bool>,
+    tie: f64,
+    scattered: bool,
+}
+
+impl Problem<'_> {
+    fn sweeps(&self) -> Sweeps<'_> {
+        Sweeps {
+            model: &self.model,
+            discount: self.discount,
+            over: &self.over,
+            tie: self.tie,
+            scattered: self.scattered,
+        }
+    }
+}
+
 /// The state of one search.
 pub(super) struct Search<'a> {
-    model: Cow<'a, Model>,
+    problem: Problem<'a>,
     /// Who comes k-th, where states were put in another order.
     order: Option<Vec<u32>>,
     options: Options,
     weights: Weights,
-    over: Vec<bool>,
     /// How wide the bounds may be.
     pub(super) target: f64,
     /// What `target` bounds.
     pub(super) judged_by: Judge,
-    tie: f64,
     value: Vec<f64>,
     pub(super) rest: Option<Vec<f64>>,
     next: Vec<f64>,
     choice: Vec<u32>,
     /// How much worse each pair is than the best; empty where it does not matter.
     gaps: Vec<f32>,
-    scattered: bool,
     /// The value less a constant, in single precision.
     narrow: Vec<f32>,
     rows: PolicyRows,
@@ -77,20 +95,23 @@ impl<'a> Search<'a> {
         let worth_eliminating = states >= 1000 && model.pairs() > states + states / 8;
         let tie = options.epsilon / (8.0 * weights.largest());
         Self {
-            model: Cow::Borrowed(model),
+            problem: Problem {
+                model: Cow::Borrowed(model),
+                discount: options.discount,
+                over,
+                tie: if tie.is_finite() { tie } else { 0.0 },
+                scattered: states > SCATTERED && model.is_scattered(),
+            },
             order: None,
             options,
             weights,
-            over,
             target: options.epsilon,
             judged_by: Judge::Bounds,
-            tie: if tie.is_finite() { tie } else { 0.0 },
             value: vec![0.0; states],
             rest: None,
             next: vec![0.0; states],
             choice: vec![NO_PAIR; states],
             gaps: vec![0.0; if worth_eliminating { model.pairs() } else { 0 }],
-            scattered: states > SCATTERED && model.is_scattered(),
             narrow: Vec::new(),
             rows: PolicyRows::default(),
             iterations: 0,
@@ -98,19 +119,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn sweeps(&self) -> Sweeps<'_> {
-        Sweeps {
-            model: &self.model,
-            discount: self.options.discount,
-            over: &self.over,
-            tie: self.tie,
-            scattered: self.scattered,
-        }
-    }
-
     fn margin(&self) -> f64 {
         let most = largest(&self.value);
-        self.sweeps().margin(most)
+        self.problem.sweeps().margin(most)
     }
 
     pub(super) fn run(&mut self, host: &dyn Host) -> Result<Run> {
@@ -167,13 +178,7 @@ impl<'a> Search<'a> {
 
     fn improve(&mut self) -> Residuals {
         self.iterations += 1;
-        let sweeps = Sweeps {
-            model: &self.model,
-            discount: self.options.discount,
-            over: &self.over,
-            tie: self.tie,
-            scattered: self.scattered,
-        };
+        let sweeps = self.problem.sweeps();
         let read = Values::plain(&self.value);
         sweeps.greedy(&self.value, read, &mut self.next, &mut self.choice, &mut self.gaps)
     }
@@ -190,8 +195,12 @@ impl<'a> Search<'a> {
         let last = self.iterations >= self.options.max_iterations;
         // bounds are written out when they will do, or when they may be the last
         if width <= 0.95 * self.target || (width < 0.5 * known && (last || self.rest.is_some())) {
-            let (lower, upper) =
-                self.weights.bounds((&self.value, self.rest.as_deref()), &self.over, found, margin);
+            let (lower, upper) = self.weights.bounds(
+                (&self.value, self.rest.as_deref()),
+                &self.problem.over,
+                found,
+                margin,
+            );
             let width = widest(&lower, &upper);
             if width < known {
                 self.best = Some(Enclosure { width, lower, upper, policy: self.policy() });
@@ -216,7 +225,7 @@ impl<'a> Search<'a> {
 
     fn result(&mut self, method: Method) -> Run {
         if self.judged_by != Judge::Bounds {
-            return Run { method, iterations: self.iterations, ..unbounded(&self.model) };
+            return Run { method, iterations: self.iterations, ..unbounded(&self.problem.model) };
         }
         let best = self.best.take().unwrap_or_else(|| self.enclosure_of_present());
         let middle = |(&low, &high): (&f64, &f64)| {
@@ -237,9 +246,9 @@ impl<'a> Search<'a> {
 
     /// The numbers of the chosen actions. One that stays for nothing has an action all the same.
     fn policy(&self) -> Vec<i64> {
-        let action = |pair: usize| i64::from(self.model.actions()[pair]);
+        let action = |pair: usize| i64::from(self.problem.model.actions()[pair]);
         let of_state = |(state, &pair): (usize, &u32)| match pair {
-            NO_PAIR => self.model.pairs_of(state).next().map_or(-1, action),
+            NO_PAIR => self.problem.model.pairs_of(state).next().map_or(-1, action),
             pair => action(pair as usize),
         };
         self.choice.iter().enumerate().map(of_state).collect()
@@ -253,9 +262,9 @@ impl<'a> Search<'a> {
         let margin = self.margin();
         let finite = found.span().is_finite();
         let (lower, upper) = if finite {
-            self.weights.bounds((&self.value, None), &self.over, found, margin)
+            self.weights.bounds((&self.value, None), &self.problem.over, found, margin)
         } else {
-            let states = self.model.states();
+            let states = self.problem.model.states();
             (vec![f64::NEG_INFINITY; states], vec![f64::INFINITY; states])
         };
         Enclosure { width: widest(&lower, &upper), lower, upper, policy: self.policy() }

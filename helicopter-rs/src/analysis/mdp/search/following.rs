@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::Search;
 use crate::analysis::mdp::certificate::Weights;
 use crate::analysis::mdp::model::SUM_TOLERANCE;
-use crate::analysis::mdp::sweep::{Residuals, Sweeps, Values};
+use crate::analysis::mdp::sweep::{Residuals, Values};
 use crate::error::Result;
 use crate::host::Host;
 
@@ -29,7 +29,7 @@ impl Search<'_> {
         let mut stalled = 0;
         let mut narrowest = f64::INFINITY;
         let mut span_before = f64::NAN;
-        let mut rough = self.scattered;
+        let mut rough = self.problem.scattered;
         let mut before_choice = Vec::new();
         while self.iterations < self.options.max_iterations {
             host.check()?;
@@ -58,7 +58,7 @@ impl Search<'_> {
                 self.shift(found);
                 continue;
             }
-            self.rows.fill(&self.model, &self.choice);
+            self.rows.fill(&self.problem.model, &self.choice);
             self.eliminate(found, self.margin() + rough_error);
             let mut before = found;
             let mut now = found;
@@ -102,10 +102,16 @@ impl Search<'_> {
         if roughly {
             let (constant, _) = self.narrow_down();
             let read = Values { less: &self.narrow[..], constant };
-            return self.rows.step(discount, &self.value, read, &mut self.next, self.scattered);
+            return self.rows.step(
+                discount,
+                &self.value,
+                read,
+                &mut self.next,
+                self.problem.scattered,
+            );
         }
         let read = Values::plain(&self.value);
-        self.rows.step(discount, &self.value, read, &mut self.next, self.scattered)
+        self.rows.step(discount, &self.value, read, &mut self.next, self.problem.scattered)
     }
 
     /// A constant changes no decision where nothing ever ends: the one that centres the residuals.
@@ -122,13 +128,7 @@ impl Search<'_> {
     fn improve_roughly(&mut self) -> (f64, Residuals) {
         self.iterations += 1;
         let (constant, error) = self.narrow_down();
-        let sweeps = Sweeps {
-            model: &self.model,
-            discount: self.options.discount,
-            over: &self.over,
-            tie: self.tie,
-            scattered: self.scattered,
-        };
+        let sweeps = self.problem.sweeps();
         let read = Values { less: &self.narrow[..], constant };
         let found =
             sweeps.greedy(&self.value, read, &mut self.next, &mut self.choice, &mut self.gaps);
@@ -166,12 +166,12 @@ impl Search<'_> {
             return;
         }
         let gaps = std::mem::take(&mut self.gaps);
-        let fewer = self.model.restricted(|pair| !hopeless(gaps[pair]));
+        let fewer = self.problem.model.restricted(|pair| !hopeless(gaps[pair]));
         self.gaps = gaps;
         self.gaps.clear();
         if fewer.pairs() > fewer.states() + fewer.states() / 8 {
             self.gaps.resize(fewer.pairs(), 0.0);
         }
-        self.model = Cow::Owned(fewer);
+        self.problem.model = Cow::Owned(fewer);
     }
 }

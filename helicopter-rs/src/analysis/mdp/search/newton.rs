@@ -20,20 +20,20 @@ const STALLED: usize = 4;
 impl Search<'_> {
     /// Puts states in an order in which incomplete factors are good.
     pub(super) fn reorder(&mut self) {
-        let Some(order) = better_order(&self.model) else { return };
+        let Some(order) = better_order(&self.problem.model) else { return };
         self.value = order.iter().map(|&state| self.value[state as usize]).collect();
-        self.over = order.iter().map(|&state| self.over[state as usize]).collect();
+        self.problem.over = order.iter().map(|&state| self.problem.over[state as usize]).collect();
         if let Weights::PerState(weights) = &mut self.weights {
             *weights = order.iter().map(|&state| weights[state as usize]).collect();
         }
-        self.model = Cow::Owned(self.model.reordered(&order));
+        self.problem.model = Cow::Owned(self.problem.model.reordered(&order));
         self.order = Some(order);
     }
 
     /// Policy iteration: Newton's method on Bellman's equation. First in double precision, then with
     /// residuals and values to twice that.
     pub(super) fn solve_for_policies(&mut self, host: &dyn Host) -> Result<()> {
-        let states = self.model.states();
+        let states = self.problem.model.states();
         self.gaps.clear();
         let mut system = System::default();
         let mut step = vec![0.0; states];
@@ -48,11 +48,15 @@ impl Search<'_> {
             let exact = self.rest.is_some();
             let (found, margin) = if exact {
                 self.iterations += 1;
-                let margin = self.sweeps().exact_margin(largest(&self.value));
+                let margin = self.problem.sweeps().exact_margin(largest(&self.value));
                 let mut choice = std::mem::take(&mut self.choice);
                 let pair = (self.value.as_slice(), self.rest.as_deref().expect("exact"));
-                let found =
-                    self.sweeps().greedy_exact(pair, plain_margin, &mut residual, &mut choice);
+                let found = self.problem.sweeps().greedy_exact(
+                    pair,
+                    plain_margin,
+                    &mut residual,
+                    &mut choice,
+                );
                 self.choice = choice;
                 (found, margin)
             } else {
@@ -84,7 +88,7 @@ impl Search<'_> {
             }
             let same_policy = policy_of_system == self.choice;
             if !same_policy {
-                self.rows.fill(&self.model, &self.choice);
+                self.rows.fill(&self.problem.model, &self.choice);
                 system.fill(&self.rows, self.options.discount);
                 policy_of_system.clone_from(&self.choice);
             }
@@ -96,7 +100,7 @@ impl Search<'_> {
             if !exact && !same_policy {
                 let mut value = std::mem::take(&mut self.value);
                 for sweep in 0..SWEEPS {
-                    self.sweeps().in_place(&mut value, sweep % 2 == 0);
+                    self.problem.sweeps().in_place(&mut value, sweep % 2 == 0);
                 }
                 self.value = value;
             }
