@@ -66,10 +66,10 @@ def segment(
     count: int,
     *,
     least_area: int = 150,
-    spatial: float = 0.01,
+    spatial: float = 0.003,
     spatial_borders: float = 0.0,
     border: float = 0.0,
-    passes: tuple[int, int] = (1, 2),
+    passes: tuple[int, int] = (1, 3),
     threads: int | None = None,
 ) -> _Labels:
     """Divide an image of 1 or 3 channels into `count` connected segments; floats in [0, 1]."""

@@ -22,8 +22,8 @@ __all__ = ["PRESETS", "segment", "segment_values"]
 
 #: What each preset asks of a backend, but for the number of segments.
 PRESETS: dict[str, Callable[[int], SegmentationOptions]] = {
-    "quality": lambda count: SegmentationOptions(count, 150, 0.01, 0.0, 0.0, (1, 2)),
-    "fast": lambda count: SegmentationOptions(count, 38, 0.01, 0.0, 0.0, (0, 1)),
+    "quality": lambda count: SegmentationOptions(count, 150, 0.003, 0.0, 0.0, (1, 3)),
+    "fast": lambda count: SegmentationOptions(count, 38, 0.003, 0.0, 0.0, (0, 1)),
     "compact": lambda count: SegmentationOptions(count, 8, 1.0, 0.1, 0.2, (2, 4)),
 }
 

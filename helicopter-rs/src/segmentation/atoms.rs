@@ -22,18 +22,26 @@ pub struct Atoms {
     pub edges: Vec<(u32, u32)>,
 }
 
+/// How groups of pixels are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Joining {
+    /// Weight of places against features.
+    pub spatial: f64,
+    /// What costs as much is left for later.
+    pub cap: f32,
+}
+
 /// What one row of cells holds.
 struct Strip {
     regions: Vec<Region>,
     edges: Vec<(u32, u32)>,
 }
 
-/// Makes the atoms of an image by `rounds` of merging, the one of pixels included; `spatial` weighs
-/// places against features.
+/// Makes the atoms of an image by `rounds` of merging, the one of pixels included.
 pub fn atoms(
     features: &impl Features,
     rounds: usize,
-    spatial: f64,
+    weights: Joining,
     host: &dyn Host,
 ) -> Result<Atoms> {
     let (height, width) = features.dim();
@@ -43,7 +51,7 @@ pub fn atoms(
         .enumerate()
         .map(|(number, labels)| {
             host.check()?;
-            Ok(wide(|| strip(features, number * CELL, labels, rounds, spatial)))
+            Ok(wide(|| strip(features, number * CELL, labels, rounds, weights)))
         })
         .collect::<Result<_>>()?;
     let mut offsets = Vec::with_capacity(strips.len());
@@ -111,7 +119,7 @@ fn strip(
     top: usize,
     labels: &mut [u32],
     rounds: usize,
-    spatial: f64,
+    weights: Joining,
 ) -> Strip {
     let (_, width) = features.dim();
     let height = labels.len() / width;
@@ -127,7 +135,7 @@ fn strip(
         cell.join_pixels(rounds > 0);
         cell.describe();
         for _ in 1..rounds {
-            cell.join_groups(spatial);
+            cell.join_groups(weights);
         }
         let base = strip.regions.len() as u32;
         strip.regions.extend(&cell.groups[..cell.count]);
@@ -333,13 +341,14 @@ impl Cell {
         };
     }
 
-    /// Every group joins the neighbour that costs least; of equals the one with the lower number.
+    /// Every group joins the neighbour that costs least, of equals the one with the lower number;
+    /// if that costs less than the cap.
     #[inline(always)]
-    fn join_groups(&mut self, spatial: f64) {
-        let mut best = [(f32::INFINITY, u8::MAX); PIXELS];
+    fn join_groups(&mut self, weights: Joining) {
+        let mut best = [(weights.cap, u8::MAX); PIXELS];
         for a in 0..self.count {
             for b in Bits(self.touching[a] >> a >> 1).map(|b| a + 1 + b) {
-                let cost = self.groups[a].cost(&self.groups[b], spatial);
+                let cost = self.groups[a].cost(&self.groups[b], weights.spatial);
                 if cost < best[a].0 {
                     best[a] = (cost, b as u8);
                 }

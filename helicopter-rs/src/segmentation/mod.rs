@@ -10,7 +10,7 @@ mod region;
 mod ward;
 mod wide;
 
-use atoms::atoms;
+use atoms::{atoms, Joining};
 use features::{variance, Features, Plane};
 use rayon::prelude::*;
 use refine::{refine, Weights};
@@ -20,6 +20,10 @@ use crate::host::Host;
 
 /// A round of merging into atoms needs so many pixels to a segment: the first, and the second.
 const LEAST_AREAS: [usize; 2] = [8, 32];
+
+/// Groups within a cell are joined if that costs less than this share of a segment's area times the
+/// image's variance; what costs more is left for the end, and for whoever else lies around.
+const CAP: f64 = 0.005;
 
 /// What makes a partition; see `helicopter.core.segmentation` for the presets.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +78,9 @@ fn divide<F: Features>(
     } else {
         // an image without any variance is divided by place alone
         spread = variance(image).max(1.0);
-        labels = partition(image, options, options.spatial * spread / area, host)?;
+        let weights =
+            Joining { spatial: options.spatial * spread / area, cap: (CAP * spread * area) as f32 };
+        labels = partition(image, options, weights, host)?;
     }
     let weights = Weights {
         spatial: options.spatial_borders * spread / area,
@@ -88,18 +94,18 @@ fn divide<F: Features>(
 fn partition(
     features: &impl Features,
     options: &Options,
-    spatial: f64,
+    weights: Joining,
     host: &dyn Host,
 ) -> Result<Vec<u32>> {
     let (height, width) = features.dim();
     let area = height * width / options.count;
     let mut rounds = LEAST_AREAS.iter().filter(|&&least| area >= least).count();
-    let mut made = atoms(features, rounds, spatial, host)?;
+    let mut made = atoms(features, rounds, weights, host)?;
     while made.regions.len() < options.count {
         rounds -= 1; // without any, atoms are pixels, of which there are enough
-        made = atoms(features, rounds, spatial, host)?;
+        made = atoms(features, rounds, weights, host)?;
     }
-    let (mut labels, roots) = ward::merge(made, options.count, spatial, host)?;
+    let (mut labels, roots) = ward::merge(made, options.count, weights.spatial, host)?;
     labels.par_iter_mut().for_each(|label| *label = roots[*label as usize]);
     number_by_first_pixel(&mut labels);
     Ok(labels)

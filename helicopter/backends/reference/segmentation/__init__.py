@@ -28,6 +28,9 @@ __all__ = ["segment"]
 
 #: A round of merging into atoms needs so many pixels to a segment: the first, and the second.
 LEAST_AREAS = (8, 32)
+#: Groups within a cell are joined if that costs less than this share of a segment's area times the
+#: image's variance; what costs more is left for the end, and for whoever else lies around.
+CAP = 0.005
 
 
 def segment(pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
@@ -52,19 +55,20 @@ def _divide(
     else:
         # an image without any variance is divided by place alone
         spread = max(variance(features), 1.0)
-        labels = _partition(features, options.count, options.spatial * spread / area)
+        spatial, cap = options.spatial * spread / area, CAP * spread * area
+        labels = _partition(features, options.count, spatial, cap)
     spatial = options.spatial_borders * spread / area
     refined = refine(features, labels, options.count, passes, spatial, options.border * spread)
     return refined, spread
 
 
-def _partition(features: Features, count: int, spatial: float) -> NDArray[np.int64]:
+def _partition(features: Features, count: int, spatial: float, cap: float) -> NDArray[np.int64]:
     area = features.shape[0] * features.shape[1] // count
     rounds = sum(area >= least for least in LEAST_AREAS)
-    atoms = make_atoms(features, rounds, spatial)
+    atoms = make_atoms(features, rounds, spatial, cap)
     while len(atoms.count) < count:
         rounds -= 1  # without any, atoms are pixels, of which there are enough
-        atoms = make_atoms(features, rounds, spatial)
+        atoms = make_atoms(features, rounds, spatial, cap)
     roots = merge(atoms, count, spatial)
     return numbered_by_first_pixel(roots[atoms.labels]).astype(np.int64)
 

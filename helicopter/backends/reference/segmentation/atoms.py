@@ -41,8 +41,11 @@ class Atoms:
     edges: NDArray[np.int64]
 
 
-def make_atoms(features: Features, rounds: int, spatial: float) -> Atoms:
-    """Merge pixels in so many rounds; without any, every pixel is an atom."""
+def make_atoms(features: Features, rounds: int, spatial: float, cap: float) -> Atoms:
+    """Merge pixels in so many rounds; without any, every pixel is an atom.
+
+    After the first round nothing is merged whose cost is not below `cap`.
+    """
     height, width = features.shape[:2]
     y, x = np.mgrid[:height, :width]
     cell = (y // CELL) * -(-width // CELL) + x // CELL
@@ -53,7 +56,7 @@ def make_atoms(features: Features, rounds: int, spatial: float) -> Atoms:
     labels = _numbered(labels, place_in_cell)
     for _ in range(1, rounds):
         atoms = _described(labels.reshape(height, width), features)
-        own, other = _nearest(atoms, cell, spatial)
+        own, other = _nearest(atoms, cell, spatial, cap)
         labels = _numbered(_components(len(atoms.count), own, other)[labels], place_in_cell)
     return _described(labels.reshape(height, width), features)
 
@@ -126,7 +129,7 @@ def _edges(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _nearest(
-    atoms: Atoms, cell: NDArray[np.int64], spatial: float
+    atoms: Atoms, cell: NDArray[np.int64], spatial: float, cap: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return atoms, and for each the neighbour in its cell that it is cheapest to merge with.
 
@@ -138,6 +141,8 @@ def _nearest(
     cost = cost_of_merging(
         (atoms.count[low], atoms.mean[low]), (atoms.count[high], atoms.mean[high]), spatial
     )
+    below = cost < np.float32(cap)
+    low, high, cost = low[below], high[below], cost[below]
     own, other = np.concatenate([low, high]), np.concatenate([high, low])
     order = np.lexsort((other, np.concatenate([cost, cost]), own))
     own, first = np.unique(own[order], return_index=True)
