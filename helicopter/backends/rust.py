@@ -28,6 +28,8 @@ from .protocol import (
     NoiseRun,
     Progress,
     Scores,
+    SegmentAwareRun,
+    SegmentOutcome,
     StoppingOptions,
     StoppingRun,
     UncertaintyModel,
@@ -36,9 +38,11 @@ from .protocol import (
 from .threads import chosen_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from .protocol import Algorithm, BuiltIn, DecisionModel, MdpMethod
+    from .protocol import Algorithm, BuiltIn, DecisionModel, MdpMethod, SegmentTask
 
 __all__ = ["RustBackend"]
 
@@ -127,6 +131,37 @@ class RustBackend:
         run["history"] = tuple(Iteration(*step) for step in run["history"])
         run["scores"] = Scores(*run["scores"])
         return AutonomousRun(**run)
+
+    def segment_aware(
+        self,
+        image: Image,
+        missing: Mask,
+        labels: Labels,
+        tasks: Sequence[SegmentTask],
+        halo: int,
+        algorithm: Algorithm,
+        options: AutonomousOptions,
+        model: UncertaintyModel,
+        progress: Progress | None,
+    ) -> SegmentAwareRun:
+        engine = self._rust.SegmentAwareReconstructionEngine(
+            self._algorithm(algorithm),
+            self._model(model),
+            patch_size=options.patch_size,
+            strategy=options.strategy,
+            seed=options.seed,
+            halo=halo,
+        )
+        *maps, outcomes = engine.segment_aware_reconstruction(
+            image,
+            missing,
+            labels,
+            [tuple(task) for task in tasks],
+            initial_known=options.initial_known,
+            threads=chosen_threads(),
+            progress=progress,
+        )
+        return SegmentAwareRun(*maps, [SegmentOutcome(*outcome) for outcome in outcomes])
 
     def compress_dense(
         self,
