@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from helicopter.models.network import NetworkWeights
 
 __all__ = [
+    "PLATEAU",
     "Algorithm",
     "AutonomousOptions",
     "AutonomousRun",
@@ -38,7 +39,6 @@ __all__ = [
     "Map",
     "Mask",
     "MdpMethod",
-    "PLATEAU",
     "MdpRun",
     "NoiseRun",
     "PdeKind",
@@ -137,8 +137,8 @@ class AutonomousOptions:
     """Options of the autonomous engine, checked and complete.
 
     With `stop`, neither the target nor a lack of improvement stops the loop. The quality has come
-    to rest when it stays within `plateau`. With `ask_once`, what predicts is asked once for all that
-    is hidden, and not again for what is left after every step; a closed book only.
+    to rest when it stays within `plateau`. With `ask_once`, what predicts is asked once for all
+    that is hidden, and not again for what is left after every step; a closed book only.
     """
 
     patch_size: int

@@ -152,7 +152,7 @@ class RustBackend:
             seed=options.seed,
             halo=halo,
         )
-        *maps, outcomes = engine.segment_aware_reconstruction(
+        prediction, variance, confidence, hidden, outcomes = engine.segment_aware_reconstruction(
             image,
             missing,
             labels,
@@ -161,7 +161,9 @@ class RustBackend:
             threads=chosen_threads(),
             progress=progress,
         )
-        return SegmentAwareRun(*maps, [SegmentOutcome(*outcome) for outcome in outcomes])
+        return SegmentAwareRun(
+            prediction, variance, confidence, hidden, [SegmentOutcome(*one) for one in outcomes]
+        )
 
     def compress_dense(
         self,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.protocol import AutonomousOptions, SegmentOutcome, SegmentTask
+from helicopter.backends.protocol import AutonomousOptions, Scores, SegmentTask
 from helicopter.progress import ProgressCallback, as_callback
 
 from .autonomous_engine import STRATEGIES
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Labels, Mask, SegmentAwareRun
+    from helicopter.backends.protocol import Labels, Mask, SegmentAwareRun, SegmentOutcome
 
     from .results import UnderstandingLevel
-    from .segment_types import SegmentType
+    from .segment_results import SegmentType
     from .validation import PreparedImage
 
 __all__ = ["SegmentAwareReconstructionEngine"]
@@ -70,7 +70,7 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         A network of your own, written by ``helicopter train``; by default that of the package.
     halo : int, default 0
         A segment also sees what lies at most so many rows and columns away from one of its pixels,
-        in other segments. It is shown, never scored, and nothing further away matters. 0: isolation.
+        in other segments: shown, never scored. Nothing further away matters. 0: isolation.
 
     Raises
     ------
@@ -116,19 +116,19 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
     ) -> SegmentAwareReconstruction:
         """Hide most of every segment and redraw each from what is left of it.
 
-        The book is closed: each segment is predicted once, and its patches are scored in steps until
-        its type's target is reached with 95 % confidence, nothing improves any more, or its type's
-        iterations are used up. What that is stands in `helicopter.core.segment_types.EFFORTS`.
+        The book is closed: each segment is predicted once, and its patches are scored in steps
+        until its type's target is reached with 95 % confidence, nothing improves any more, or its
+        type's iterations are used up: see `helicopter.core.segment_types.EFFORTS`.
 
         Parameters
         ----------
         image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
             uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
             otherwise. Alpha is carried through and never predicted.
-        segments : int or integer array_like of shape (H, W), default 250
-            How many `helicopter.segment` is to find, or a label for every pixel: any integers, in
-            any number of pieces. Work and memory follow the bounding boxes: pieces far apart are
-            better labelled apart.
+        segments : int, pair of int, or integer array_like of shape (H, W), default 250
+            How many `helicopter.segment` is to find; the rows and columns of a grid; or a label for
+            every pixel: any integers, in any number of pieces. Work and memory follow the bounding
+            boxes: pieces far apart are better labelled apart.
         mask : bool array_like of shape (H, W), optional
             True where the image itself is missing: predicted, but never scored.
         initial_known : float, default 0.2
@@ -152,7 +152,9 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         """
         started = time.perf_counter()
         known = check_fraction(initial_known, "initial_known", ends=False)
-        most = None if max_iterations is None else check_integer(max_iterations, "max_iterations", 1)
+        most = (
+            None if max_iterations is None else check_integer(max_iterations, "max_iterations", 1)
+        )
         target = (
             None
             if target_quality is None
@@ -243,7 +245,9 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         )
 
 
-def _segments_of(segments: object, image: object, shape: tuple[int, ...]) -> tuple[list[int], Labels]:
+def _segments_of(
+    segments: object, image: object, shape: tuple[int, ...]
+) -> tuple[list[int], Labels]:
     """Return the labels in ascending order, and for every pixel the number of its label."""
     if not is_integer(segments):
         return check_segments(segments, shape)
@@ -303,8 +307,6 @@ def _records(
 
 
 def _skill(one: SegmentOutcome) -> float:
-    from helicopter.backends.protocol import Scores
-
     return skill_of(Scores(one.mse, one.mae, math.nan, one.baseline_mse))
 
 

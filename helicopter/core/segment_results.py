@@ -1,4 +1,4 @@
-"""What segment-aware reconstruction returns: a record for each segment, and all of them together."""
+"""What segment-aware reconstruction returns: a record of each segment, and all of them together."""
 
 from __future__ import annotations
 

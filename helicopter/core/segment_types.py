@@ -16,8 +16,8 @@ detail      the rest
 *Roughness* is the root mean square of the gradient. *Alignment* is the coherence of the structure
 tensor (Bigun & Granlund, "Optimal orientation detection of linear symmetry", ICCV 1987) of squares
 of 8 x 8 pixels, averaged with their energy as weight; that of the whole segment where it holds no
-such square. *Spread* is (mean g²)² / mean g⁴ of the gradient g: the share of pixels that would carry
-the same energy if all carried as much.
+such square. *Spread* is (mean g²)² / mean g⁴ of the gradient g: the share of pixels that would
+carry the same energy if all carried as much.
 
 *Text*: a threshold (Otsu, "A threshold selection method from gray-level histograms", IEEE Trans.
 SMC 9, 1979) leaves at most a fifth of the variance within its two classes, whose means are 0.25 of
@@ -57,7 +57,7 @@ class Effort(NamedTuple):
 
 
 #: What is calm is soon known, and must be predicted well to count as understood; of what is full of
-#: detail less can be asked, and more must be seen. There are about 24 iterations to a whole segment.
+#: detail less can be asked, and more must be seen. A whole segment takes about 24 iterations.
 EFFORTS: Mapping[SegmentType, Effort] = {
     "background": Effort(12, 0.97, 2e-3),
     "smooth": Effort(8, 0.98, 2e-3),
@@ -186,7 +186,7 @@ def _gradients(grey: Map, visible: Mask, labels: Labels) -> tuple[Mask, Map, Map
 
 
 def _sums(labels: Labels, values: Map, count: int) -> NDArray[np.float64]:
-    return np.bincount(labels.ravel(), values.ravel(), count)
+    return np.bincount(labels.ravel(), values.ravel(), count).astype(np.float64, copy=False)
 
 
 def _directed(xx: Any, yy: Any, xy: Any) -> Any:
@@ -241,7 +241,7 @@ def _text(
         share = rarer / pixels
         found = two_tones & (apart[at] >= TONES_APART) & (share >= RAREST) & (share <= RARER)
     if not found.any():
-        return found
+        return np.asarray(found)
     outline = _outline(image, visible, labels, np.where(found, (best + 1) / BINS, np.inf))
     return np.asarray(found & (2 * rarer <= THIN * outline))
 

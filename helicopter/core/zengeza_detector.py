@@ -17,7 +17,7 @@ from .noise_assessment import (
     parameters_of,
     priority_of,
 )
-from .noise_moments import STRIP, moments_of, moments_of_segments, variance_by_scale
+from .noise_moments import moments_of, moments_of_segments, variance_by_scale
 from .noise_results import (
     NOISE_KINDS,
     NoiseAnalysis,
@@ -31,8 +31,6 @@ from .segment_geometry import extents
 from .validation import PreparedImage, check_segments, prepare_image, require_visible
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from helicopter.backends.protocol import FineNoise, Labels, Mask, NoiseRun
 
     from .noise_moments import Moments

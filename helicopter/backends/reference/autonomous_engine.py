@@ -297,7 +297,8 @@ class Loop:
             if quality_of(float(bound)) >= self.options.target_quality:
                 return "target_quality"
         recent = [step.cumulative_quality for step in history[-PATIENCE:]]
-        if len(recent) == PATIENCE and np.ptp(recent) < self.options.plateau:  # never while nothing is scored
+        # never while nothing is scored
+        if len(recent) == PATIENCE and np.ptp(recent) < self.options.plateau:
             return "no_improvement"
         return None
 
