@@ -188,7 +188,7 @@ def test_what_segments_are_called_does_not_matter(detector):
 
 
 def of_segment(result, number):
-    """All that is said of one segment, to the bit; its share of all errors is that of the others too."""
+    """All that is said of one segment, to the bit, but for its share of the errors of all."""
     own = result.labels == number
     maps = (
         result.reconstruction,
