@@ -1,4 +1,4 @@
-"""Segment by segment: Python against Rust, one core against two, and what the scores of segments say.
+"""Segment by segment: Python against Rust, one core against two, and what the scores say.
 
 python benchmarks/segment_aware.py [--size 1024] [--segments 250] [--threads 1]
 python benchmarks/segment_aware.py --images FOLDER [--crop 512] [--segments 60]
@@ -7,7 +7,7 @@ python benchmarks/segment_aware.py --images FOLDER [--crop 512] [--segments 60]
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from common import (
@@ -21,7 +21,6 @@ from common import (
     pin_threads,
     square_photo,
 )
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 import helicopter
@@ -30,7 +29,9 @@ from helicopter.core import (
     SegmentAwareReconstruction,
     SegmentAwareReconstructionEngine,
 )
-from helicopter.core.segmentation import segment
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 #: Below these a segment is called badly understood.
 QUALITY, SKILL = 0.8, 0.3
@@ -54,7 +55,7 @@ def run(image: Photo, segments: Any, *, rust: bool) -> SegmentAwareReconstructio
 def speed(report: Report, image: Photo, given: Any) -> None:
     """Print how much sooner Rust is, and how much two threads help it."""
     cases = {
-        f"{given.segments} segments": segment(image, given.segments),
+        f"{given.segments} segments": helicopter.segment(image, given.segments),
         "one 100 times the others": one_large(given.size),
     }
     for rust in (True, False):  # what is imported and cached is not what is measured
@@ -106,7 +107,7 @@ def what_segments_say(report: Report, photos: list[tuple[str, Photo]], given: An
     rows = []
     for name, image in photos:
         whole = AutonomousReconstructionEngine(8).autonomous_analyze(image, target_quality=1.0)
-        result = run(image, segment(image, given.segments), rust=result_backend())
+        result = run(image, helicopter.segment(image, given.segments), rust=result_backend())
         scored = [(k, one) for k, one in enumerate(result.segments) if one.scored_pixels]
         area = np.array([one.area for _, one in scored]) / result.labels.size
         quality = np.array([one.quality for _, one in scored])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
+    from helicopter.core.segmentation import segment
     from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "io",
     "reconstruct",
     "register_algorithm",
+    "segment",
     "set_num_threads",
     "testing",
     "unregister_algorithm",
@@ -48,6 +50,7 @@ _HOME = {
     "get_num_threads": "helicopter.backends",
     "reconstruct": "helicopter.analysis",
     "register_algorithm": "helicopter.core.registry",
+    "segment": "helicopter.core.segmentation",
     "set_num_threads": "helicopter.backends",
     "unregister_algorithm": "helicopter.core.registry",
 }

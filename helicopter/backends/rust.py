@@ -42,7 +42,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .protocol import Algorithm, BuiltIn, DecisionModel, MdpMethod, SegmentTask
+    from .protocol import (
+        Algorithm,
+        BuiltIn,
+        DecisionModel,
+        MdpMethod,
+        SegmentationOptions,
+        SegmentTask,
+    )
 
 __all__ = ["RustBackend"]
 
@@ -93,6 +100,10 @@ class RustBackend:
             image, included, quantum, segments, threads=chosen_threads()
         )
         return _noise_run(whole), [_noise_run(part) for part in parts]
+
+    def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
+        labels = self._rust.segment(pixels, **vars(options), threads=chosen_threads())
+        return cast("Labels", labels)
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
         return Scores(

@@ -19,7 +19,7 @@ from .scales import error_map, psnr_db, quality_of, skill_of
 from .segment_geometry import border_pixels, extents
 from .segment_results import SegmentAwareReconstruction, SegmentReconstruction
 from .segment_types import EFFORTS, Effort, types_of
-from .segmentation import segment
+from .segmentation import segment_values
 from .validation import (
     LARGEST,
     check_choice,
@@ -28,6 +28,7 @@ from .validation import (
     check_segments,
     is_integer,
     prepare_image,
+    prepare_values,
     require_visible,
 )
 
@@ -174,7 +175,7 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         with as_callback(progress, "Reconstructing") as callback:
             prepared, missing = prepare_image(image, hidden=mask, data_range=data_range)
             require_visible(missing)
-            values, labels = _segments_of(segments, image, missing.shape)
+            values, labels = self._segments(segments, image, mask, data_range, missing.shape)
             boxes, areas = extents(labels, len(values))
             types = types_of(
                 prepared.pixels, ~missing, labels, areas, border_pixels(labels, len(values))
@@ -199,6 +200,21 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
             )
         records = _records(values, areas, types, tasks, run.outcomes, prepared.units)
         return self._result(prepared, missing, labels, records, run, started)
+
+    def _segments(
+        self,
+        segments: object,
+        image: object,
+        mask: object,
+        data_range: tuple[float, float] | None,
+        shape: tuple[int, ...],
+    ) -> tuple[list[int], Labels]:
+        """Return the labels in ascending order, and for every pixel the number of its label."""
+        if not is_integer(segments):
+            return check_segments(segments, shape)
+        count = check_integer(segments, "segments", 1, min(shape[0] * shape[1], LARGEST))
+        given, hidden = prepare_values(image, hidden=mask, data_range=data_range)
+        return list(range(count)), segment_values(self._backend, given, hidden, count)
 
     def _result(
         self,
@@ -243,17 +259,6 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
             device=self.device,
             seconds=time.perf_counter() - started,
         )
-
-
-def _segments_of(
-    segments: object, image: object, shape: tuple[int, ...]
-) -> tuple[list[int], Labels]:
-    """Return the labels in ascending order, and for every pixel the number of its label."""
-    if not is_integer(segments):
-        return check_segments(segments, shape)
-    count = check_integer(segments, "segments", 1, min(shape[0] * shape[1], LARGEST))
-    labels = segment(image, count)
-    return list(range(count)), labels
 
 
 def _box(box: list[int]) -> tuple[int, int, int, int]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure  # noqa: TC002 - singledispatch reads it at run time
 
 from helicopter.core.segment_results import (
     SEGMENT_TYPES,

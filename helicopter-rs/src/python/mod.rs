@@ -18,6 +18,7 @@ pub mod hatata;
 pub mod network;
 pub mod noise;
 pub mod segment_aware;
+pub mod segmentation;
 pub mod testing;
 
 /// The module, as Python imports it.
@@ -42,6 +43,8 @@ pub mod helicopter_rs {
     use super::noise::{NoiseModel, ZengezaNoiseDetector};
     #[pymodule_export]
     use super::segment_aware::SegmentAwareReconstructionEngine;
+    #[pymodule_export]
+    use super::segmentation::segment;
     #[pymodule_export]
     use super::testing::{_call_kernel, _panic, _spin};
 
