@@ -187,6 +187,43 @@ class AutonomousReconstructionEngine:
         """
 
 @final
+class SegmentAwareReconstructionEngine:
+    """Hides most of every segment, and redraws each from the rest of it."""
+
+    def __new__(
+        cls,
+        algorithm: Literal["harmonic", "biharmonic"] | Network | _Kernel,
+        model: UncertaintyModel,
+        *,
+        patch_size: int = 8,
+        strategy: str | None = None,
+        seed: int = 0,
+        halo: int = 0,
+    ) -> Self: ...
+    def segment_aware_reconstruction(
+        self,
+        image: _Image,
+        missing: _Mask,
+        labels: _Labels,
+        tasks: list[tuple[tuple[int, int, int, int], int, float, float]],
+        *,
+        initial_known: float = 0.2,
+        threads: int | None = None,
+        progress: _Progress | None = None,
+    ) -> tuple[
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.float32],
+        NDArray[np.bool_],
+        list[tuple[int, str, float, float, float, float, float, int, int]],
+    ]:
+        """Reconstruct all segments; pixel by pixel `labels` hold the number of the task.
+
+        What goes in are the fields of `helicopter.backends.protocol.SegmentTask`, what comes out
+        those of `SegmentAwareRun`.
+        """
+
+@final
 class NoiseModel:
     """The small networks that tell noise from content, for images of one number of channels.
 

@@ -11,6 +11,7 @@ from helicopter.core import (
     AutonomousReconstructionEngine,
     HatataMDPEngine,
     RegionalReconstructionEngine,
+    SegmentAwareReconstructionEngine,
     ZengezaNoiseDetector,
 )
 from helicopter.core.registry import register_algorithm, unregister_algorithm
@@ -68,6 +69,12 @@ def autonomous(backend):
 def regional(backend):
     """Make a regional engine on the backend under test."""
     return _of(RegionalReconstructionEngine, backend)
+
+
+@pytest.fixture(scope="session")
+def segmental(backend):
+    """Make a segment-aware engine on the backend under test."""
+    return _of(SegmentAwareReconstructionEngine, backend)
 
 
 @pytest.fixture(scope="session")

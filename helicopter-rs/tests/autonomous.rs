@@ -33,6 +33,8 @@ fn options() -> Options {
         initial_known: 0.2,
         open_book: false,
         stop: None,
+        plateau: 1e-3,
+        ask_once: false,
     }
 }
 

@@ -231,6 +231,8 @@ fn the_autonomous_loop_takes_the_variance_that_the_network_states() {
             initial_known: 0.3,
             open_book,
             stop: None,
+            plateau: 1e-3,
+            ask_once: false,
         };
         let analyse = |threads| {
             let work = || run(image.view(), missing.view(), &options, &model, &NoHost);

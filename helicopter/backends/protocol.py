@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from helicopter.models.network import NetworkWeights
 
 __all__ = [
+    "PLATEAU",
     "Algorithm",
     "AutonomousOptions",
     "AutonomousRun",
@@ -43,6 +44,9 @@ __all__ = [
     "PdeKind",
     "Progress",
     "Scores",
+    "SegmentAwareRun",
+    "SegmentOutcome",
+    "SegmentTask",
     "SegmentationOptions",
     "StopReason",
     "StoppingOptions",
@@ -62,10 +66,14 @@ StopReason = Literal[
     "no_improvement",
     "max_iterations",
     "evidence_sufficient",
+    "nothing_to_score",
 ]
 
 #: How a discounted or total-reward model is solved; "auto" leaves the choice to the backend.
 MdpMethod = Literal["auto", "value_iteration", "policy_iteration", "modified_policy_iteration"]
+
+#: No improvement: over several iterations the quality stays within this.
+PLATEAU = 1e-3
 
 #: Called with (done, total); may raise to stop the work.
 Progress: TypeAlias = "Callable[[int, int], None]"
@@ -129,7 +137,9 @@ class EvidenceStop(NamedTuple):
 class AutonomousOptions:
     """Options of the autonomous engine, checked and complete.
 
-    With `stop`, neither the target nor a lack of improvement stops the loop.
+    With `stop`, neither the target nor a lack of improvement stops the loop. The quality has come
+    to rest when it stays within `plateau`. With `ask_once`, what predicts is asked once for all
+    that is hidden, and not again for what is left after every step; a closed book only.
     """
 
     patch_size: int
@@ -141,6 +151,8 @@ class AutonomousOptions:
     initial_known: float
     open_book: bool
     stop: EvidenceStop | None = None
+    plateau: float = PLATEAU
+    ask_once: bool = False
 
 
 class Scores(NamedTuple):
@@ -184,6 +196,51 @@ class AutonomousRun:
     completion: float
     average_confidence: float
     scores: Scores
+
+
+class SegmentTask(NamedTuple):
+    """One segment, and how hard to try; tasks are numbered as the segments are in the labels.
+
+    `box` (top, left, bottom, right) holds all its pixels, the last two excluded.
+    """
+
+    box: tuple[int, int, int, int]
+    max_iterations: int
+    target_quality: float
+    plateau: float
+
+
+class SegmentOutcome(NamedTuple):
+    """What came of one segment, on the [0, 1] scale.
+
+    The errors are means over its `scored` pixels, those that were hidden and whose truth is known;
+    NaN if there is none. `confidence` is the mean over its hidden patches, NaN without any, and
+    `evidence` the number of patches that the loop has scored.
+    """
+
+    iterations: int
+    stop_reason: StopReason
+    completion: float
+    confidence: float
+    mse: float
+    mae: float
+    baseline_mse: float
+    scored: int
+    evidence: int
+
+
+class SegmentAwareRun(NamedTuple):
+    """What a backend returns from reconstructing all segments, on the [0, 1] scale.
+
+    `prediction` is the image where it was shown. `hidden` is what was hidden at the start: what is
+    missing, and of each segment most of its patches.
+    """
+
+    prediction: Image
+    variance: Map
+    confidence: Map
+    hidden: Mask
+    outcomes: list[SegmentOutcome]
 
 
 class FineNoise(NamedTuple):
@@ -463,6 +520,24 @@ class Backend(Protocol):
         progress: Progress | None,
     ) -> AutonomousRun:
         """Run the whole loop of the autonomous engine."""
+
+    def segment_aware(
+        self,
+        image: Image,
+        missing: Mask,
+        labels: Labels,
+        tasks: Sequence[SegmentTask],
+        halo: int,
+        algorithm: Algorithm,
+        options: AutonomousOptions,
+        model: UncertaintyModel,
+        progress: Progress | None,
+    ) -> SegmentAwareRun:
+        """Run the loop of the autonomous engine over each segment by itself.
+
+        A segment sees its own pixels, and those of others that are at most `halo` rows and columns
+        away from one of them. What each task says takes the place of what `options` say.
+        """
 
     def compress_dense(
         self,

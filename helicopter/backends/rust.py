@@ -28,6 +28,8 @@ from .protocol import (
     NoiseRun,
     Progress,
     Scores,
+    SegmentAwareRun,
+    SegmentOutcome,
     StoppingOptions,
     StoppingRun,
     UncertaintyModel,
@@ -36,9 +38,18 @@ from .protocol import (
 from .threads import chosen_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from .protocol import Algorithm, BuiltIn, DecisionModel, MdpMethod, SegmentationOptions
+    from .protocol import (
+        Algorithm,
+        BuiltIn,
+        DecisionModel,
+        MdpMethod,
+        SegmentationOptions,
+        SegmentTask,
+    )
 
 __all__ = ["RustBackend"]
 
@@ -131,6 +142,39 @@ class RustBackend:
         run["history"] = tuple(Iteration(*step) for step in run["history"])
         run["scores"] = Scores(*run["scores"])
         return AutonomousRun(**run)
+
+    def segment_aware(
+        self,
+        image: Image,
+        missing: Mask,
+        labels: Labels,
+        tasks: Sequence[SegmentTask],
+        halo: int,
+        algorithm: Algorithm,
+        options: AutonomousOptions,
+        model: UncertaintyModel,
+        progress: Progress | None,
+    ) -> SegmentAwareRun:
+        engine = self._rust.SegmentAwareReconstructionEngine(
+            self._algorithm(algorithm),
+            self._model(model),
+            patch_size=options.patch_size,
+            strategy=options.strategy,
+            seed=options.seed,
+            halo=halo,
+        )
+        prediction, variance, confidence, hidden, outcomes = engine.segment_aware_reconstruction(
+            image,
+            missing,
+            labels,
+            [tuple(task) for task in tasks],
+            initial_known=options.initial_known,
+            threads=chosen_threads(),
+            progress=progress,
+        )
+        return SegmentAwareRun(
+            prediction, variance, confidence, hidden, [SegmentOutcome(*one) for one in outcomes]
+        )
 
     def compress_dense(
         self,

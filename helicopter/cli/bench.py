@@ -170,6 +170,21 @@ def _regional(algorithm: str) -> Callable[[NDArray[np.uint8], int], Job]:
     return prepare
 
 
+def _segments(image: NDArray[np.uint8], seed: int) -> Job:
+    from helicopter.core import SegmentAwareReconstructionEngine
+
+    # as many as 250 to a megapixel, and a grid, so that nothing but the engine is measured
+    side = max(round(16 * image.shape[0] / 1024), 1)
+
+    def job(rust: bool) -> NDArray[Any]:
+        engine = SegmentAwareReconstructionEngine(
+            use_rust_acceleration=rust, device="cpu", seed=seed
+        )
+        return engine.segment_aware_reconstruction(image, segments=(side, side)).reconstruction
+
+    return job
+
+
 def _noise(image: NDArray[np.uint8], _: int) -> Job:
     from helicopter.core import ZengezaNoiseDetector
 
@@ -185,6 +200,7 @@ _OF_IMAGES: dict[str, Callable[[NDArray[np.uint8], int], Job]] = {
     "regional, network": _regional("network"),
     "regional, harmonic": _regional("harmonic"),
     "regional, biharmonic": _regional("biharmonic"),
+    "segment-aware": _segments,
     "noise": _noise,
 }
 _OF_DECISIONS: dict[str, Callable[[int, int], Job]] = {

@@ -48,6 +48,12 @@ from helicopter.core.results import (
     UnderstandingScore,
     UnderstandingTest,
 )
+from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
+from helicopter.core.segment_results import (
+    SEGMENT_TYPES,
+    SegmentAwareReconstruction,
+    SegmentReconstruction,
+)
 from helicopter.core.sequential_test import (
     SequentialCharacteristics,
     SequentialTest,
@@ -64,6 +70,7 @@ __all__ = [
     "NOISE_ACTIONS",
     "NOISE_KINDS",
     "POMDP",
+    "SEGMENT_TYPES",
     "STRATEGIES",
     "VERIFIER_ACTIONS",
     "VERIFIER_STATES",
@@ -88,7 +95,10 @@ __all__ = [
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
     "ReliabilityCurve",
+    "SegmentAwareReconstruction",
+    "SegmentAwareReconstructionEngine",
     "SegmentNoise",
+    "SegmentReconstruction",
     "SequentialCharacteristics",
     "SequentialTest",
     "SequentialTestResult",

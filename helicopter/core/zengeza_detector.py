@@ -17,7 +17,7 @@ from .noise_assessment import (
     parameters_of,
     priority_of,
 )
-from .noise_moments import STRIP, moments_of, moments_of_segments, variance_by_scale
+from .noise_moments import moments_of, moments_of_segments, variance_by_scale
 from .noise_results import (
     NOISE_KINDS,
     NoiseAnalysis,
@@ -27,11 +27,10 @@ from .noise_results import (
     decibels,
     noise_level_name,
 )
+from .segment_geometry import extents
 from .validation import PreparedImage, check_segments, prepare_image, require_visible
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from helicopter.backends.protocol import FineNoise, Labels, Mask, NoiseRun
 
     from .noise_moments import Moments
@@ -106,7 +105,7 @@ class ZengezaNoiseDetector(Engine):
         labels = None
         if segments is not None:
             values, labels = check_segments(segments, included.shape)
-            boxes, areas = _extents(labels, len(values))
+            boxes, areas = extents(labels, len(values))
             values, labels, kept = _only_visible(values, labels, included)
             boxes, areas = boxes[kept], areas[kept]
         pixels, units = prepared.pixels, prepared.units
@@ -233,25 +232,6 @@ def _only_visible(
     # hidden pixels belong to no segment that counts; where they are put makes no difference
     number = np.where(visible, np.cumsum(visible) - 1, 0).astype(np.int32)
     return [values[k] for k in kept], number[labels], kept
-
-
-def _extents(labels: Labels, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the bounding boxes of the segments, of shape (count, 4), and their areas."""
-    boxes = np.zeros((count, 4), dtype=np.int64)
-    boxes[:, :2] = labels.size
-    area = np.zeros(count, dtype=np.int64)
-    for top in range(0, len(labels), STRIP):
-        strip = labels[top : top + STRIP]
-        area += np.bincount(strip.ravel(), minlength=count)
-        # the ends of the runs of a label tell as much as all of its pixels, and are fewer
-        ends = np.ones((len(strip), strip.shape[1] + 1), dtype=bool)
-        np.not_equal(strip[:, 1:], strip[:, :-1], out=ends[:, 1:-1])
-        for first, reach in ((True, np.minimum), (False, np.maximum)):
-            y, x = np.nonzero(ends[:, :-1] if first else ends[:, 1:])
-            of = strip[y, x]
-            reach.at(boxes[:, 0 if first else 2], of, y + (top if first else top + 1))
-            reach.at(boxes[:, 1 if first else 3], of, x + (0 if first else 1))
-    return boxes, area
 
 
 def _segment(

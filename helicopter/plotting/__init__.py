@@ -23,6 +23,7 @@ from helicopter.plotting.noise import (
 )
 from helicopter.plotting.panels import draw_image, draw_map
 from helicopter.plotting.reliability import draw_reliability, reliability_figure
+from helicopter.plotting.segments import draw_segments, draw_types
 from helicopter.plotting.style import DARK, LIGHT, Style
 from helicopter.plotting.verification import (
     draw_boundaries,
@@ -46,8 +47,10 @@ __all__ = [
     "draw_quality_curve",
     "draw_reliability",
     "draw_scales",
+    "draw_segments",
     "draw_share",
     "draw_spectrum",
+    "draw_types",
     "draw_understanding",
     "draw_values",
     "map_figure",

@@ -10,7 +10,15 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["blank_hidden", "displayable", "shrink", "shrink_map", "shrink_mask", "unit_of"]
+__all__ = [
+    "blank_hidden",
+    "displayable",
+    "shrink",
+    "shrink_labels",
+    "shrink_map",
+    "shrink_mask",
+    "unit_of",
+]
 
 _BAND = 256
 _BLANK = 128  # grey: a dark photograph would swallow black, a bright one white
@@ -91,6 +99,14 @@ def shrink_mask(hidden: NDArray[np.bool_], longest: int) -> NDArray[np.bool_]:
     if size is None:
         return hidden
     return np.asarray(Image.fromarray(hidden).resize(size, Image.Resampling.NEAREST))
+
+
+def shrink_labels(labels: NDArray[np.int32], longest: int) -> NDArray[np.int32]:
+    """Scale labels down as `shrink` does a picture."""
+    size = _fitted(labels.shape, longest)
+    if size is None:
+        return labels
+    return np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
 
 
 def shrink_map(

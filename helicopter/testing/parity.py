@@ -93,7 +93,7 @@ def _compare(
         if tier.kind == "ignored":
             continue
         if tier.kind == "results":
-            yield from _compare_results(value, other, label, data_range, algorithm)
+            yield from _compare_results(value, other, label, _range_of(a, data_range), algorithm)
         elif isinstance(value, (dict, tuple)) and tier.kind != "exact":
             yield from _compare_leaves(value, other, tier, units, label)
         elif isinstance(value, np.ndarray) and isinstance(other, np.ndarray):
@@ -214,6 +214,13 @@ def _describe(
         f"{label}: {int(wrong.sum())} of {wrong.size} values differ; the farthest apart are "
         f"{a[at].item()!r} and {b[at].item()!r} at ({place}) ({tier})"
     )
+
+
+def _range_of(result: Result, data_range: tuple[float, float] | None) -> tuple[float, float] | None:
+    """What the parts of a result are counted in, as far as the result tells."""
+    if data_range is None and isinstance(getattr(result, "reconstruction", None), np.ndarray):
+        return 0.0, _units(result, None)
+    return data_range
 
 
 def _units(result: Result, data_range: tuple[float, float] | None) -> float:

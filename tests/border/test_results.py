@@ -12,7 +12,13 @@ from matplotlib.figure import Figure
 from scenes import holes, scene
 
 import helicopter
-from helicopter.core import cross_results, hatata_results, noise_results, results
+from helicopter.core import (
+    cross_results,
+    hatata_results,
+    noise_results,
+    results,
+    segment_results,
+)
 from helicopter.core.results import Result, understanding_level
 
 IMAGE, MASK = scene(dtype="uint8"), holes()
@@ -27,7 +33,9 @@ KINDS = (
     "NoiseScale",
     "PatchScore",
     "RegionalReconstruction",
+    "SegmentAwareReconstruction",
     "SegmentNoise",
+    "SegmentReconstruction",
     "StoppingBoundaries",
     "UnderstandingScore",
     "UnderstandingTest",
@@ -37,7 +45,7 @@ KINDS = (
 
 
 @pytest.fixture(scope="module")
-def real(autonomous, regional, detector, backend):
+def real(autonomous, regional, segmental, detector, backend):
     """A result of every kind, as the engines make them."""
     analysis = helicopter.analyze(
         IMAGE, patch_size=8, mask=MASK, use_rust_acceleration=backend == "rust"
@@ -45,6 +53,7 @@ def real(autonomous, regional, detector, backend):
     understanding = regional().test_understanding(IMAGE, ["checkerboard", "center_out"], [0.3])
     cross = regional().cross_reconstruct(IMAGE, patch_size=8)
     noise = detector().analyze(IMAGE, mask=MASK, segments=2)
+    segments = segmental().segment_aware_reconstruction(IMAGE, segments=5, mask=MASK)
     found = (
         analysis,
         analysis.autonomous,
@@ -56,7 +65,9 @@ def real(autonomous, regional, detector, backend):
         noise.scales[1],
         cross.patches()[0],
         regional().reconstruct(IMAGE, MASK),
+        segments,
         noise.segments[0],
+        segments.segments[0],
         analysis.verification.boundaries,
         understanding.scores[0],
         understanding,
@@ -73,7 +84,7 @@ def strict_json(value):
 def test_every_kind_of_result_is_tested():
     public = {
         name
-        for module in (results, cross_results, noise_results, hatata_results)
+        for module in (results, cross_results, noise_results, hatata_results, segment_results)
         for name in module.__all__
         if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), Result)
     }

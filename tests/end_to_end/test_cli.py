@@ -377,7 +377,7 @@ def test_bench_measures_and_is_honest_without_rust():
     jobs = [timing["job"] for timing in data["timings"]]
     assert jobs == [
         "autonomous", "regional, network", "regional, harmonic", "regional, biharmonic",
-        "noise", "MDP, models", "MDP, evidence",
+        "segment-aware", "noise", "MDP, models", "MDP, evidence",
     ]  # fmt: skip
     for timing in data["timings"]:
         assert timing["python_seconds"] > 0

@@ -17,6 +17,7 @@ from scenes import (
     scene,
     unsure,
 )
+from segment_scenes import patchwork
 
 from helicopter.backends.protocol import AutonomousOptions
 from helicopter.core import StoppingPolicy
@@ -371,3 +372,47 @@ def test_what_is_beyond_excluded_pixels_does_have_a_say(detector):
     changed[~MASK] = 255 - changed[~MASK]
     one, two = (detector().analyze(pixels, mask=MASK) for pixels in (image, changed))
     assert one.parameters["poisson"] != two.parameters["poisson"]
+
+
+# Segments
+
+
+@pytest.mark.parametrize("halo", [0, 4])
+@pytest.mark.parametrize("algorithm", [*BUILT_IN, "unsure"])
+def test_hidden_pixels_of_segments_have_no_say_in_what_is_drawn(segmental, kernel, algorithm, halo):
+    kernel("unsure", unsure)
+    image, labels = patchwork()
+    missing = np.random.default_rng(1).random(labels.shape) < 0.05
+    engine = segmental(algorithm=algorithm, halo=halo)
+    expected = engine.segment_aware_reconstruction(image, segments=labels, mask=missing)
+    for filling in fillings(image):
+        changed = np.where(missing[:, :, None], filling, image)
+        result = engine.segment_aware_reconstruction(changed, segments=labels, mask=missing)
+        identical(result.reconstruction, expected.reconstruction)
+        identical(result.uncertainty_map, expected.uncertainty_map)
+        identical(result.confidence_map, expected.confidence_map)
+        assert repr(result.segments) == repr(expected.segments)
+    if halo:
+        return  # what one segment hides, another may see
+    # the effort follows from the type, which looks at the whole segment; what is drawn does not
+    changed = np.where(expected.hidden_mask[:, :, None], 1 - image, image)
+    result = engine.segment_aware_reconstruction(changed, segments=labels, mask=missing)
+    identical(result.reconstruction, expected.reconstruction)
+    assert result.reconstruction_quality < expected.reconstruction_quality
+
+
+def test_a_kernel_sees_nothing_of_a_segment_that_is_hidden(segmental, kernel):
+    image, labels = patchwork()
+    image = image * 0.5 + 0.4  # nowhere 0
+    seen = []
+
+    def spy(context, mask):
+        seen.append((context.copy(), mask.copy()))
+        return np.full_like(context, 0.25)
+
+    kernel("spy", spy)
+    segmental(algorithm="spy").segment_aware_reconstruction(image, segments=labels)
+    assert len(seen) > 3
+    for context, mask in seen:
+        assert (context[mask] == 0).all()
+        assert (context[~mask] > 0).all()

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scenes import BUILT_IN, CONCRETE, holes, scene
+from scenes import BUILT_IN, CONCRETE, holes, in_dtype, scene
+from segment_scenes import patchwork
 
 from helicopter.core.registry import find_algorithm
 from helicopter.models import uncertainty_model
@@ -119,3 +120,21 @@ def test_what_an_open_book_reveals_is_the_truth_to_the_last_bit(autonomous):
     drawn = result.hidden_mask & ~revealed
     assert drawn.any()
     assert (result.reconstruction[drawn] != image[drawn]).mean() > 0.9
+
+
+@pytest.mark.parametrize("halo", [0, 6])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_was_shown_of_a_segment_comes_back_bit_by_bit(segmental, dtype, halo):
+    values, labels = patchwork()
+    image = in_dtype(values, dtype)
+    mask = np.random.default_rng(0).random(labels.shape) < 0.05
+    for hidden in (None, mask):
+        result = segmental(halo=halo, algorithm="harmonic").segment_aware_reconstruction(
+            image, segments=labels, mask=hidden
+        )
+        shown = ~result.hidden_mask
+        assert shown.any()
+        same_bytes(result.reconstruction[shown], image[shown])
+        assert (result.error_map[shown] == 0).all()
+        assert (result.uncertainty_map[shown] == 0).all()
+        assert (result.confidence_map[shown] == 1).all()

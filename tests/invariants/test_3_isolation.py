@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from noises import with_noise
-from scenes import CONCRETE, EQUATIONS, calm_scene, noisy_scene, scene
+from scenes import BUILT_IN, CONCRETE, EQUATIONS, calm_scene, noisy_scene, photograph, scene
+from segment_scenes import patchwork, voronoi
 
 from helicopter import set_num_threads
 
@@ -181,3 +182,95 @@ def test_what_segments_are_called_does_not_matter(detector):
         assert figures(one).replace(f"'label': {one.label}", "") == figures(two).replace(
             f"'label': {two.label}", ""
         )
+
+
+# Segments
+
+
+def of_segment(result, number):
+    """All that is said of one segment, to the bit, but for its share of the errors of all."""
+    own = result.labels == number
+    maps = (
+        result.reconstruction,
+        result.uncertainty_map,
+        result.confidence_map,
+        result.hidden_mask,
+    )
+    record = {name: value for name, value in result.segments[number].items() if name != "priority"}
+    return [values[own].tobytes() for values in maps], result.error_map[own].tobytes(), repr(record)
+
+
+@pytest.mark.parametrize("algorithm", [*BUILT_IN, "exemplar"])
+def test_a_segment_knows_nothing_of_the_others(segmental, algorithm):
+    image, labels = patchwork()
+    mask = np.random.default_rng(2).random(labels.shape) < 0.03
+    engine = segmental(algorithm=algorithm)
+    expected = engine.segment_aware_reconstruction(image, segments=labels, mask=mask)
+    for number, value in enumerate(np.unique(labels)):
+        own = labels == value
+        changed = np.where(own[:, :, None], image, 1 - image)
+        result = engine.segment_aware_reconstruction(changed, segments=labels, mask=mask)
+        assert of_segment(result, number) == of_segment(expected, number)
+        # what else is missing, and how the rest is cut into segments, does not matter either
+        recut = np.where(own, number, len(np.unique(labels)) + voronoi(*labels.shape, 3, seed=7))
+        recut[~own] -= len(np.unique(labels)) - number - 1
+        other = engine.segment_aware_reconstruction(changed, segments=recut, mask=mask | ~own)
+        first = int(np.flatnonzero([one.label == number for one in other.segments])[0])
+        maps, error, _ = of_segment(other, first)
+        assert (maps, error) == of_segment(expected, number)[:2]
+
+
+def test_a_halo_reaches_so_far_and_no_further(segmental):
+    image, labels = photograph(72, 80), patchwork()[1]
+    engine = segmental(halo=5)
+    expected = engine.segment_aware_reconstruction(image, segments=labels)
+    for number, value in enumerate(np.unique(labels)):
+        own = labels == value
+        near = np.zeros_like(own)
+        for y, x in zip(*np.nonzero(own), strict=True):
+            near[max(y - 5, 0) : y + 6, max(x - 5, 0) : x + 6] = True
+        changed = np.where(near[:, :, None], image, 255 - image)
+        result = engine.segment_aware_reconstruction(changed, segments=labels)
+        assert of_segment(result, number) == of_segment(expected, number)
+        if expected.segments[number].scored_pixels:
+            changed = np.where(own[:, :, None], image, 255 - image)
+            result = engine.segment_aware_reconstruction(changed, segments=labels)
+            assert of_segment(result, number) != of_segment(expected, number)
+
+
+def test_what_a_halo_shows_is_the_truth_and_is_not_scored(segmental, kernel):
+    image, labels = scene(48, 40) * 0.5 + 0.4, np.zeros((48, 40), int)
+    labels[:, 20:] = 1
+    seen = []
+
+    def spy(context, mask):
+        seen.append((context.copy(), mask.copy()))
+        return np.full_like(context, 0.25)
+
+    kernel("spy", spy)
+    result = segmental(algorithm="spy", halo=3).segment_aware_reconstruction(image, segments=labels)
+    (left, left_mask), (right, right_mask) = seen
+    assert left_mask.shape == right_mask.shape == (48, 23)
+    assert not left_mask[:, 20:].any()
+    np.testing.assert_array_equal(left[:, 20:], image[:, 20:23])
+    np.testing.assert_array_equal(right[:, :3], image[:, 17:20])
+    assert sum(one.scored_pixels for one in result.segments) == result.hidden_mask.sum()
+
+
+def test_the_order_and_the_threads_of_segments_do_not_matter(segmental, backend):
+    image = photograph(200, 240)
+    labels = voronoi(200, 240, 30)
+    labels[labels > 9] = 99  # one far larger than the rest
+    found = []
+    for threads in (1, 2, 5):
+        set_num_threads(threads)
+        try:
+            result = segmental().segment_aware_reconstruction(image, segments=labels)
+            other = segmental().segment_aware_reconstruction(image, segments=-labels)
+        finally:
+            set_num_threads(None)
+        count = len(result.segments)
+        found.append([of_segment(result, number) for number in range(count)])
+        backwards = [of_segment(other, count - 1 - number)[:2] for number in range(count)]
+        assert backwards == [one[:2] for one in found[-1]]
+    assert found[0] == found[1] == found[2]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from noises import noisy_scenes, with_noise
 from scenes import BUILT_IN, CONCRETE, photograph, scene
+from segment_scenes import voronoi
 
 import helicopter
 from helicopter import set_num_threads
@@ -267,3 +268,48 @@ print(json.dumps(noise_digests(detector, images)))
             "OMP_NUM_THREADS": blas,
         }
         assert json.loads(printed(script, **environment)) == expected
+
+
+# Segments
+
+
+def segment_digests(segmental, image, segments):
+    """What is said of an image segment by segment, by every algorithm."""
+    return [
+        digest(
+            segmental(algorithm=algorithm, halo=halo, seed=3).segment_aware_reconstruction(
+                image, segments=segments
+            )
+        )
+        for algorithm in (*BUILT_IN, "exemplar")
+        for halo in (0, 7)
+    ]
+
+
+def test_the_number_of_threads_does_not_matter_to_segments(segmental, threads):
+    image = photograph(120, 150)
+    labels = voronoi(120, 150, 20)
+    labels[labels > 6] = 20
+    threads(1)
+    expected = segment_digests(segmental, image, labels)
+    assert len(set(expected)) == len(expected)
+    for count in (2, 4):
+        threads(count)
+        assert segment_digests(segmental, image, labels) == expected
+
+
+def test_segments_are_the_same_in_another_process(segmental, backend):
+    script = f"""
+import json, sys
+sys.path[:0] = [{str(ROOT / "tests")!r}, {str(ROOT / "tests" / "invariants")!r}]
+from helicopter.core import SegmentAwareReconstructionEngine
+from scenes import photograph
+from test_5_determinism import segment_digests
+def segmental(**options):
+    return SegmentAwareReconstructionEngine(use_rust_acceleration={backend == "rust"}, **options)
+print(json.dumps(segment_digests(segmental, photograph(64, 80), 9)))
+"""
+    expected = segment_digests(segmental, photograph(64, 80), 9)
+    for hash_seed, threads in (("0", "3"), ("12345", "1")):
+        found = printed(script, PYTHONHASHSEED=hash_seed, HELICOPTER_NUM_THREADS=threads)
+        assert json.loads(found) == expected

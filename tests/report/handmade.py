@@ -1,5 +1,7 @@
 """Results made by hand: the report must not depend on which engine made them."""
 
+import math
+
 import numpy as np
 from scenes import noise_by_hand
 
@@ -21,6 +23,7 @@ from helicopter.core.results import (
     UnderstandingTest,
     understanding_level,
 )
+from helicopter.core.segment_results import SegmentAwareReconstruction, SegmentReconstruction
 
 
 def photograph(shape=(70, 90, 3), dtype="uint8", seed=0):
@@ -132,6 +135,54 @@ def whole(found, seconds=1.0, verified=None):
     return Analysis(found, noise, verified or verification(), seconds)
 
 
+def segmented(image):
+    """What an engine might say of an image in four segments, of which one could not be scored."""
+    height, width = image.shape[:2]
+    labels = np.zeros((height, width), np.int32)
+    labels[height // 2 :] += 2
+    labels[:, width // 3 :] += 1
+    alone = autonomous(image)
+    names = ("background", "text", "edge", "smooth")
+    parts = tuple(
+        SegmentReconstruction(
+            label=number,
+            type=name,
+            bounding_box=(0, 0, height, width),
+            area=int((labels == number).sum()),
+            quality=0.7 + 0.1 * number if number < 3 else math.nan,
+            understanding_level="good" if number < 3 else None,
+            skill=0.3 * number if number < 3 else math.nan,
+            mae=9.0,
+            confidence=0.6,
+            iterations=8,
+            converged=number == 2,
+            stop_reason="no_improvement" if number < 3 else "nothing_to_score",
+            priority=1 / 3 if number < 3 else 0.0,
+            evidence=20,
+            scored_pixels=400 if number < 3 else 0,
+            target_quality=0.9,
+        )
+        for number, name in enumerate(names)
+    )
+    shared = ("ssim", "psnr_db", "mae", "skill", "average_confidence", "reconstruction")
+    maps = ("confidence_map", "uncertainty_map", "error_map", "hidden_mask")
+    return SegmentAwareReconstruction(
+        **{name: alone[name] for name in (*shared, *maps)},
+        reconstruction_quality=0.8,
+        understanding_level="good",
+        understood_share=0.4,
+        segments=parts,
+        labels=labels,
+        patch_size=8,
+        halo=0,
+        algorithm="network",
+        strategy="adaptive",
+        backend="python",
+        device="cpu",
+        seconds=0.4,
+    )
+
+
 def every_kind():
     """One result of each type, by the name of its type."""
     image = photograph()
@@ -154,6 +205,8 @@ def every_kind():
         noise.noise_level_function,
         noise.scales[0],
         noise.segments[0],
+        segments := segmented(image),
+        segments.segments[0],
         verified := verification(),
         verified.trajectory[0],
         verified.boundaries,

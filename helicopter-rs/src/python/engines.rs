@@ -23,7 +23,7 @@ pub const KINDS: [(&str, pde::Kind); 2] =
 
 /// Fitted constants that turn what is visible into an uncertainty.
 #[pyclass(frozen, module = "helicopter_rs")]
-pub struct UncertaintyModel(online_scale::UncertaintyModel);
+pub struct UncertaintyModel(pub(super) online_scale::UncertaintyModel);
 
 #[pymethods]
 impl UncertaintyModel {
@@ -197,13 +197,7 @@ impl AutonomousReconstructionEngine {
         seed: u64,
     ) -> PyResult<Self> {
         const OPERATION: &str = "AutonomousReconstructionEngine";
-        let (algorithm, kernel) = if let Ok(network) = algorithm.cast::<Network>() {
-            (Algorithm::Network(Arc::clone(&network.get().0)), None)
-        } else if algorithm.is_callable() {
-            (Algorithm::Kernel, Some(algorithm.clone().unbind()))
-        } else {
-            (Algorithm::Pde(convert::choice(OPERATION, "algorithm", &KINDS, algorithm)?), None)
-        };
+        let (algorithm, kernel) = predictor(OPERATION, algorithm)?;
         let strategy = match strategy {
             None => Strategy::Adaptive,
             Some(name) => convert::choice(OPERATION, "strategy", &Strategy::NAMED, name)?,
@@ -255,6 +249,8 @@ impl AutonomousReconstructionEngine {
             initial_known,
             open_book,
             stop: stop.map(|rule| super::hatata::stop_rule(OPERATION, rule)).transpose()?,
+            plateau: autonomous_engine::PLATEAU,
+            ask_once: false,
         };
         let model = &self.model.get().0;
         let kernel = self.kernel.as_ref().map(|kernel| kernel.bind(py));
@@ -265,6 +261,20 @@ impl AutonomousReconstructionEngine {
             .run(py, |host| autonomous_engine::run(pixels, missing, &options, model, host))?;
         to_dict(py, run)
     }
+}
+
+/// What predicts: a network, a kernel of the user's, or an equation.
+pub(super) fn predictor(
+    operation: &str,
+    given: &Bound<'_, PyAny>,
+) -> PyResult<(Algorithm, Option<Py<PyAny>>)> {
+    if let Ok(network) = given.cast::<Network>() {
+        return Ok((Algorithm::Network(Arc::clone(&network.get().0)), None));
+    }
+    if given.is_callable() {
+        return Ok((Algorithm::Kernel, Some(given.clone().unbind())));
+    }
+    Ok((Algorithm::Pde(convert::choice(operation, "algorithm", &KINDS, given)?), None))
 }
 
 pub(super) fn require_visible(

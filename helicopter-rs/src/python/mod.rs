@@ -17,6 +17,7 @@ pub mod functions;
 pub mod hatata;
 pub mod network;
 pub mod noise;
+pub mod segment_aware;
 pub mod segmentation;
 pub mod testing;
 
@@ -40,6 +41,8 @@ pub mod helicopter_rs {
     use super::network::Network;
     #[pymodule_export]
     use super::noise::{NoiseModel, ZengezaNoiseDetector};
+    #[pymodule_export]
+    use super::segment_aware::SegmentAwareReconstructionEngine;
     #[pymodule_export]
     use super::segmentation::segment;
     #[pymodule_export]

@@ -3,10 +3,12 @@
 //! Nothing that is stored up to and including the step that predicts a patch depends on the patch's
 //! own truth. The twin in `helicopter/backends/reference/` is the law and says why each step is so.
 
-use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
+use ndarray::{aview0, s, Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
 use rayon::prelude::*;
 
-pub use super::autonomous_run::{Algorithm, EvidenceStop, Iteration, Options, Run, StopReason};
+pub use super::autonomous_run::{
+    Algorithm, Course, EvidenceStop, Iteration, Options, Run, StopReason,
+};
 use super::online_scale::{OnlineScale, UncertaintyModel};
 use super::patches::{PatchGrid, Rectangle};
 use super::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
@@ -26,9 +28,10 @@ const BOUND: f64 = 1.644_853_626_951_472_6;
 const LEAST_EVIDENCE: usize = 10;
 /// With the book open only the last batches tell how well the rest would be predicted.
 const RECENT_BATCHES: usize = 3;
-/// No improvement: the quality so far stays within `PLATEAU` over `PATIENCE` iterations.
+/// No improvement: the quality so far stays within the plateau over so many iterations.
 const PATIENCE: usize = 8;
-const PLATEAU: f64 = 1e-3;
+/// What the plateau is unless somebody says otherwise.
+pub const PLATEAU: f64 = 1e-3;
 /// Where nothing at all is visible, grey is predicted, with the variance of a uniform law.
 const BLANK: f32 = 0.5;
 const BLANK_VARIANCE: f32 = 1.0 / 12.0;
@@ -59,47 +62,58 @@ struct Predicted {
 }
 
 /// State of one run. `context` and `hidden` are what predictions may be made from.
-struct Loop<'a> {
-    image: ArrayView3<'a, f32>,
+///
+/// Only pixels that are `own` are hidden by choice, predicted and scored; the others are there to be
+/// seen, unless they are missing.
+pub(super) struct Loop<'a> {
+    pub image: ArrayView3<'a, f32>,
     missing: ArrayView2<'a, bool>,
+    own: ArrayView2<'a, bool>,
     options: &'a Options,
     model: &'a UncertaintyModel,
     host: &'a dyn Host,
     grid: PatchGrid,
     scale: OnlineScale,
     tie_break: Vec<u64>,
+    /// Patches with own pixels.
+    concerned: Vec<bool>,
     waiting: Vec<bool>,
-    initially_hidden: Array2<bool>,
+    pub initially_hidden: Array2<bool>,
     hidden: Array2<bool>,
     /// What has never truly been seen; differs from `hidden` when the book is closed.
     unseen: Array2<bool>,
     context: Array3<f32>,
-    prediction: Array3<f32>,
-    variance: Array2<f32>,
+    pub prediction: Array3<f32>,
+    pub variance: Array2<f32>,
     confidence: Vec<f64>,
     /// Mean predicted variance of each patch and its mean distance from what was seen.
     stated: Vec<Option<(f64, f64)>>,
     standing: Option<Predicted>,
     base_variance: Option<Array2<f32>>,
-    errors: Vec<PatchError>,
+    pub errors: Vec<PatchError>,
     /// Of every patch that was looked at; NaN where there is no truth.
     patch_qualities: Vec<f64>,
     looker: Option<Looker<'a>>,
 }
 
 impl<'a> Loop<'a> {
-    fn new(
+    pub fn new(
         image: ArrayView3<'a, f32>,
         missing: ArrayView2<'a, bool>,
+        own: ArrayView2<'a, bool>,
         options: &'a Options,
         model: &'a UncertaintyModel,
         host: &'a dyn Host,
     ) -> Self {
         let (height, width, _) = image.dim();
         let grid = PatchGrid { height, width, size: options.patch_size };
-        let waiting = hide(&grid, missing, options);
+        let concerned: Vec<bool> =
+            grid.sums(own, i64::from).into_iter().map(|pixels| pixels > 0).collect();
+        let waiting = hide(&grid, (missing, own), &concerned, options);
         let mut hidden = grid.pixels(&waiting);
-        Zip::from(&mut hidden).and(missing).for_each(|hidden, &missing| *hidden |= missing);
+        Zip::from(&mut hidden).and(missing).and(own).for_each(|hidden, &missing, &own| {
+            *hidden = *hidden && own || missing;
+        });
         let mut context = image.to_owned();
         for (mut pixel, &hidden) in context.lanes_mut(Axis(2)).into_iter().zip(&hidden) {
             if hidden {
@@ -109,10 +123,12 @@ impl<'a> Loop<'a> {
         Self {
             image,
             missing,
+            own,
             options,
             model,
             host,
             grid,
+            concerned,
             scale: OnlineScale::new(model),
             tie_break: random_ranks(options.seed, STREAM_TIES, grid.count()),
             confidence: waiting.iter().map(|&hidden| f64::from(u8::from(!hidden))).collect(),
@@ -153,7 +169,9 @@ impl<'a> Loop<'a> {
             (_, Some(variance)) => variance,
             _ => &self.variance, // not looked at by the other strategies
         };
-        let priority = priorities(strategy, &self.grid, &self.waiting, variance.view(), || {
+        let unknown: Vec<bool> =
+            self.waiting.iter().zip(&self.concerned).map(|(w, c)| *w || !c).collect();
+        let priority = priorities(strategy, &self.grid, &unknown, variance.view(), || {
             variogram.unwrap_or_default()
         });
         let mut patches: Vec<usize> =
@@ -197,14 +215,6 @@ impl<'a> Loop<'a> {
         let (context, hidden) = (self.context.slice(part), self.hidden.slice(plane));
         let unseen = self.unseen.slice(plane);
         let distance = hidden_distance(unseen, self.host)?;
-        if hidden.iter().all(|&hidden| hidden) {
-            let variance = Array2::from_elem(hidden.dim(), BLANK_VARIANCE);
-            return Ok(Predicted {
-                mean: Array3::from_elem(context.dim(), BLANK),
-                variance,
-                distance,
-            });
-        }
         let (mean, sigma) = self.mean_of(context, hidden)?;
         let variance = match sigma {
             Some(variance) => variance,
@@ -219,6 +229,10 @@ impl<'a> Loop<'a> {
         context: ArrayView3<f32>,
         hidden: ArrayView2<bool>,
     ) -> Result<(Array3<f32>, Option<Array2<f32>>)> {
+        if hidden.iter().all(|&hidden| hidden) {
+            let variance = Array2::from_elem(hidden.dim(), BLANK_VARIANCE);
+            return Ok((Array3::from_elem(context.dim(), BLANK), Some(variance)));
+        }
         let mut mean = context.as_standard_layout().into_owned();
         match &self.options.algorithm {
             Algorithm::Pde(kind) => {
@@ -283,15 +297,17 @@ impl<'a> Loop<'a> {
             let across = inside.1..inside.1 + cols.len();
             let from = s![inside.0 + dy, across.clone()];
             let from_mean = predicted.mean.slice(s![inside.0 + dy, across, ..]);
+            let open =
+                &self.hidden.slice(s![y, cols.clone()]) & &self.own.slice(s![y, cols.clone()]);
             let mut to_mean = self.prediction.slice_mut(s![y, cols.clone(), ..]);
             Zip::from(to_mean.rows_mut())
                 .and(from_mean.rows())
                 .and(self.variance.slice_mut(s![y, cols.clone()]))
                 .and(predicted.variance.slice(from))
                 .and(predicted.distance.slice(from))
-                .and(self.hidden.slice(s![y, cols.clone()]))
-                .for_each(|mut to_mean, from_mean, to_variance, &variance, &distance, &hidden| {
-                    if hidden {
+                .and(&open)
+                .for_each(|mut to_mean, from_mean, to_variance, &variance, &distance, &open| {
+                    if open {
                         let base = variance.max(LEAST_VARIANCE);
                         variances += f64::from(base);
                         distances += f64::from(distance);
@@ -315,9 +331,11 @@ impl<'a> Loop<'a> {
         let (mut squared, mut absolute, mut size) = (0.0, 0.0, 0_usize);
         let part = s![rows.clone(), cols.clone(), ..];
         let (predicted, truth) = (self.prediction.slice(part), self.image.slice(part));
+        let plane = s![rows, cols];
+        let known = self.own.slice(plane).into_iter().zip(self.missing.slice(plane));
         let pixels = predicted.lanes(Axis(2)).into_iter().zip(truth.lanes(Axis(2)));
         for ((prediction, truth), _) in
-            pixels.zip(self.missing.slice(s![rows, cols])).filter(|(_, &missing)| !missing)
+            pixels.zip(known).filter(|(_, (&own, &missing))| own && !missing)
         {
             for (&p, &t) in prediction.iter().zip(truth) {
                 let error = f64::from(p) - f64::from(t);
@@ -371,8 +389,9 @@ impl<'a> Loop<'a> {
                 .and(self.hidden.slice_mut(plane))
                 .and(self.unseen.slice_mut(plane))
                 .and(self.missing.slice(plane))
-                .for_each(|mut context, source, hidden, unseen, &missing| {
-                    if *hidden && !(reveal && missing) {
+                .and(self.own.slice(plane))
+                .for_each(|mut context, source, hidden, unseen, &missing, &own| {
+                    if *hidden && own && !(reveal && missing) {
                         context.iter_mut().zip(source).for_each(|(to, &from)| *to = from);
                         *hidden = false;
                         *unseen &= !reveal;
@@ -385,7 +404,8 @@ impl<'a> Loop<'a> {
         }
         // what a differential equation says of the rest stays true once its own words are taken
         // for granted, so a closed book is predicted once; and so with the network, which corrects it
-        if reveal || matches!(self.options.algorithm, Algorithm::Kernel) {
+        let asked = matches!(self.options.algorithm, Algorithm::Kernel) && !self.options.ask_once;
+        if reveal || asked {
             self.standing = None;
         }
     }
@@ -399,8 +419,9 @@ impl<'a> Loop<'a> {
             self.predict(&patches)?;
             self.accept(&patches, false);
         }
-        let hidden = self.grid.sums(self.hidden.view(), i64::from);
-        let rest: Vec<usize> = (0..self.grid.count()).filter(|&p| hidden[p] > 0).collect();
+        let open = &self.hidden & &self.own;
+        let open = self.grid.sums(open.view(), i64::from);
+        let rest: Vec<usize> = (0..self.grid.count()).filter(|&p| open[p] > 0).collect();
         self.predict(&rest)
     }
 
@@ -440,7 +461,7 @@ impl<'a> Loop<'a> {
                 .clone()
                 .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), q| (a.min(q), b.max(q)));
             // never while nothing is scored
-            if !recent.into_iter().any(f64::is_nan) && most - least < PLATEAU {
+            if !recent.into_iter().any(f64::is_nan) && most - least < self.options.plateau {
                 return Some("no_improvement");
             }
         }
@@ -467,17 +488,81 @@ impl<'a> Loop<'a> {
     fn still_waiting(&self) -> usize {
         self.waiting.iter().filter(|&&waiting| waiting).count()
     }
+
+    /// Goes through all steps, and predicts what is hidden then.
+    pub fn walk(&mut self, progress: &dyn Fn(usize, usize)) -> Result<Course> {
+        let options = self.options;
+        let strategy = options.strategy.concrete(options.open_book, options.context_size.is_some());
+        let patches: Vec<usize> =
+            (0..self.grid.count()).filter(|&patch| self.waiting[patch]).collect();
+        let batch = patches.len().div_ceil(BATCHES);
+        let mut history = Vec::new();
+        let stop_reason = loop {
+            self.host.check()?;
+            if history.is_empty() && !self.may_score() {
+                break "nothing_to_score";
+            }
+            if history.is_empty() && self.evidence_suffices() {
+                break "evidence_sufficient"; // even the first look would cost more than it is worth
+            }
+            history.push(self.iterate(strategy, batch)?);
+            progress(patches.len() - self.still_waiting(), patches.len());
+            if let Some(reason) = self.stop_reason(&history, batch) {
+                break reason;
+            }
+        };
+        let done = patches.iter().filter(|&&patch| !self.waiting[patch]).count();
+        let still_hidden = self.hidden.clone();
+        self.draw_rest(strategy, batch)?;
+        self.standing = None; // as large as the image, and no longer looked at
+        let confident = patches.iter().map(|&patch| self.confidence[patch]).sum::<f64>();
+        Ok(Course {
+            history,
+            stop_reason,
+            completion: done as f64 / patches.len() as f64,
+            average_confidence: confident / patches.len() as f64,
+            still_hidden,
+        })
+    }
+
+    /// Whether the truth of anything hidden is known.
+    fn may_score(&self) -> bool {
+        let hidden = self.initially_hidden.iter().zip(&self.missing).zip(&self.own);
+        hidden.into_iter().any(|((&hidden, &missing), &own)| hidden && own && !missing)
+    }
+
+    /// Confidence of the pixel's patch; 1 where it was shown.
+    pub fn confidence_map(&self) -> Array2<f32> {
+        let mut confidence = self.grid.pixels(&self.confidence).mapv(|value| value as f32);
+        Zip::from(&mut confidence).and(&self.initially_hidden).for_each(|confidence, &hidden| {
+            if !hidden {
+                *confidence = 1.0;
+            }
+        });
+        confidence
+    }
 }
 
 /// Chooses the patches that are shown; returns those that wait to be predicted.
-fn hide(grid: &PatchGrid, missing: ArrayView2<bool>, options: &Options) -> Vec<bool> {
-    let seen = grid.sums(missing, |missing| i64::from(!missing));
+fn hide(
+    grid: &PatchGrid,
+    (missing, own): (ArrayView2<bool>, ArrayView2<bool>),
+    concerned: &[bool],
+    options: &Options,
+) -> Vec<bool> {
+    let mut known = own.to_owned();
+    Zip::from(&mut known).and(missing).for_each(|known, &missing| *known &= !missing);
+    let seen = grid.sums(known.view(), i64::from);
     let ranks = random_ranks(options.seed, STREAM_INITIAL, grid.count());
     let mut candidates: Vec<usize> = (0..grid.count()).filter(|&patch| seen[patch] > 0).collect();
     candidates.sort_unstable_by_key(|&patch| (ranks[patch], patch));
-    let shown = (options.initial_known * candidates.len() as f64 + 0.5).floor() as usize;
-    let mut waiting = vec![true; grid.count()];
-    for &patch in &candidates[..shown.max(1).min(candidates.len().saturating_sub(1))] {
+    let mut shown = (options.initial_known * candidates.len() as f64 + 0.5).floor() as usize;
+    if candidates.len() > 1 {
+        // else it is shown: from what could it be predicted?
+        shown = shown.min(candidates.len() - 1);
+    }
+    let mut waiting = concerned.to_vec();
+    for &patch in candidates.iter().take(shown.max(1)) {
         waiting[patch] = false;
     }
     waiting
@@ -495,27 +580,14 @@ pub fn run(
     model: &UncertaintyModel,
     host: &dyn Host,
 ) -> Result<Run> {
-    let mut state = Loop::new(image, missing, options, model, host);
-    let strategy = options.strategy.concrete(options.open_book, options.context_size.is_some());
-    let hidden_patches: Vec<usize> =
-        (0..state.grid.count()).filter(|&patch| state.waiting[patch]).collect();
-    let batch = hidden_patches.len().div_ceil(BATCHES);
-    let mut history = Vec::new();
-    let stop_reason = loop {
-        host.check()?;
-        if history.is_empty() && state.evidence_suffices() {
-            break "evidence_sufficient"; // even the first look would cost more than it is worth
-        }
-        history.push(state.iterate(strategy, batch)?);
-        host.progress(hidden_patches.len() - state.still_waiting(), hidden_patches.len());
-        if let Some(reason) = state.stop_reason(&history, batch) {
-            break reason;
-        }
+    let everything = true;
+    let everything = aview0(&everything);
+    let Some(own) = everything.broadcast(missing.dim()) else {
+        unreachable!("a single value fits every shape")
     };
-    let done = hidden_patches.iter().filter(|&&patch| !state.waiting[patch]).count();
-    let still_hidden = state.hidden.clone();
-    state.draw_rest(strategy, batch)?;
-    state.standing = None; // as large as the image, and no longer looked at
+    let mut state = Loop::new(image, missing, own, options, model, host);
+    let course = state.walk(&|done, total| host.progress(done, total))?;
+    let confidence = state.confidence_map();
     let mut reconstruction = state.context;
     copy_where(&mut reconstruction, &state.prediction, state.hidden.view());
 
@@ -524,7 +596,7 @@ pub fn run(
         Zip::from(&mut out).and(missing).for_each(|out, &missing| *out &= !missing);
         out
     };
-    let (measured, remaining) = (known(&state.initially_hidden), known(&still_hidden));
+    let (measured, remaining) = (known(&state.initially_hidden), known(&course.still_hidden));
     let of_rest = options.open_book && remaining.iter().any(|&pixel| pixel);
     // a missing truth counts as what was predicted, so that it cannot speak in the windows of SSIM
     let mut truth = image.to_owned();
@@ -536,26 +608,19 @@ pub fn run(
         if of_rest { remaining.view() } else { measured.view() },
         host,
     )?;
-    let mut confidence = state.grid.pixels(&state.confidence).mapv(|value| value as f32);
-    Zip::from(&mut confidence).and(&state.initially_hidden).for_each(|confidence, &hidden| {
-        if !hidden {
-            *confidence = 1.0;
-        }
-    });
-    let confident = hidden_patches.iter().map(|&patch| state.confidence[patch]).sum::<f64>();
     Ok(Run {
         reconstruction,
         prediction: state.prediction,
         variance: state.variance,
         confidence,
-        drawn: if options.open_book { still_hidden } else { state.initially_hidden.clone() },
+        drawn: if options.open_book { course.still_hidden } else { state.initially_hidden.clone() },
         hidden: state.initially_hidden,
         scored: measured,
-        history,
+        history: course.history,
         patch_qualities: state.patch_qualities,
-        stop_reason,
-        completion: done as f64 / hidden_patches.len() as f64,
-        average_confidence: confident / hidden_patches.len() as f64,
+        stop_reason: course.stop_reason,
+        completion: course.completion,
+        average_confidence: course.average_confidence,
         scores,
     })
 }

@@ -65,6 +65,10 @@ pub struct Options {
     pub open_book: bool,
     /// What decides when to stop, instead of the quality.
     pub stop: Option<EvidenceStop>,
+    /// The quality has come to rest when it stays within this.
+    pub plateau: f64,
+    /// Ask what predicts once, and not again after every step. A closed book only.
+    pub ask_once: bool,
 }
 
 /// Why a run ended, by the names that users know.
@@ -83,6 +87,21 @@ pub struct Iteration {
     pub cumulative_quality: f64,
     /// Mean over this step's patches, stated before they were scored.
     pub confidence: f64,
+}
+
+/// How a run went, step by step, and why it ended.
+#[derive(Clone, Debug)]
+pub struct Course {
+    /// Step by step.
+    pub history: Vec<Iteration>,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Share of the hidden patches that the loop did; NaN without any.
+    pub completion: f64,
+    /// Mean over the hidden patches; NaN without any.
+    pub average_confidence: f64,
+    /// What was hidden when it stopped.
+    pub still_hidden: Array2<bool>,
 }
 
 /// What a run found, on the [0, 1] scale.

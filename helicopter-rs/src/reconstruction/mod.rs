@@ -1,4 +1,5 @@
-//! The engines that predict: [`autonomous_engine`] and [`regional_engine`], and what they stand on.
+//! The engines that predict: [`autonomous_engine`], [`segment_aware`] and [`regional_engine`], and what
+//! they stand on.
 //!
 //! Most files have a twin of the same name in `helicopter/backends/reference/`, which is the law.
 
@@ -9,5 +10,6 @@ pub mod patches;
 pub mod ranking;
 pub mod regional_engine;
 pub mod scores;
+pub mod segment_aware;
 pub mod strategies;
 pub mod uncertainty;

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -38,7 +38,7 @@ from .uncertainty import hidden_distance, hidden_variance, local_variogram
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["run"]
+__all__ = ["Course", "Loop", "run"]
 
 #: The hidden patches are predicted in about this many batches.
 BATCHES = 24
@@ -48,33 +48,56 @@ BOUND = 1.6448536269514722
 LEAST_EVIDENCE = 10
 #: With the book open only the last batches tell how well the rest would be predicted.
 RECENT_BATCHES = 3
-#: No improvement: the quality so far stays within PLATEAU over this many iterations.
-PATIENCE, PLATEAU = 8, 1e-3
+#: No improvement: the quality so far stays within the plateau over this many iterations.
+PATIENCE = 8
 #: Where nothing at all is visible, grey is predicted, with the variance of a uniform law.
 BLANK, BLANK_VARIANCE = 0.5, 1.0 / 12.0
 
 
+class Course(NamedTuple):
+    """How a run went: what it did step by step, and why it ended.
+
+    `completion` is the share of the hidden patches that the loop did, `average_confidence` a mean
+    over all of them (both NaN without any), and `still_hidden` what was hidden when it stopped.
+    """
+
+    history: tuple[Iteration, ...]
+    stop_reason: StopReason
+    completion: float
+    average_confidence: float
+    still_hidden: Mask
+
+
 @dataclass
-class _Loop:
-    """State of one run. `context` and `hidden` are what predictions may be made from."""
+class Loop:
+    """State of one run. `context` and `hidden` are what predictions may be made from.
+
+    Only pixels that are `own` are hidden by choice, predicted and scored; the others are there to
+    be seen, unless they are missing. By default all are.
+    """
 
     image: Image
     missing: Mask
     algorithm: Algorithm
     options: AutonomousOptions
     model: UncertaintyModel
+    own: Mask | None = None
     grid: PatchGrid = field(init=False)
     scale: OnlineScale = field(init=False)
 
     def __post_init__(self) -> None:
         height, width, _ = self.image.shape
         self.grid = PatchGrid(height, width, self.options.patch_size)
+        self.wanted = np.broadcast_to(True, self.missing.shape) if self.own is None else self.own
+        #: whose truth is known
+        self.known = self.wanted & ~self.missing
         self.scale = OnlineScale(self.model)
         self.tie_break = random_ranks(self.options.seed, STREAM_TIES, self.grid.count)
         #: of each patch that was predicted: mean variance, and mean distance from what was seen
         self.stated: dict[int, tuple[float, float]] = {}
+        self.concerned = self.grid.sums(self.wanted.astype(np.int64)) > 0
         self.waiting = self._hide()
-        self.initially_hidden = self.grid.pixels(self.waiting) | self.missing
+        self.initially_hidden = (self.grid.pixels(self.waiting) & self.wanted) | self.missing
         self.hidden = self.initially_hidden.copy()
         #: what has never truly been seen; differs from `hidden` when the book is closed
         self.unseen = self.initially_hidden.copy()
@@ -93,20 +116,23 @@ class _Loop:
 
     def _hide(self) -> NDArray[np.bool_]:
         """Choose the patches that are shown; return those that wait to be predicted."""
-        seen = self.grid.sums((~self.missing).astype(np.int64)) > 0
+        seen = self.grid.sums(self.known.astype(np.int64)) > 0
         ranks = random_ranks(self.options.seed, STREAM_INITIAL, self.grid.count)
         (candidates,) = np.nonzero(seen)
         order = candidates[np.argsort(ranks[candidates], kind="stable")]
         shown = math.floor(self.options.initial_known * candidates.size + 0.5)
-        waiting = np.ones(self.grid.count, dtype=bool)
-        waiting[order[: min(max(shown, 1), candidates.size - 1)]] = False
+        if candidates.size > 1:  # else it is shown: from what could it be predicted?
+            shown = min(shown, candidates.size - 1)
+        waiting = self.concerned.copy()
+        waiting[order[: max(shown, 1)]] = False
         return waiting
 
     # -- choosing ----------------------------------------------------------------------------
 
     def choose(self, strategy: str, batch: int) -> NDArray[np.intp]:
+        unknown = self.waiting | ~self.concerned
         priority = priorities(
-            strategy, self.grid, self.waiting, lambda: self.guiding_variance, lambda: self.variogram
+            strategy, self.grid, unknown, lambda: self.guiding_variance, lambda: self.variogram
         )
         (patches,) = np.nonzero(self.waiting)
         order = np.lexsort((patches, self.tie_break[patches], -priority[patches]))
@@ -150,8 +176,6 @@ class _Loop:
         """Predict what is hidden in a part of the image from the visible rest of that part."""
         context = np.ascontiguousarray(self.context[window])
         hidden = np.ascontiguousarray(self.hidden[window])
-        if hidden.all():
-            return np.full_like(context, BLANK), np.full(hidden.shape, BLANK_VARIANCE, np.float32)
         mean, variance = self._mean_of(context, hidden)
         if variance is None:
             variance = hidden_variance(context, self.unseen[window], self.model)
@@ -159,6 +183,8 @@ class _Loop:
 
     def _mean_of(self, context: Image, hidden: Mask) -> tuple[Image, Map | None]:
         """The prediction, and its variance where the algorithm states one itself."""
+        if hidden.all():
+            return np.full_like(context, BLANK), np.full(hidden.shape, BLANK_VARIANCE, np.float32)
         if callable(self.algorithm):
             mean, sigma = self.algorithm(context, hidden)
             return mean, None if sigma is None else np.square(sigma)
@@ -179,7 +205,7 @@ class _Loop:
             predicted = self.predict_window(window)
             prediction, variance = (values[inside] for values in predicted)
             distance = hidden_distance(self.unseen[window])[inside]
-        open_pixels = self.hidden[box]
+        open_pixels = self.hidden[box] & self.wanted[box]
         # a certain prediction would have no logarithm
         base = np.maximum(variance[open_pixels], np.float32(1e-12))
         self.prediction[box][open_pixels] = prediction[open_pixels]
@@ -194,7 +220,7 @@ class _Loop:
     def score_patch(self, patch: int) -> None:
         """Compare a stored prediction with the truth."""
         box = self.grid.box(patch)
-        known = ~self.missing[box]
+        known = self.known[box]
         if not known.any():
             self.patch_qualities.append(math.nan)
             return
@@ -220,20 +246,20 @@ class _Loop:
         for patch in patches.tolist():
             box = self.grid.box(patch)
             if reveal:
-                known = ~self.missing[box]
+                known = self.known[box]
                 self.context[box][known] = self.image[box][known]
                 self.hidden[box][known] = False
                 self.unseen[box][known] = False
             else:
-                open_pixels = self.hidden[box].copy()
+                open_pixels = self.hidden[box] & self.wanted[box]
                 self.context[box][open_pixels] = self.prediction[box][open_pixels]
-                self.hidden[box] = False
+                self.hidden[box][open_pixels] = False
         self.waiting[patches] = False
         if reveal:
             self.stated_variance = self.stated_distance = None
         # what a differential equation says of the rest stays true once its own words are taken
         # for granted, and a network is no wiser for them: a closed book is predicted once
-        if reveal or callable(self.algorithm):
+        if reveal or (callable(self.algorithm) and not self.options.ask_once):
             self.standing = None
 
     def draw_rest(self, strategy: str, batch: int) -> None:
@@ -244,7 +270,7 @@ class _Loop:
             for patch in patches.tolist():
                 self.predict_patch(patch)
             self.accept(patches, reveal=False)
-        rest = self.grid.sums(self.hidden.astype(np.int64)) > 0
+        rest = self.grid.sums((self.hidden & self.wanted).astype(np.int64)) > 0
         for patch in np.nonzero(rest)[0].tolist():
             self.predict_patch(patch)
 
@@ -271,7 +297,8 @@ class _Loop:
             if quality_of(float(bound)) >= self.options.target_quality:
                 return "target_quality"
         recent = [step.cumulative_quality for step in history[-PATIENCE:]]
-        if len(recent) == PATIENCE and np.ptp(recent) < PLATEAU:  # never while nothing is scored
+        # never while nothing is scored
+        if len(recent) == PATIENCE and np.ptp(recent) < self.options.plateau:
             return "no_improvement"
         return None
 
@@ -291,6 +318,40 @@ class _Loop:
             confidence=confidence,
         )
 
+    def walk(self, progress: Progress | None) -> Course:
+        """Go through all steps, and predict what is hidden then."""
+        strategy = concrete_strategy(self.options)
+        (patches,) = np.nonzero(self.waiting)
+        batch = -(-patches.size // BATCHES)
+        history: list[Iteration] = []
+        reason: StopReason | None = None
+        if not self.grid.sums((self.known & self.hidden).astype(np.int64)).any():
+            reason = "nothing_to_score"
+        elif self.looker is not None and self.looker.decision() != 0:
+            reason = "evidence_sufficient"  # even the first look would cost more than it is worth
+        while reason is None:
+            history.append(self.iterate(strategy, batch))
+            if progress is not None:
+                progress(patches.size - int(self.waiting.sum()), patches.size)
+            reason = self.stop_reason(history, batch)
+        done = ~self.waiting[patches]
+        still_hidden = self.hidden.copy()
+        self.draw_rest(strategy, batch)
+        nothing = patches.size == 0
+        return Course(
+            history=tuple(history),
+            stop_reason=reason,
+            completion=math.nan if nothing else float(done.mean()),
+            average_confidence=math.nan if nothing else float(self.confidence[patches].mean()),
+            still_hidden=still_hidden,
+        )
+
+    @property
+    def confidence_map(self) -> Map:
+        """Confidence of the pixel's patch; 1 where it was shown."""
+        stated = self.grid.pixels(self.confidence)
+        return np.where(self.initially_hidden, stated, 1.0).astype(np.float32)
+
 
 def _pooled_quality(errors: list[tuple[float, int]]) -> float:
     size = sum(size for _, size in errors)
@@ -308,24 +369,10 @@ def run(
     progress: Progress | None,
 ) -> AutonomousRun:
     """Run the loop; see `helicopter.backends.protocol.Backend.autonomous`."""
-    loop = _Loop(image, missing, algorithm, options, model)
-    strategy = concrete_strategy(options)
-    hidden_patches = np.nonzero(loop.waiting)[0]
-    batch = -(-hidden_patches.size // BATCHES)
-    history: list[Iteration] = []
-    reason: StopReason | None = None
-    if loop.looker is not None and loop.looker.decision() != 0:
-        reason = "evidence_sufficient"  # even the first look would cost more than it is worth
-    while reason is None:
-        history.append(loop.iterate(strategy, batch))
-        if progress is not None:
-            progress(hidden_patches.size - int(loop.waiting.sum()), hidden_patches.size)
-        reason = loop.stop_reason(history, batch)
-
-    done = ~loop.waiting[hidden_patches]
-    drawn = loop.hidden.copy() if options.open_book else loop.initially_hidden
-    remaining = loop.hidden & ~missing
-    loop.draw_rest(strategy, batch)
+    loop = Loop(image, missing, algorithm, options, model)
+    course = loop.walk(progress)
+    drawn = course.still_hidden if options.open_book else loop.initially_hidden
+    remaining = course.still_hidden & ~missing
     reconstruction = np.where(loop.hidden[:, :, None], loop.prediction, loop.context)
     measured = loop.initially_hidden & ~missing
     scored = remaining if options.open_book and remaining.any() else measured
@@ -335,16 +382,14 @@ def run(
         reconstruction=reconstruction,
         prediction=loop.prediction,
         variance=loop.variance,
-        confidence=np.where(loop.initially_hidden, loop.grid.pixels(loop.confidence), 1.0).astype(
-            np.float32
-        ),
+        confidence=loop.confidence_map,
         hidden=loop.initially_hidden,
         scored=measured,
         drawn=drawn,
-        history=tuple(history),
+        history=course.history,
         patch_qualities=np.array(loop.patch_qualities, dtype=np.float64),
-        stop_reason=reason,
-        completion=float(done.mean()),
-        average_confidence=float(loop.confidence[hidden_patches].mean()),
+        stop_reason=course.stop_reason,
+        completion=course.completion,
+        average_confidence=course.average_confidence,
         scores=score(truth, loop.prediction, loop.initially_hidden, scored),
     )

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from . import autonomous_engine, regional_engine, scores, uncertainty
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
         Progress,
         Scores,
         SegmentationOptions,
+        SegmentAwareRun,
+        SegmentTask,
         StoppingOptions,
         StoppingRun,
         UncertaintyModel,
@@ -90,6 +94,24 @@ class ReferenceBackend:
         progress: Progress | None,
     ) -> AutonomousRun:
         return autonomous_engine.run(image, missing, algorithm, options, model, progress)
+
+    def segment_aware(
+        self,
+        image: Image,
+        missing: Mask,
+        labels: Labels,
+        tasks: Sequence[SegmentTask],
+        halo: int,
+        algorithm: Algorithm,
+        options: AutonomousOptions,
+        model: UncertaintyModel,
+        progress: Progress | None,
+    ) -> SegmentAwareRun:
+        from . import segment_aware
+
+        return segment_aware.run(
+            image, missing, labels, tasks, halo, algorithm, options, model, progress
+        )
 
     def compress_dense(
         self,
