@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
@@ -90,9 +90,7 @@ def wood(shape: Shape, rng: np.random.Generator) -> Field:
     rings = x + 10 * _field(shape, (40, 12), rng) + 0.02 * y
     band = (rings / period) % 1.0
     pores = np.maximum(_field(shape, (8, 0.6), rng) - 1.6, 0)
-    return np.asarray(
-        0.62 - 0.25 * band**2 + 0.03 * _field(shape, (12, 0.8), rng) - 0.08 * pores
-    )
+    return np.asarray(0.62 - 0.25 * band**2 + 0.03 * _field(shape, (12, 0.8), rng) - 0.08 * pores)
 
 
 def grains(shape: Shape, rng: np.random.Generator) -> Field:
@@ -211,8 +209,8 @@ def _blob(shape: Shape, size: float, rng: np.random.Generator, soft: float) -> F
     y, x = _mgrid(shape)
     centre = [rng.uniform(0.15, 0.85) * side for side in shape]
     angle = np.arctan2(y - centre[0], x - centre[1])
-    phases = rng.uniform(0, 2 * math.pi, 3)
-    radius = size * (1 + 0.18 * sum(np.cos(k * angle + p) / k for k, p in zip((2, 3, 5), phases)))
+    waves = zip((2, 3, 5), rng.uniform(0, 2 * math.pi, 3), strict=True)
+    radius = size * (1 + 0.18 * sum(np.cos(k * angle + phase) / k for k, phase in waves))
     distance = np.hypot(y - centre[0], x - centre[1])
     return np.asarray(np.clip((radius - distance) / soft + 0.5, 0, 1))
 
