@@ -14,7 +14,7 @@ no variance is counted twice, whether or not the prediction has counted it in.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -22,11 +22,14 @@ from scipy.ndimage import gaussian_filter
 from helicopter.backends.reference.blas import blas_on_one_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from helicopter.backends.protocol import Image, Map, Mask
+
+#: Rows, and what is measured in them: float32 (rows, W, measurements).
+_Strip: TypeAlias = "tuple[slice, NDArray[np.float32]]"
 
 __all__ = ["WINDOWS", "Evidence", "add_distances"]
 
@@ -36,6 +39,8 @@ WINDOWS = (1.5, 3.0, 6.0)
 REACH = 4.0
 #: Rows worked on at a time; bounds the memory for large images.
 STRIP = 256
+#: Images of at most so many pixels are kept measured.
+SMALL = 2**19
 #: About so many pixels tell what is usual.
 SAMPLE = 2**14
 #: The share of them that is taken for unusual, and in how many rounds that is found.
@@ -86,8 +91,11 @@ def add_distances(evidence: Evidence, scores: Map) -> int:
     """
     with blas_on_one_thread():
         for width in WINDOWS:
-            law = _usual(_sampled(evidence, width), _floors(evidence.image.shape[2]))
-            for rows, measured in _strips(evidence, width):
+            strips: Iterable[_Strip] = _Strips(evidence, width)
+            if evidence.included.size <= SMALL:
+                strips = list(strips)  # measured once, not twice
+            law = _usual(_sampled(strips, evidence.included), _floors(evidence.image.shape[2]))
+            for rows, measured in strips:
                 distance = np.log(_distance(measured, law.centre, law.form) + LEAST_DISTANCE)
                 scores[rows] += ((distance - law.median) / law.spread).astype(np.float32)
     return len(WINDOWS)
@@ -98,18 +106,24 @@ def _floors(channels: int) -> NDArray[np.float64]:
     return np.array([mean] * (2 * channels) + [energy] * 7)
 
 
-def _strips(evidence: Evidence, width: float) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """Measure strip by strip: (rows, float64 (rows, W, measurements)), the noise last."""
-    height = len(evidence.image)
-    halo = math.ceil(REACH * width) + 2
-    for top in range(0, height, STRIP):
-        bottom = min(top + STRIP, height)
-        first, last = max(top - halo, 0), min(bottom + halo, height)
-        part = evidence.rows(slice(first, last))
-        yield slice(top, bottom), _measure(part, width)[top - first : bottom - first]
+class _Strips:
+    """Measures strip by strip, anew each time it is gone through."""
+
+    def __init__(self, evidence: Evidence, width: float) -> None:
+        self.evidence, self.width = evidence, width
+
+    def __iter__(self) -> Iterator[_Strip]:
+        height = len(self.evidence.image)
+        halo = math.ceil(REACH * self.width) + 2
+        for top in range(0, height, STRIP):
+            bottom = min(top + STRIP, height)
+            first, last = max(top - halo, 0), min(bottom + halo, height)
+            part = self.evidence.rows(slice(first, last))
+            yield slice(top, bottom), _measure(part, self.width)[top - first : bottom - first]
 
 
-def _measure(part: Evidence, width: float) -> NDArray[np.float64]:
+def _measure(part: Evidence, width: float) -> NDArray[np.float32]:
+    """Return the measurements around each pixel, of shape (H, W, measurements), noise last."""
     seen = part.included.astype(np.float32)
     residual = np.where(part.included[:, :, None], part.image - part.prediction, np.float32(0))
 
@@ -134,7 +148,7 @@ def _measure(part: Evidence, width: float) -> NDArray[np.float64]:
         total = _weight(both, width)
         energies.append(pooled(difference, both))
     measured += [np.log(values + np.float32(LEAST_ENERGY)) for values in (*energies, noise)]
-    return np.stack(measured, axis=-1).astype(np.float64)
+    return np.stack(measured, axis=-1)
 
 
 def _weight(seen: Map, width: float) -> Map:
@@ -157,19 +171,16 @@ def _difference(residual: Image, seen: Map, step: tuple[int, int]) -> tuple[Map,
     return energy, both
 
 
-def _sampled(evidence: Evidence, width: float) -> NDArray[np.float64]:
-    """Measurements of included pixels on a lattice, of shape (N, measurements)."""
-    step = max(1, math.isqrt(evidence.included.size // SAMPLE))
-    parts = []
-    for rows, measured in _strips(evidence, width):
-        offset = -rows.start % step
-        on_lattice = np.s_[offset::step, ::step]
-        parts.append(measured[on_lattice][evidence.included[rows][on_lattice]])
-    sample = np.concatenate(parts)
-    if len(sample):
-        return np.asarray(sample)
-    # what is included falls between the points of the lattice
-    parts = [measured[evidence.included[rows]] for rows, measured in _strips(evidence, width)]
+def _sampled(strips: Iterable[_Strip], included: Mask) -> NDArray[np.float64]:
+    """Measurements of included pixels, evenly spread, of shape (N, measurements)."""
+    step = max(1, int(np.count_nonzero(included)) // SAMPLE)
+    while math.gcd(step, included.shape[1]) > 1:  # or it would meet the same columns in every row
+        step += 1
+    parts, seen = [], 0
+    for rows, measured in strips:
+        here = measured[included[rows]]
+        parts.append(here[-seen % step :: step].astype(np.float64))
+        seen += len(here)
     return np.concatenate(parts)
 
 
@@ -191,7 +202,7 @@ def _usual(sample: NDArray[np.float64], floors: NDArray[np.float64]) -> _Law:
 
 
 def _distance(
-    measured: NDArray[np.float64], centre: NDArray[np.float64], form: NDArray[np.float64]
+    measured: NDArray[Any], centre: NDArray[np.float64], form: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    away = measured - centre
+    away = measured.astype(np.float64) - centre
     return np.asarray(np.maximum(np.einsum("...i,...i->...", away @ form, away), 0.0))
