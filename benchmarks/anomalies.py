@@ -1,6 +1,6 @@
 """How well defects are found, and whether what is declared holds.
 
-python benchmarks/anomalies.py [--images DIR] [--draws 2] [--only methods rates] [--choose]
+python benchmarks/anomalies.py [--images DIR | --photographed] [--draws 2] [--choose]
 
 Defects are put into textures by `anomaly_models.py`; a folder of images may join these. What had to
 be chosen (widths of the baselines, and what `helicopter.core.anomaly_map` measures) was chosen on
@@ -169,14 +169,22 @@ def cases(names: tuple[str, ...], first: int, draws: int, strengths: tuple[str, 
     return made
 
 
-def folder_cases(
-    folder: Path, first: int, draws: int, strengths: tuple[str, ...], *, grey: bool
+def photographed() -> list[tuple[str, Photo]]:
+    """Return the three textures that come with scikit-image, in grey: (256, 256, 1)."""
+    from skimage import data
+
+    middle = np.s_[128 : 128 + SIZE, 128 : 128 + SIZE, None]
+    return [(name, getattr(data, name)()[middle]) for name in ("brick", "grass", "gravel")]
+
+
+def photo_cases(
+    photos: list[tuple[str, Photo]], first: int, draws: int, strengths: tuple[str, ...]
 ) -> list[Case]:
-    """The centres of the images of a folder, each with pieces of the next one."""
-    photos = [(n, p / 255.0) for n, p in photographs(folder, SIZE, grey=grey)]
+    """Photographs with defects, each with pieces of the next one."""
     made = []
-    for number, (name, values) in enumerate(photos):
-        foreign = photos[(number + 1) % len(photos)][1]
+    for number, (name, photo) in enumerate(photos):
+        values = photo / 255.0
+        foreign = photos[(number + 1) % len(photos)][1] / 255.0
         for draw in range(draws):
             for strength in strengths:
                 made.append(_case(name, strength, values, foreign, [first, number, draw]))
@@ -302,6 +310,7 @@ def main() -> None:
     parser = arguments(str(__doc__))
     parser.add_argument("--images", type=Path, default=None, help="a folder of images, instead")
     parser.add_argument("--grey", action="store_true", help="its images in grey")
+    parser.add_argument("--photographed", action="store_true", help="scikit-image's textures")
     parser.add_argument("--draws", type=int, default=2, help="of each texture")
     parser.add_argument("--only", nargs="+", choices=("methods", "rates"), default=None)
     parser.add_argument("--levels", type=float, nargs="+", default=[0.1])
@@ -319,9 +328,10 @@ def main() -> None:
 
     def made(part: str, strengths: tuple[str, ...]) -> list[Case]:
         if options.images is not None:
-            return folder_cases(
-                options.images, SEEDS[part], options.draws, strengths, grey=options.grey
-            )
+            photos = photographs(options.images, SIZE, grey=options.grey)
+            return photo_cases(photos, SEEDS[part], options.draws, strengths)
+        if options.photographed:
+            return photo_cases(photographed(), SEEDS[part], options.draws, strengths)
         return cases(names, SEEDS[part], options.draws, strengths)
 
     if options.only is None or "methods" in options.only:

@@ -9,15 +9,17 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from scenes import holes, scene
+from scenes import holes, scene, spoilt_cloth
 
 import helicopter
-from helicopter.core import cross_results, hatata_results, noise_results, results
+from helicopter.core import anomaly_results, cross_results, hatata_results, noise_results, results
 from helicopter.core.results import Result, understanding_level
 
 IMAGE, MASK = scene(dtype="uint8"), holes()
 KINDS = (
     "Analysis",
+    "AnomalyAnalysis",
+    "AnomalyRegion",
     "AutonomousAnalysis",
     "CrossReconstruction",
     "IterationRecord",
@@ -45,8 +47,12 @@ def real(autonomous, regional, detector, backend):
     understanding = regional().test_understanding(IMAGE, ["checkerboard", "center_out"], [0.3])
     cross = regional().cross_reconstruct(IMAGE, patch_size=8)
     noise = detector().analyze(IMAGE, mask=MASK, segments=2)
+    cloth, _ = spoilt_cloth(96, 96)
+    anomalies = helicopter.find_anomalies(cloth, use_rust_acceleration=backend == "rust")
     found = (
         analysis,
+        anomalies,
+        anomalies.regions[0],
         analysis.autonomous,
         cross,
         analysis.autonomous.history[0],
@@ -73,7 +79,7 @@ def strict_json(value):
 def test_every_kind_of_result_is_tested():
     public = {
         name
-        for module in (results, cross_results, noise_results, hatata_results)
+        for module in (results, anomaly_results, cross_results, noise_results, hatata_results)
         for name in module.__all__
         if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), Result)
     }
