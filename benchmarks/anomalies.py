@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 
 SIZE = 256
 FOLDS = 4
-PATCHES = (8, 16, 32)
+PATCHES = (8, 16, 32, 64)
 #: Standard deviations of the windows in which the residuals of the baselines are pooled.
-POOLED = (1, 2, 3, 4)
-BLURS = (2, 4, 8, 16)
+POOLED = (2, 4, 6, 8)
+BLURS = (8, 16, 32)
 #: The best on the textures of `CHOOSING` (`--choose`): patch or blur, and window.
 CHOSEN: dict[str, tuple[int, int]] = {
-    "cv2.inpaint Telea": (32, 2),
-    "cv2.inpaint Navier-Stokes": (32, 2),
-    "biharmonic": (32, 2),
-    "network": (32, 2),
-    "blur difference": (8, 3),
+    "cv2.inpaint Telea": (32, 8),
+    "cv2.inpaint Navier-Stokes": (32, 8),
+    "biharmonic": (8, 4),
+    "network": (32, 4),
+    "blur difference": (32, 6),
 }
 #: A region is true, and a defect found, if they lie no farther apart than this.
 NEAR = 2

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import binary_dilation
 
 from helicopter.backends.reference.patches import PatchGrid
 from helicopter.progress import ProgressCallback, as_callback
@@ -31,6 +32,8 @@ __all__ = ["AnomalyDetector"]
 #: well, large ones hide the whole of an anomaly.
 PATCHES = (16, 32)
 FOLDS = 4
+#: Pixels around what was found that are hidden with it, to tell what was to be expected there.
+RIM = 3
 
 
 class AnomalyDetector:
@@ -103,7 +106,7 @@ class AnomalyDetector:
             )
             require_visible(hidden, since="nothing else is looked at")
             labels = None if segments is None else check_segments(segments, hidden.shape)[1]
-            scores, residual = self._map(prepared.pixels, hidden, quantum_of(prepared), callback)
+            scores = self._map(prepared.pixels, hidden, quantum_of(prepared), callback)
         peaks = find_peaks(scores)
         p = peak_p_values(peaks.height)
         q = adjusted(p)
@@ -117,7 +120,8 @@ class AnomalyDetector:
         found = outline(scores, declared.peaks)
         if labels is not None and found.any():
             found = snapped(found, declared.peaks, labels, ~hidden)
-        regions, numbers = ranked(found, declared, residual, prepared.units)
+        deviation = self._deviation(prepared.pixels, hidden, found)
+        regions, numbers = ranked(found, declared, deviation, prepared.units)
         return AnomalyAnalysis(
             anomaly_map=scores,
             detected=found,
@@ -136,11 +140,11 @@ class AnomalyDetector:
 
     def _map(
         self, truth: Image, hidden: Mask, quantum: float, progress: ProgressCallback | None
-    ) -> tuple[Map, Map]:
-        """Return the scores, NaN where hidden, and the mean residual over the channels."""
+    ) -> Map:
+        """Return the scores, NaN where hidden."""
         included = ~hidden
         noise = self._engine._backend.analyze_noise(truth, included, quantum, None)[0].sigma_map
-        scores, residual = np.zeros_like(noise), np.zeros_like(noise)
+        scores = np.zeros_like(noise)
         prediction, sigma = np.empty_like(truth), np.zeros_like(noise)
         count = 0
         for number, side in enumerate(PATCHES):
@@ -154,10 +158,23 @@ class AnomalyDetector:
             count += add_distances(evidence, scores)
         scores /= np.float32(count)
         np.copyto(scores, np.float32(np.nan), where=hidden)
+        return scores
+
+    def _deviation(self, truth: Image, hidden: Mask, found: Mask) -> Map:
+        """Return image less prediction from what was not found, mean over the channels."""
+        out = np.full(found.shape, np.nan, dtype=np.float32)
+        if not found.any():
+            return out
+        # the rim of an anomaly would give it away
+        unseen = binary_dilation(found, np.ones((3, 3), bool), RIM) | hidden
+        if unseen.all():
+            return out
+        context = np.where(unseen[:, :, None], np.float32(0), truth)
+        self._engine._predict(context, unseen)
         for top in range(0, len(truth), STRIP):
             rows = slice(top, top + STRIP)
-            residual[rows] = (truth[rows] - prediction[rows]).mean(axis=2)
-        return scores, residual
+            out[rows] = (truth[rows] - context[rows]).mean(axis=2)
+        return out
 
     def _predict_all(
         self,

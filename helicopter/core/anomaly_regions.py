@@ -70,7 +70,7 @@ def snapped(found: Mask, peaks: Peaks, segments: Labels, included: Mask) -> Mask
 
 
 def ranked(
-    found: Mask, declared: Declared, residual: Map, units: float
+    found: Mask, declared: Declared, deviation: Map, units: float
 ) -> tuple[tuple[AnomalyRegion, ...], Labels]:
     """Return the regions, the most anomalous first, and for each pixel the label of its region.
 
@@ -100,7 +100,7 @@ def ranked(
                 p_value=float(declared.p_value[k]),
                 q_value=float(declared.q_value[k]),
                 probability=1.0 - float(declared.false_rate[k]),
-                mean_deviation=float(residual[box][inside].mean(dtype=np.float64)) * units,
+                mean_deviation=float(deviation[box][inside].mean(dtype=np.float64)) * units,
             )
         )
     return tuple(regions), number[groups]

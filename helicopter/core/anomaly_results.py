@@ -38,8 +38,8 @@ class AnomalyRegion(Result):
     probability : float
         That it is an anomaly: one less the local false discovery rate.
     mean_deviation : float
-        Mean of image less prediction, in the image's own units; positive where it is brighter than
-        its surroundings led to expect.
+        Mean over pixels and channels of image less prediction, in the image's own units: positive
+        where it is brighter than all that was not declared leads to expect. NaN if that is nothing.
     """
 
     label: int
