@@ -14,6 +14,7 @@ from helicopter.version import __version__
 if TYPE_CHECKING:
     from helicopter import backends, core, errors, io, testing
     from helicopter.analysis import analyze, reconstruct
+    from helicopter.anomalies import find_anomalies
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
@@ -30,6 +31,7 @@ __all__ = [
     "errors",
     "estimate_noise",
     "estimate_sigma",
+    "find_anomalies",
     "get_num_threads",
     "io",
     "reconstruct",
@@ -47,6 +49,7 @@ _HOME = {
     "analyze": "helicopter.analysis",
     "estimate_noise": "helicopter.noise",
     "estimate_sigma": "helicopter.noise",
+    "find_anomalies": "helicopter.anomalies",
     "get_num_threads": "helicopter.backends",
     "reconstruct": "helicopter.analysis",
     "register_algorithm": "helicopter.core.registry",

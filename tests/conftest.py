@@ -8,6 +8,7 @@ from hypothesis import settings
 from helicopter import backends
 from helicopter.core import (
     MDP,
+    AnomalyDetector,
     AutonomousReconstructionEngine,
     HatataMDPEngine,
     RegionalReconstructionEngine,
@@ -81,6 +82,12 @@ def segmental(backend):
 def detector(backend):
     """Make a noise detector on the backend under test."""
     return _of(ZengezaNoiseDetector, backend)
+
+
+@pytest.fixture(scope="session")
+def anomaly_detector(backend):
+    """Make a detector of anomalies on the backend under test."""
+    return _of(AnomalyDetector, backend)
 
 
 @pytest.fixture(scope="session")

@@ -134,3 +134,21 @@ def noise_by_hand(shape=(70, 90), dtype="uint8", **changes):
         "seconds": 0.02,
     }
     return NoiseAnalysis(**{**fields, **changes})
+
+
+def cloth(height=128, width=128, channels=None, seed=0):
+    """A weave of grey levels around 128 as float64, with a little noise: nothing is wrong in it."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:height, :width]
+    plane = 128 + 25 * np.sin(2 * np.pi * x / 7.3) * np.sin(2 * np.pi * y / 9.1)
+    values = plane if channels is None else plane[:, :, None] * [1.0, 0.9, 0.8, 1.0][:channels]
+    return values + rng.normal(0, 4, values.shape)
+
+
+def spoilt_cloth(height=128, width=128, channels=None, seed=0):
+    """`cloth` as uint8 with a stain in its middle, and where that is."""
+    values = cloth(height, width, channels, seed)
+    y, x = np.mgrid[:height, :width]
+    stain = np.hypot(y - height / 2, x - width / 2) < 7
+    values[stain] -= 60
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8), stain

@@ -15,6 +15,7 @@ from helicopter.cli.options import (
     DeviceOption,
     InitialKnownOption,
     JsonOption,
+    LeftOutOption,
     MaxPixelsOption,
     MissingOption,
     PatchSizeOption,
@@ -260,15 +261,7 @@ def noise(
             show_default=False,
         ),
     ] = None,
-    mask: Annotated[
-        Path | None,
-        typer.Option(
-            "--mask",
-            metavar="FILE",
-            help="A grey image of the same size: white is left out.",
-            show_default=False,
-        ),
-    ] = None,
+    mask: LeftOutOption = None,
     data_range: DataRangeOption = None,
     max_pixels: MaxPixelsOption = None,
     backend: BackendOption = Backend.auto,
@@ -293,6 +286,91 @@ def noise(
         segments=segments,
         mask=mask,
         map_file=map_file,
+        data_range=data_range,
+        max_pixels=max_pixels,
+        as_json=as_json,
+    )
+    raise typer.Exit(code)
+
+
+@app.command()
+def anomalies(
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="IMAGE",
+            help="PNG, JPEG, TIFF or WebP files.",
+            show_default=False,
+            readable=False,  # left to the reader, so that one bad file does not stop the others
+        ),
+    ],
+    level: Annotated[
+        float,
+        typer.Option(
+            "--level", help="The share of the declared regions that may be false (0 to 1)."
+        ),
+    ] = 0.1,
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            "--figure",
+            "-o",
+            metavar="FILE",
+            help="Also draw one image with its anomalies outlined, beside the map (.png).",
+            show_default=False,
+        ),
+    ] = None,
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Also write how unlike the rest each place of one image is: as numbers (.tif) or "
+            "as a picture with a colour bar (.png).",
+            show_default=False,
+        ),
+    ] = None,
+    segments: Annotated[
+        int | None,
+        typer.Option(
+            "--segments",
+            metavar="N",
+            help="Let regions consist of whole segments, of which there are so many.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    mask: LeftOutOption = None,
+    algorithm: AlgorithmOption = "network",
+    weights: WeightsOption = None,
+    data_range: DataRangeOption = None,
+    max_pixels: MaxPixelsOption = None,
+    backend: BackendOption = Backend.auto,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Find what in images does not follow from the rest of them, and is no noise either.
+
+    [b]helicopter anomalies cloth.png scans/*.tif[/b]
+
+    [b]helicopter anomalies cloth.png -o marked.png --level 0.01[/b]
+
+    Of the regions that are declared no more than the share --level is false, on average.
+    An image that fails does not stop the others; one with anomalies is no failure.
+    """
+    from helicopter.cli.anomalies import show_anomalies
+
+    code = show_anomalies(
+        images,
+        machine(backend, device, threads, seed),
+        level=level,
+        segments=segments,
+        algorithm=algorithm,
+        weights=weights,
+        mask=mask,
+        map_file=map_file,
+        figure=figure,
         data_range=data_range,
         max_pixels=max_pixels,
         as_json=as_json,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter.cli.many import each_image
+from helicopter.cli.maps import check_output
 from helicopter.cli.output import printable, stdout
-from helicopter.errors import InvalidMaskError, InvalidOptionError
+from helicopter.errors import InvalidMaskError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ def show_noise(
     prepare_image(
         np.zeros((1, 1), np.float32), hidden=np.ones((1, 1), np.bool_), data_range=data_range
     )
-    _check_map(map_file, paths, mask)
+    check_output(map_file, "--map", paths, mask)
     detector = ZengezaNoiseDetector(machine.device, machine.use_rust_acceleration)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     hidden = None if mask is None else read_mask(mask, max_pixels=limit)
@@ -78,29 +79,6 @@ def show_noise(
             print()
             print(printable(str(map_file)))
     return outcome.exit_code()
-
-
-def _check_map(map_file: Path | None, paths: Sequence[Path], mask: Path | None) -> None:
-    """Refuse what could not be written, before anything is computed."""
-    from helicopter.io import check_writable
-
-    if map_file is None:
-        return
-    if len(paths) > 1:
-        raise InvalidOptionError(
-            f"--map {str(map_file)!r}: holds the map of one image, and {len(paths)} are named; "
-            "run the command for each"
-        )
-    if map_file.suffix.lower() not in (".tif", ".tiff", ".png"):
-        raise InvalidOptionError(
-            f"--map {str(map_file)!r}: use .tif for numbers or .png for a picture"
-        )
-    for given in (*paths, *([] if mask is None else [mask])):
-        if map_file.exists() and given.exists() and map_file.samefile(given):
-            raise InvalidOptionError(
-                f"cannot write {str(map_file)!r}: it is one of the inputs; choose another name"
-            )
-    check_writable(map_file.with_suffix(".tif"), np.zeros((1, 1), np.float32))
 
 
 def _write_map(path: Path, noise: NoiseAnalysis) -> None:

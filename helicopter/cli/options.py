@@ -17,6 +17,7 @@ __all__ = [
     "DeviceOption",
     "InitialKnownOption",
     "JsonOption",
+    "LeftOutOption",
     "Machine",
     "MaxPixelsOption",
     "MissingOption",
@@ -87,6 +88,15 @@ MissingOption = Annotated[
         "--mask",
         metavar="FILE",
         help="A grey image of the same size: white where the picture itself is missing.",
+        show_default=False,
+    ),
+]
+LeftOutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE",
+        help="A grey image of the same size: white is left out.",
         show_default=False,
     ),
 ]

@@ -1,5 +1,7 @@
 """The engines."""
 
+from helicopter.core.anomalies import AnomalyDetector
+from helicopter.core.anomaly_results import AnomalyAnalysis, AnomalyRegion
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
 from helicopter.core.calibration import (
     IsotonicCalibrator,
@@ -75,6 +77,9 @@ __all__ = [
     "VERIFIER_ACTIONS",
     "VERIFIER_STATES",
     "Analysis",
+    "AnomalyAnalysis",
+    "AnomalyDetector",
+    "AnomalyRegion",
     "AutonomousAnalysis",
     "AutonomousReconstructionEngine",
     "CrossReconstruction",

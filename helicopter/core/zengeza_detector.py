@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from .noise_moments import Moments
 
-__all__ = ["ZengezaNoiseDetector"]
+__all__ = ["ZengezaNoiseDetector", "quantum_of"]
 
 #: From this probability on the fine noise is called coloured.
 COLOURED = 0.5
@@ -109,7 +109,7 @@ class ZengezaNoiseDetector(Engine):
             values, labels, kept = _only_visible(values, labels, included)
             boxes, areas = boxes[kept], areas[kept]
         pixels, units = prepared.pixels, prepared.units
-        run, parts = self._backend.analyze_noise(pixels, included, _quantum(prepared), labels)
+        run, parts = self._backend.analyze_noise(pixels, included, quantum_of(prepared), labels)
         seen, content = variance_by_scale(pixels, included, len(run.scale_sigma))
         kinds = kinds_of(run)
         noise = noise_variance(run, kinds, seen)
@@ -180,7 +180,7 @@ class ZengezaNoiseDetector(Engine):
         started = time.perf_counter()
         prepared, included = _prepare(image, mask, data_range)
         units = prepared.units
-        fine = self._backend.noise_level(prepared.pixels, included, _quantum(prepared))
+        fine = self._backend.noise_level(prepared.pixels, included, quantum_of(prepared))
         variance = moments_of(prepared.pixels, included).variance
         return NoiseLevel(
             **_fine(fine, units),
@@ -203,7 +203,7 @@ def _prepare(
     return prepared, ~hidden
 
 
-def _quantum(prepared: PreparedImage) -> float:
+def quantum_of(prepared: PreparedImage) -> float:
     """Step of the input's values on the [0, 1] scale; 0 for floats, of which nothing is known."""
     return 0.0 if prepared.original.dtype.kind == "f" else 1.0 / prepared.units
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from helicopter.plotting.anomalies import anomaly_map_title, draw_regions
 from helicopter.plotting.curves import draw_quality_curve, draw_understanding
 from helicopter.plotting.decisions import draw_policy, draw_values
 from helicopter.plotting.display import (
@@ -36,6 +37,7 @@ __all__ = [
     "DARK",
     "LIGHT",
     "Style",
+    "anomaly_map_title",
     "blank_hidden",
     "displayable",
     "draw_boundaries",
@@ -45,6 +47,7 @@ __all__ = [
     "draw_policy",
     "draw_probability",
     "draw_quality_curve",
+    "draw_regions",
     "draw_reliability",
     "draw_scales",
     "draw_segments",

@@ -132,6 +132,8 @@ def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
     learnt = Tier("allclose", absolute=at_most(1e2, 1e-6))
     # the logarithm of a single small error
     surprise = Tier("allclose", absolute=at_most(1e3, 1e-6))
+    # the logarithm of a distance, of which the map of the noise is a part
+    score = Tier("allclose", absolute=at_most(1e2, NOISE))
     return {
         "AutonomousAnalysis": {
             **measures,
@@ -252,6 +254,29 @@ def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
             "noise": _RESULTS,
             "verification": _RESULTS,
             "seconds": _IGNORED,
+        },
+        "AnomalyAnalysis": {
+            **_NAMES,
+            "anomaly_map": score,
+            "detected": _EXACT,
+            "labels": _EXACT,
+            "regions": _RESULTS,
+            "level": _EXACT,
+            "candidates": _EXACT,
+            "data_range": _EXACT,
+            "dtype": _EXACT,
+        },
+        "AnomalyRegion": {
+            "label": _EXACT,
+            "bounding_box": _EXACT,
+            "area": _EXACT,
+            "peak": _EXACT,
+            "score": score,
+            # what a score says of the tail of its law
+            "p_value": Tier("allclose", absolute=1e-9, relative=0.01),
+            "q_value": Tier("allclose", absolute=1e-9, relative=0.01),
+            "probability": Tier("allclose", absolute=0.01),
+            "mean_deviation": Tier("allclose", absolute=max(apart, 1e-6), scale="intensity"),
         },
         "VerificationStep": {**_OF_STEP, "quality": quality},
         **_OF_VERIFICATION,

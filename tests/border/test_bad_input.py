@@ -18,9 +18,10 @@ DTYPES = "accepted are uint8, uint16, bool, float32 or float64"
 SHAPES = re.escape("accepted are (H, W), (H, W, 1), (H, W, 3) or (H, W, 4), channels last")
 
 
-def calls(autonomous, regional, detector):
+def calls(autonomous, regional, detector, anomaly_detector):
     """Every public call that takes an image, by name."""
     return {
+        "anomalies": lambda image: anomaly_detector().find(image),
         "noise": lambda image: detector().analyze(image),
         "noise level": lambda image: detector().level(image),
         "reconstruct": lambda image: regional().reconstruct(image, MASK),
@@ -101,12 +102,20 @@ BAD_IMAGES = {
 
 @pytest.mark.parametrize("kind", BAD_IMAGES)
 @pytest.mark.parametrize(
-    "call", ["reconstruct", "test_understanding", "autonomous_analyze", "noise", "noise level"]
+    "call",
+    [
+        "reconstruct",
+        "test_understanding",
+        "autonomous_analyze",
+        "anomalies",
+        "noise",
+        "noise level",
+    ],
 )
-def test_a_bad_image_is_refused(autonomous, regional, detector, call, kind):
+def test_a_bad_image_is_refused(autonomous, regional, detector, anomaly_detector, call, kind):
     image, words = BAD_IMAGES[kind]
     with pytest.raises(InvalidImageError, match=words):
-        calls(autonomous, regional, detector)[call](image)
+        calls(autonomous, regional, detector, anomaly_detector)[call](image)
 
 
 BAD_MASKS = {
@@ -129,12 +138,15 @@ BAD_MASKS = {
 
 
 @pytest.mark.parametrize("kind", BAD_MASKS)
-@pytest.mark.parametrize("call", ["reconstruct", "autonomous_analyze", "noise", "noise level"])
-def test_a_bad_mask_is_refused(autonomous, regional, detector, call, kind):
+@pytest.mark.parametrize(
+    "call", ["reconstruct", "autonomous_analyze", "anomalies", "noise", "noise level"]
+)
+def test_a_bad_mask_is_refused(autonomous, regional, detector, anomaly_detector, call, kind):
     mask, words = BAD_MASKS[kind]
     run = {
         "reconstruct": regional().reconstruct,
         "autonomous_analyze": autonomous(patch_size=8).autonomous_analyze,
+        "anomalies": anomaly_detector().find,
         "noise": detector().analyze,
         "noise level": detector().level,
     }[call]

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from scenes import holes, scene
+from scenes import holes, scene, spoilt_cloth
 
 import helicopter
 from helicopter.core import (
+    anomaly_results,
     cross_results,
     hatata_results,
     noise_results,
@@ -24,6 +25,8 @@ from helicopter.core.results import Result, understanding_level
 IMAGE, MASK = scene(dtype="uint8"), holes()
 KINDS = (
     "Analysis",
+    "AnomalyAnalysis",
+    "AnomalyRegion",
     "AutonomousAnalysis",
     "CrossReconstruction",
     "IterationRecord",
@@ -54,8 +57,12 @@ def real(autonomous, regional, segmental, detector, backend):
     cross = regional().cross_reconstruct(IMAGE, patch_size=8)
     noise = detector().analyze(IMAGE, mask=MASK, segments=2)
     segments = segmental().segment_aware_reconstruction(IMAGE, segments=5, mask=MASK)
+    cloth, _ = spoilt_cloth(96, 96)
+    anomalies = helicopter.find_anomalies(cloth, use_rust_acceleration=backend == "rust")
     found = (
         analysis,
+        anomalies,
+        anomalies.regions[0],
         analysis.autonomous,
         cross,
         analysis.autonomous.history[0],
@@ -84,7 +91,14 @@ def strict_json(value):
 def test_every_kind_of_result_is_tested():
     public = {
         name
-        for module in (results, cross_results, noise_results, hatata_results, segment_results)
+        for module in (
+            results,
+            anomaly_results,
+            cross_results,
+            noise_results,
+            hatata_results,
+            segment_results,
+        )
         for name in module.__all__
         if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), Result)
     }

@@ -410,7 +410,7 @@ def test_version_and_help_are_quick_and_good():
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
     assert "typer" in imported
     assert imported & {"numpy", "scipy", "matplotlib", "PIL", "tifffile", "jinja2"} == set()
-    for command in ("analyze", "reconstruct", "noise", "verify", "info", "bench"):
+    for command in ("analyze", "reconstruct", "noise", "anomalies", "verify", "info", "bench"):
         assert command in result.stdout
         text = done(command, "--help")
         assert f"helicopter {command}" in text  # an example

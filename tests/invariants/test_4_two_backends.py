@@ -4,12 +4,22 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scenes import BUILT_IN, CONCRETE, holes, noise_by_hand, noisy_scene, photograph, scene
+from scenes import (
+    BUILT_IN,
+    CONCRETE,
+    holes,
+    noise_by_hand,
+    noisy_scene,
+    photograph,
+    scene,
+    spoilt_cloth,
+)
 
 import helicopter
 from helicopter.core import (
     AutonomousReconstructionEngine,
     RegionalReconstructionEngine,
+    anomaly_results,
     cross_results,
     hatata_results,
     mdp_results,
@@ -24,6 +34,7 @@ MODULES = {
     name: value
     for module in (
         results,
+        anomaly_results,
         cross_results,
         noise_results,
         mdp_results,
@@ -64,6 +75,10 @@ DISCRETE = {
     "label",
     "bounding_box",
     "area",
+    "peak",
+    "labels",
+    "detected",
+    "candidates",
     "action",
     "dtype",
     "black",
@@ -130,6 +145,16 @@ def test_the_noise_of_a_scene(channels):
     assert len(python.segments) == 4
     assert_parity(python, rust)
     assert_parity(*on_both(lambda **o: helicopter.estimate_sigma(image, **o)))
+
+
+@pytest.mark.usefixtures("both_backends")
+@pytest.mark.parametrize("algorithm", ["network", "harmonic"])
+def test_the_anomalies_of_a_cloth(algorithm):
+    image, _ = spoilt_cloth(96, 128, 3)
+    python, rust = on_both(lambda **o: helicopter.find_anomalies(image, algorithm=algorithm, **o))
+    assert (python.backend, rust.backend) == ("python", "rust")
+    assert len(python.regions) >= 1
+    assert_parity(python, rust)
 
 
 # The table and the assertion themselves

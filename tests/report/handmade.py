@@ -5,6 +5,7 @@ import math
 import numpy as np
 from scenes import noise_by_hand
 
+from helicopter.core.anomaly_results import AnomalyAnalysis, AnomalyRegion
 from helicopter.core.hatata_results import (
     StoppingBoundaries,
     Verification,
@@ -183,6 +184,24 @@ def segmented(image):
     )
 
 
+def anomalies_by_hand(image):
+    """A stain in the middle, and a second region at the border."""
+    height, width = image.shape[:2]
+    labels = np.zeros((height, width), np.int32)
+    labels[20:40, 30:45] = 1
+    labels[: height // 8, -5:] = 2
+    scores = np.where(labels, 3.0, 0.2).astype(np.float32)
+    scores[-10:] = np.nan
+    regions = tuple(
+        AnomalyRegion(k, box, int((labels == k).sum()), box[:2], 3.0, 1e-5, 1e-3, 0.99, -20.0)
+        for k, box in ((1, (20, 30, 40, 45)), (2, (0, width - 5, height // 8, width)))
+    )
+    return AnomalyAnalysis(
+        scores, labels > 0, labels, regions, 0.1, 50, (0.0, 255.0), "uint8", "network", "python",
+        "cpu", 0.5, image,
+    )  # fmt: skip
+
+
 def every_kind():
     """One result of each type, by the name of its type."""
     image = photograph()
@@ -201,6 +220,8 @@ def every_kind():
         ),
         UnderstandingTest(0.8, "good", 0.4, scores, "harmonic", "python", "cpu", 2.0),
         scores[0],
+        anomalies := anomalies_by_hand(image),
+        anomalies.regions[0],
         noise := noise_by_hand(image.shape[:2]),
         noise.noise_level_function,
         noise.scales[0],

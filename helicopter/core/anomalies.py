@@ -1,0 +1,207 @@
+"""Anomalies: what in an image does not follow from the rest of it, and is no noise either."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from helicopter.backends.reference.patches import PatchGrid
+from helicopter.progress import ProgressCallback, as_callback
+
+from .anomaly_map import Evidence, add_distances
+from .anomaly_regions import Declared, outline, ranked, snapped
+from .anomaly_results import AnomalyAnalysis
+from .anomaly_statistics import adjusted, find_peaks, local_false_rate, peak_p_values
+from .cross_reconstruct import STRIP, assign_folds
+from .regional_engine import RegionalReconstructionEngine
+from .registry import DEFAULT
+from .validation import check_fraction, check_segments, prepare_image, require_visible
+from .zengeza_detector import quantum_of
+
+if TYPE_CHECKING:
+    import os
+
+    from helicopter.backends.protocol import Image, Map, Mask
+
+__all__ = ["AnomalyDetector"]
+
+#: Sides of the patches that are hidden, in pixels, and in how many rounds: small ones are predicted
+#: well, large ones hide the whole of an anomaly.
+PATCHES = (16, 32)
+FOLDS = 4
+#: Pixels around what was found that are hidden with it, to tell what was to be expected there.
+RIM = 3
+
+
+class AnomalyDetector:
+    """Finds what in an image does not follow from the rest of it.
+
+    Parameters
+    ----------
+    algorithm : str, default "network"
+        What predicts; see `RegionalReconstructionEngine`.
+    device : str, default "auto"
+    use_rust_acceleration : bool, optional
+    seed : int, default 0
+        Of the folds.
+    weights : path-like, optional
+
+    Raises
+    ------
+    InvalidOptionError, DeviceError, RustAccelerationError, ModelError
+    """
+
+    def __init__(
+        self,
+        algorithm: str = DEFAULT,
+        device: str = "auto",
+        use_rust_acceleration: bool | None = None,
+        seed: int = 0,
+        weights: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self._engine = RegionalReconstructionEngine(
+            algorithm, device, use_rust_acceleration, seed, weights
+        )
+        self.algorithm, self.seed = algorithm, self._engine.seed
+        self.backend, self.device = self._engine.backend, self._engine.device
+
+    def find(
+        self,
+        image: object,
+        *,
+        level: float = 0.1,
+        segments: object = None,
+        mask: object = None,
+        data_range: tuple[float, float] | None = None,
+        progress: bool | ProgressCallback | None = None,
+    ) -> AnomalyAnalysis:
+        """Find the regions that are unlike the rest of the image.
+
+        Parameters
+        ----------
+        image, mask, data_range
+            As in `ZengezaNoiseDetector.analyze`: hidden and fully transparent pixels are left out.
+        level : float, default 0.1
+            The share of the declared regions that may be false, on average; between 0 and 1.
+        segments : int, pair of int, or integer array_like of shape (H, W), optional
+            As in `ZengezaNoiseDetector.analyze`: regions are then made of whole segments.
+        progress : None, True or callable
+
+        Returns
+        -------
+        AnomalyAnalysis
+
+        Raises
+        ------
+        InvalidImageError, InvalidMaskError, InvalidOptionError
+        """
+        started = time.perf_counter()
+        share = check_fraction(level, "level", ends=False)
+        with as_callback(progress, "Finding anomalies") as callback:
+            prepared, hidden = prepare_image(
+                image, hidden=mask, data_range=data_range, hide_transparent=True
+            )
+            require_visible(hidden, since="nothing else is looked at")
+            labels = None if segments is None else check_segments(segments, hidden.shape)[1]
+            scores = self._map(prepared.pixels, hidden, quantum_of(prepared), callback)
+        peaks = find_peaks(scores)
+        p = peak_p_values(peaks.height)
+        q = adjusted(p)
+        is_declared = q <= share
+        declared = Declared(
+            peaks.only(is_declared),
+            p[is_declared],
+            q[is_declared],
+            local_false_rate(p)[is_declared],
+        )
+        found = outline(scores, declared.peaks)
+        if labels is not None and found.any():
+            found = snapped(found, declared.peaks, labels, ~hidden)
+        deviation = self._deviation(prepared.pixels, hidden, found)
+        regions, numbers = ranked(found, declared, deviation, prepared.units)
+        return AnomalyAnalysis(
+            anomaly_map=scores,
+            detected=found,
+            labels=numbers,
+            regions=regions,
+            level=share,
+            candidates=len(peaks.height),
+            data_range=(prepared.low, prepared.high),
+            dtype=prepared.original.dtype.name,
+            algorithm=self.algorithm,
+            backend=self.backend,
+            device=self.device,
+            seconds=time.perf_counter() - started,
+            _image=prepared.original,
+        )
+
+    def _map(
+        self, truth: Image, hidden: Mask, quantum: float, progress: ProgressCallback | None
+    ) -> Map:
+        """Return the scores, NaN where hidden."""
+        included = ~hidden
+        noise = self._engine._backend.analyze_noise(truth, included, quantum, None)[0].sigma_map
+        scores = np.zeros_like(noise)
+        prediction, sigma = np.empty_like(truth), np.zeros_like(noise)
+        count = 0
+        for number, side in enumerate(PATCHES):
+
+            def report(done: int, _: int, before: int = number * FOLDS) -> None:
+                if progress is not None:
+                    progress(before + done, FOLDS * len(PATCHES))
+
+            self._predict_all(truth, hidden, side, prediction, sigma, report)
+            evidence = Evidence(truth, prediction, sigma, noise, included)
+            count += add_distances(evidence, scores)
+        scores /= np.float32(count)
+        np.copyto(scores, np.float32(np.nan), where=hidden)
+        return scores
+
+    def _deviation(self, truth: Image, hidden: Mask, found: Mask) -> Map:
+        """Return image less prediction from what was not found, mean over the channels."""
+        out = np.full(found.shape, np.nan, dtype=np.float32)
+        if not found.any():
+            return out
+        # the rim of an anomaly would give it away
+        unseen = binary_dilation(found, np.ones((3, 3), bool), RIM) | hidden
+        if unseen.all():
+            return out
+        context = np.where(unseen[:, :, None], np.float32(0), truth)
+        self._engine._predict(context, unseen)
+        for top in range(0, len(truth), STRIP):
+            rows = slice(top, top + STRIP)
+            out[rows] = (truth[rows] - context[rows]).mean(axis=2)
+        return out
+
+    def _predict_all(
+        self,
+        truth: Image,
+        hidden: Mask,
+        side: int,
+        prediction: Image,
+        sigma: Map,
+        progress: ProgressCallback,
+    ) -> None:
+        """Predict every patch once from the others, into `prediction` and `sigma`."""
+        height, width = hidden.shape
+        grid = PatchGrid(height, width, side)
+        while grid.count < FOLDS and grid.size > 1:
+            grid = PatchGrid(height, width, grid.size // 2)
+        fold = assign_folds(grid, min(FOLDS, grid.count), self.seed)
+        np.copyto(prediction, truth)  # where nothing else is visible nothing can be said
+        sigma[:] = 0
+        rounds = int(fold.max()) + 1
+        for number in range(rounds):
+            progress(number, rounds)
+            now = grid.pixels(fold == number)
+            unseen = now | hidden
+            if unseen.all():
+                continue
+            context = np.where(unseen[:, :, None], np.float32(0), truth)
+            variance = self._engine._predict(context, unseen)
+            np.copyto(prediction, context, where=now[:, :, None])
+            np.sqrt(variance, out=sigma, where=now)
+        progress(FOLDS, FOLDS)
