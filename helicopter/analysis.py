@@ -1,65 +1,65 @@
-"""The engines together: one call that tells how well an image can be explained from itself."""
+"""The everyday calls: how well an image can be explained from itself; filling what is hidden."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
-from helicopter.core.hatata_mdp import HatataMDPEngine
+from helicopter.analyzer import Analyzer
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
-from helicopter.core.results import Analysis, RegionalReconstruction
-from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
 
-    from helicopter.core.hatata_results import Verification
-    from helicopter.core.results import AutonomousAnalysis
+    from helicopter.core.results import Analysis, RegionalReconstruction
     from helicopter.progress import ProgressCallback
 
-__all__ = ["analyze", "reconstruct", "verify_scored"]
+__all__ = ["analyze", "reconstruct"]
 
-_ENGINE_OPTIONS = (
-    "patch_size",
-    "context_size",
-    "device",
-    "use_rust_acceleration",
-    "algorithm",
-    "strategy",
-    "seed",
-    "weights",
-    "stop",
-)
-_VERIFIER_OPTIONS = ("threshold", "credible_level", "effective_looks")
-_POLICY_OPTIONS = (
-    "required_share",
-    "cost_of_look",
-    "cost_of_false_accept",
-    "cost_of_false_reject",
-    "prior",
-    "max_looks",
-)
+_OF_CALL = ("max_iterations", "target_quality", "initial_known", "open_book")
 
 
-def analyze(image: object, **options: Any) -> Analysis:
-    """Tell how well an image can be explained from its own context, and how noisy it is.
+def analyze(
+    image: object,
+    *,
+    segments: object = "auto",
+    anomalies: bool = True,
+    level: float = 0.1,
+    mask: object = None,
+    data_range: tuple[float, float] | None = None,
+    progress: bool | ProgressCallback | None = None,
+    **options: Any,
+) -> Analysis:
+    """Tell how well an image can be explained from its own context, and what cannot be.
 
-    The patches that were scored on the way are evidence: `Analysis.verification` says whether they
-    are enough to call the image understood.
+    How noisy it is; how far it can be redrawn from a fifth of its patches; which parts follow from
+    themselves, if not all does; what is unlike all the rest, and no noise. The patches that were
+    scored on the way are evidence: `Analysis.verification` says whether they are enough to call the
+    image understood.
 
     Parameters
     ----------
     image : array_like
         See `AutonomousReconstructionEngine.autonomous_analyze`.
+    segments : "auto", None, int, pair of int, or integer array_like of shape (H, W)
+        Parts to look at one by one: see `SegmentAwareReconstructionEngine`. ``"auto"``: 250 of them
+        (or as many as have 400 pixels each), if the quality is below 0.95 or the noise at least
+        moderate. None: the image as a whole only.
+    anomalies : bool, default True
+        Whether to look for what is unlike the rest; see `find_anomalies`. To save time, each place
+        is predicted once, from around patches of 16 pixels, where `find_anomalies` does so twice.
+    level : float, default 0.1
+        Of the anomalies declared, the share that may be false, on average.
+    mask : bool array_like of shape (H, W), optional
+        True = hidden: pixels that are missing from the image itself.
+    data_range : tuple of float, optional
+        The values of black and white.
+    progress : None, True or callable
+        Of the engines that take their time, one after the other.
     **options
         Of `AutonomousReconstructionEngine`, of its `autonomous_analyze` and of
         `HatataMDPEngine.verify`, by their names; those that concern several engines (device,
-        backend, mask, data range) are used for all of these.
+        backend, algorithm, weights, seed) are used for all of these.
 
     Returns
     -------
@@ -70,41 +70,17 @@ def analyze(image: object, **options: Any) -> Analysis:
     InvalidImageError, InvalidMaskError, InvalidOptionError, DeviceError, RustAccelerationError,
     ModelError
     """
-    started = time.perf_counter()
-    of_engine, of_verifier, of_policy = (
-        {name: options.pop(name) for name in names if name in options}
-        for names in (_ENGINE_OPTIONS, _VERIFIER_OPTIONS, _POLICY_OPTIONS)
+    of_call = {name: options.pop(name) for name in _OF_CALL if name in options}
+    return Analyzer(**options).analyze(
+        image,
+        segments=segments,
+        anomalies=anomalies,
+        level=level,
+        mask=mask,
+        data_range=data_range,
+        progress=progress,
+        **of_call,
     )
-    machine = of_engine.get("device", "auto"), of_engine.get("use_rust_acceleration")
-    detector, verifier = ZengezaNoiseDetector(*machine), HatataMDPEngine(*machine)
-    # what is wrong with these is said before any work
-    verifier.verify([1.0], **of_verifier, **of_policy)
-    if of_engine.get("stop") == "hatata":
-        of_engine["stop"] = verifier.stopping_policy(**of_policy)
-    if "threshold" in of_verifier:
-        of_engine["threshold"] = of_verifier["threshold"]
-    engine = AutonomousReconstructionEngine(**of_engine)
-    autonomous = engine.autonomous_analyze(image, **options)
-    # what was wrong with the options has been said by now
-    noise = detector.analyze(image, mask=options.get("mask"), data_range=options.get("data_range"))
-    return Analysis(
-        autonomous=autonomous,
-        noise=noise,
-        verification=verify_scored(verifier, autonomous, {**of_verifier, **of_policy}),
-        seconds=time.perf_counter() - started,
-    )
-
-
-def verify_scored(
-    verifier: HatataMDPEngine, found: AutonomousAnalysis, options: Mapping[str, Any]
-) -> Verification | None:
-    """Verify with the patches that an autonomous run has scored; None if it has scored none.
-
-    A run that was told when to stop by a policy has a verification of its own.
-    """
-    if found.verification is None and np.isfinite(found.patch_qualities).any():
-        return verifier.verify(found, **options)
-    return found.verification
 
 
 def reconstruct(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from helicopter.analyzer import Analyzer
     from helicopter.cli.options import Machine
-    from helicopter.core import (
-        AutonomousReconstructionEngine,
-        HatataMDPEngine,
-        ZengezaNoiseDetector,
-    )
     from helicopter.core.results import Analysis
     from helicopter.io import LoadedImage
 
@@ -40,6 +35,8 @@ _PLOTS = (
     "quality",
     "overview",
     "noise",
+    "segments",
+    "anomalies",
     "verification",
 )
 #: All that a run may write into an image's folder.
@@ -64,12 +61,9 @@ def analyze_images(
     as_json: bool,
 ) -> int:
     """Analyse each image, print what came of it, and return the exit code."""
-    from helicopter.core import HatataMDPEngine, ZengezaNoiseDetector
     from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
-    engine = _engine(machine, options)
-    detector = ZengezaNoiseDetector(machine.device, machine.use_rust_acceleration)
-    verifier = HatataMDPEngine(machine.device, machine.use_rust_acceleration)
+    analyzer = _analyzer(machine, options)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     missing = None if mask is None else read_mask(mask, max_pixels=limit)
     make_folder(output)
@@ -82,8 +76,7 @@ def analyze_images(
         if mask is not None and missing is not None:
             _check_sizes(mask, missing, path, loaded.pixels)
         folder = output / names[number]
-        engines = (engine, detector, verifier)
-        return _analyze_one(path, loaded, folder, engines, options, missing, report, inputs)
+        return _analyze_one(path, loaded, folder, analyzer, options, missing, report, inputs)
 
     outcome = each_image(paths, work)
     if as_json:
@@ -103,24 +96,27 @@ def make_folder(output: Path) -> None:
         ) from error
 
 
-def _engine(machine: Machine, options: Mapping[str, Any]) -> AutonomousReconstructionEngine:
-    """Make the engine of all images; what is wrong with an option is said here, and once."""
+def _analyzer(machine: Machine, options: Mapping[str, Any]) -> Analyzer:
+    """Make the engines of all images; what is wrong with an option is said here, and once."""
     import numpy as np
 
-    from helicopter.core import AutonomousReconstructionEngine
+    from helicopter.analyzer import Analyzer
     from helicopter.core.validation import check_fraction, check_integer, prepare_image
 
     if options["max_iterations"] is not None:
         check_integer(options["max_iterations"], "max_iterations", 1)
     check_fraction(options["target_quality"], "target_quality", ends=True)
     check_fraction(options["initial_known"], "initial_known", ends=False)
+    check_fraction(options["level"], "level", ends=False)
+    if options["segments"] not in ("auto", None):
+        check_integer(options["segments"], "segments", 1)
     # an image of which nothing is looked at: only the range can be refused
     prepare_image(
         np.zeros((1, 1), np.float32),
         hidden=np.ones((1, 1), np.bool_),
         data_range=options["data_range"],
     )
-    return AutonomousReconstructionEngine(
+    return Analyzer(
         **{name: options[name] for name in _ENGINE_OPTIONS},
         device=machine.device,
         use_rust_acceleration=machine.use_rust_acceleration,
@@ -141,29 +137,18 @@ def _analyze_one(
     path: Path,
     loaded: LoadedImage,
     folder: Path,
-    engines: tuple[AutonomousReconstructionEngine, ZengezaNoiseDetector, HatataMDPEngine],
+    analyzer: Analyzer,
     options: Mapping[str, Any],
     missing: NDArray[np.bool_] | None,
     report: bool,
     inputs: Sequence[Path],
 ) -> dict[str, Any]:
-    from helicopter.analysis import verify_scored
-    from helicopter.core.results import Analysis
     from helicopter.progress import as_callback
 
-    engine, detector, verifier = engines
-    started = time.perf_counter()
     of_run = {name: value for name, value in options.items() if name not in _ENGINE_OPTIONS}
     with as_callback(True, path.name) as progress:
-        found = engine.autonomous_analyze(loaded.pixels, **of_run, mask=missing, progress=progress)
-    noise = detector.analyze(loaded.pixels, mask=missing, data_range=options["data_range"])
-    analysis = Analysis(
-        autonomous=found,
-        noise=noise,
-        verification=verify_scored(verifier, found, {}),
-        seconds=time.perf_counter() - started,
-    )
-    settings = {**options, "seed": engine.seed}
+        analysis = analyzer.analyze(loaded.pixels, **of_run, mask=missing, progress=progress)
+    settings = {**options, "seed": analyzer.autonomous.seed}
     folder.mkdir(parents=True, exist_ok=True)
     try:
         return _write(path, loaded, folder, analysis, settings, report, inputs)
@@ -253,8 +238,8 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("image", overflow="fold")
     for heading in (
-        "quality", "level", "skill", "PSNR", "error", "confidence", "noise", "evidence", "backend",
-        "time",
+        "quality", "level", "skill", "PSNR", "confidence", "noise", "anomalies", "evidence",
+        "backend", "time",
     ):  # fmt: skip
         table.add_column(heading, justify="left" if heading in ("level", "evidence") else "right")
     for entry in done:
@@ -265,9 +250,9 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
             found["understanding_level"],
             _number(found["skill"], ".2f"),
             _number(found["psnr_db"], ".1f", " dB"),
-            _number(found["mae"], ",.0f" if (found["mae"] or 0) >= 100 else ".3g"),
             _number(found["average_confidence"], ".0%"),
             _number(entry["analysis"]["noise"]["total_sigma"], ".3g"),
+            _count(entry["analysis"]["anomalies"]),
             _evidence(entry["analysis"]["verification"]),
             found["backend"],
             _number(entry["analysis"]["seconds"], ".2f", " s"),
@@ -279,6 +264,10 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
         files = entry["files"]
         # plain print: a console would break a long path over two lines
         print(printable(files.get("report", files["figures"])))
+
+
+def _count(anomalies: Mapping[str, Any] | None) -> str:
+    return "-" if anomalies is None else str(len(anomalies["regions"]))
 
 
 def _evidence(verification: Mapping[str, Any] | None) -> str:

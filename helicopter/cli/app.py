@@ -16,6 +16,7 @@ from helicopter.cli.options import (
     InitialKnownOption,
     JsonOption,
     LeftOutOption,
+    LevelOption,
     MaxPixelsOption,
     MissingOption,
     PatchSizeOption,
@@ -23,6 +24,7 @@ from helicopter.cli.options import (
     ThreadsOption,
     WeightsOption,
     machine,
+    parts_option,
 )
 from helicopter.training.defaults import (
     FINE_TUNING_RATE,
@@ -116,6 +118,22 @@ def analyze(
         bool,
         typer.Option("--open-book", help="Show the truth of each patch after its prediction."),
     ] = False,
+    segments: Annotated[
+        str,
+        typer.Option(
+            "--segments",
+            metavar="N|auto|none",
+            help="Into how many parts the image is cut, to look at them one by one; auto: where "
+            "there is something to tell about them.",
+        ),
+    ] = "auto",
+    anomalies: Annotated[
+        bool,
+        typer.Option(
+            "--anomalies/--no-anomalies", help="Look for what is unlike the rest of the image."
+        ),
+    ] = True,
+    level: LevelOption = 0.1,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Write no page and no plots.")
     ] = False,
@@ -157,6 +175,9 @@ def analyze(
             "initial_known": initial_known,
             "max_iterations": max_iterations,
             "open_book": open_book,
+            "segments": parts_option(segments),
+            "anomalies": anomalies,
+            "level": level,
             "data_range": data_range,
         },
         mask=mask,
@@ -304,12 +325,7 @@ def anomalies(
             readable=False,  # left to the reader, so that one bad file does not stop the others
         ),
     ],
-    level: Annotated[
-        float,
-        typer.Option(
-            "--level", help="The share of the declared regions that may be false (0 to 1)."
-        ),
-    ] = 0.1,
+    level: LevelOption = 0.1,
     figure: Annotated[
         Path | None,
         typer.Option(

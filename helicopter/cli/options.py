@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from helicopter.errors import InvalidOptionError
+
 __all__ = [
     "AlgorithmOption",
     "Backend",
@@ -18,6 +20,7 @@ __all__ = [
     "InitialKnownOption",
     "JsonOption",
     "LeftOutOption",
+    "LevelOption",
     "Machine",
     "MaxPixelsOption",
     "MissingOption",
@@ -26,6 +29,7 @@ __all__ = [
     "ThreadsOption",
     "WeightsOption",
     "machine",
+    "parts_option",
 ]
 
 _PANEL = "Machine"
@@ -106,6 +110,10 @@ PatchSizeOption = Annotated[
 InitialKnownOption = Annotated[
     float, typer.Option("--initial-known", help="Share of the patches shown at the start.")
 ]
+LevelOption = Annotated[
+    float,
+    typer.Option("--level", help="The share of the declared regions that may be false (0 to 1)."),
+]
 DataRangeOption = Annotated[
     tuple[float, float] | None,
     typer.Option(
@@ -150,3 +158,22 @@ def machine(backend: Backend, device: str, threads: int | None, seed: int) -> Ma
     wanted = {Backend.auto: None, Backend.rust: True, Backend.python: False}[backend]
     backends.resolve(wanted, device)
     return Machine(wanted, device, seed)
+
+
+def parts_option(text: str) -> int | str | None:
+    """Read ``--segments``: how many, ``"auto"``, or ``"none"``, which stands for None.
+
+    Raises
+    ------
+    InvalidOptionError
+    """
+    if text == "auto":
+        return text
+    if text == "none":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidOptionError(
+            f"segments: got {text!r}; expected a whole number, auto or none."
+        ) from None

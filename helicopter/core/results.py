@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from .anomaly_results import AnomalyAnalysis
     from .hatata_results import Verification
     from .noise_results import NoiseAnalysis
+    from .segment_results import SegmentAwareReconstruction
 
 __all__ = [
     "Analysis",
@@ -365,6 +367,10 @@ class Analysis(Result):
         How far the image could be redrawn from a fifth of its patches.
     noise : NoiseAnalysis
         How noisy it is: what no context could tell.
+    segments : SegmentAwareReconstruction or None
+        Which parts follow from themselves; None where that was not called for.
+    anomalies : AnomalyAnalysis or None
+        What is unlike the rest of the image, and no noise; None if it was not looked for.
     verification : Verification or None
         Whether the patches that were scored are evidence enough to call the image understood; None
         if nothing could be scored.
@@ -374,5 +380,7 @@ class Analysis(Result):
 
     autonomous: AutonomousAnalysis
     noise: NoiseAnalysis
+    segments: SegmentAwareReconstruction | None
+    anomalies: AnomalyAnalysis | None
     verification: Verification | None
     seconds: float

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from helicopter.plotting.anomalies import anomaly_map_title, draw_regions
+from helicopter.plotting.anomalies import anomaly_map_title, draw_regions, outlined_regions
 from helicopter.plotting.curves import draw_quality_curve, draw_understanding
 from helicopter.plotting.decisions import draw_policy, draw_values
 from helicopter.plotting.display import (
     blank_hidden,
     displayable,
     shrink,
+    shrink_labels,
     shrink_map,
     shrink_mask,
     unit_of,
@@ -24,7 +25,12 @@ from helicopter.plotting.noise import (
 )
 from helicopter.plotting.panels import draw_image, draw_map
 from helicopter.plotting.reliability import draw_reliability, reliability_figure
-from helicopter.plotting.segments import draw_segments, draw_types
+from helicopter.plotting.segments import (
+    QUALITY_COLOURS,
+    draw_segments,
+    draw_types,
+    tinted_segments,
+)
 from helicopter.plotting.style import DARK, LIGHT, Style
 from helicopter.plotting.verification import (
     draw_boundaries,
@@ -36,6 +42,7 @@ from helicopter.plotting.verification import (
 __all__ = [
     "DARK",
     "LIGHT",
+    "QUALITY_COLOURS",
     "Style",
     "anomaly_map_title",
     "blank_hidden",
@@ -60,13 +67,16 @@ __all__ = [
     "noise_details_figure",
     "noise_map_title",
     "noise_unit",
+    "outlined_regions",
     "plot_result",
     "quality_figure",
     "reliability_figure",
     "result_overview",
     "shrink",
+    "shrink_labels",
     "shrink_map",
     "shrink_mask",
+    "tinted_segments",
     "unit_of",
     "verification_figure",
 ]

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import patheffects
+from matplotlib.colors import to_rgb
+from PIL import Image
+from scipy.ndimage import binary_dilation
 
 from helicopter.core.anomaly_results import AnomalyAnalysis, AnomalyRegion
 from helicopter.plotting.display import displayable, shrink, shrink_map, shrink_mask
@@ -16,8 +19,9 @@ from helicopter.plotting.style import Style, new_figure, nice_top
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
-__all__ = ["MAP_UNIT", "anomaly_map_title", "draw_regions"]
+__all__ = ["MAP_UNIT", "anomaly_map_title", "draw_regions", "outlined_regions"]
 
 MAP_UNIT = "0: the median, 1: 5 % of the image"
 #: Bright on any picture, with a dark rim.
@@ -57,6 +61,18 @@ def draw_regions(axes: Axes, result: AnomalyAnalysis, style: Style) -> None:
             va="center",
         )
         text.set_path_effects([patheffects.withStroke(linewidth=2.6, foreground=_RIM)])
+
+
+def outlined_regions(detected: NDArray[np.bool_], picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a picture of an image with outlines around what was declared; shape (H, W, 3)."""
+    height, width = picture.shape[:2]
+    shown = np.array(picture if picture.ndim == 3 else np.dstack([picture] * 3))[:, :, :3]
+    there = np.asarray(Image.fromarray(detected).resize((width, height), Image.Resampling.NEAREST))
+    thick = max(1, max(height, width) // 400)
+    for colour, reach in ((_RIM, 2 * thick), (_OUTLINE, thick)):
+        rim = binary_dilation(there, np.ones((3, 3), bool), reach) & ~there
+        shown[rim] = np.rint(255 * np.array(to_rgb(colour)))
+    return shown
 
 
 @result_overview.register(AnomalyAnalysis)

@@ -29,8 +29,9 @@ from helicopter.plotting.style import Style, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
 
-__all__ = ["draw_segments", "draw_types"]
+__all__ = ["QUALITY_COLOURS", "draw_segments", "draw_types", "tinted_segments"]
 
 #: Perceptually uniform, as the other maps, but bright where the quality is: bad news is dark.
 QUALITY_COLOURS = "viridis"
@@ -38,24 +39,30 @@ QUALITY_COLOURS = "viridis"
 _OVER = 0.55
 
 
-def draw_segments(axes: Axes, result: SegmentAwareReconstruction, style: Style) -> None:
-    """Draw the image in grey, each segment in the colour of its skill, and the borders between.
+def tinted_segments(result: SegmentAwareReconstruction, longest: int) -> NDArray[np.uint8]:
+    """Return the image in grey, each segment in the colour of its skill, and the borders between.
 
-    Segments without a skill (of a single colour, or with nothing to score) stay grey.
+    Segments without a skill (of a single colour, or with nothing to score) stay grey. Shape
+    (H, W, 3), at most `longest` pixels a side.
     """
-    labels = shrink_labels(result.labels, LONGEST)
+    labels = shrink_labels(result.labels, longest)
     skill = np.array([one.skill for one in result.segments])
-    colours = colormaps[QUALITY_COLOURS]
-    picture = shrink(displayable(result.reconstruction), LONGEST)
+    picture = shrink(displayable(result.reconstruction), longest)
     grey = picture if picture.ndim == 2 else picture[:, :, :3].mean(axis=2)
     shown = np.repeat(grey[:, :, None] / 255.0, 3, axis=2)
-    over = colours(np.clip(np.nan_to_num(skill), 0, 1))[:, :3][labels]
+    over = colormaps[QUALITY_COLOURS](np.clip(np.nan_to_num(skill), 0, 1))[:, :3][labels]
     known = (~np.isnan(skill))[labels]
     shown[known] = (1 - _OVER) * shown[known] + _OVER * over[known]
     border = np.zeros(labels.shape, dtype=bool)
     border[:-1] |= labels[:-1] != labels[1:]
     border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     shown[border] = 1.0
+    return np.asarray(np.rint(255 * shown), dtype=np.uint8)
+
+
+def draw_segments(axes: Axes, result: SegmentAwareReconstruction, style: Style) -> None:
+    """Draw how well each segment follows from itself, see `tinted_segments`, with its scale."""
+    shown, colours = tinted_segments(result, LONGEST), colormaps[QUALITY_COLOURS]
     axes.imshow(shown, interpolation="nearest")
     axes.set_axis_off()
     axes.set_title("Skill of each segment, from itself alone", fontsize=11, loc="left")

@@ -14,21 +14,32 @@ from helicopter.io import atomic_open, write_image
 from helicopter.plotting import (
     DARK,
     LIGHT,
+    QUALITY_COLOURS,
     blank_hidden,
     displayable,
     map_figure,
     noise_details_figure,
     noise_unit,
+    outlined_regions,
     plot_result,
     quality_figure,
     shrink,
     shrink_mask,
+    tinted_segments,
     unit_of,
     verification_figure,
 )
 from helicopter.plotting.figures import common_top
 from helicopter.plotting.style import nice_top
-from helicopter.report import noise_wording, verification_wording, wording
+from helicopter.report import (
+    anomaly_wording,
+    noise_wording,
+    segment_wording,
+    verification_wording,
+    wording,
+)
+from helicopter.report.advice import advice
+from helicopter.report.overlay import overlay
 from helicopter.report.rendering import colour_stops, figure_uri, map_uri, picture_uri, render
 from helicopter.version import __version__
 
@@ -39,8 +50,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot
     from numpy.typing import NDArray
 
+    from helicopter.core.anomaly_results import AnomalyAnalysis
     from helicopter.core.hatata_results import Verification
     from helicopter.core.noise_results import NoiseAnalysis
+    from helicopter.core.segment_results import SegmentAwareReconstruction
 
 __all__ = ["ReportFiles", "write_report"]
 
@@ -76,7 +89,7 @@ def write_report(
     Parameters
     ----------
     analysis : Analysis or AutonomousAnalysis
-        What was found. The section on noise needs an `Analysis`.
+        What was found. An `AutonomousAnalysis` has nothing to say of noise, parts and anomalies.
     image : ndarray
         The image that was analysed.
     folder : str or path-like
@@ -99,7 +112,7 @@ def write_report(
     ReportFiles
     """
     result = analysis.autonomous if isinstance(analysis, Analysis) else analysis
-    noise = analysis.noise if isinstance(analysis, Analysis) else None
+    whole = analysis if isinstance(analysis, Analysis) else None
     given: object = result  # a caller may pass anything
     if not isinstance(given, AutonomousAnalysis):
         raise InvalidOptionError(
@@ -128,7 +141,7 @@ def write_report(
         "redrawn": shrink(displayable(result.reconstruction, data_range), _LONGEST),
     }
     page = target / "report.html"
-    found = (result, noise, analysis.verification if verification is None else verification)
+    found = (result, whole, analysis.verification if verification is None else verification)
     html = _page(*found, analysis.seconds, pictures, name, options, icc_profile)
     plots = _write_plots(*found, pictures, target, options, icc_profile)
     with atomic_open(page) as file:
@@ -138,7 +151,7 @@ def write_report(
 
 def _page(
     result: AutonomousAnalysis,
-    noise: NoiseAnalysis | None,
+    whole: Analysis | None,
     verification: Verification | None,
     seconds: float,
     pictures: Mapping[str, NDArray[np.uint8]],
@@ -168,7 +181,14 @@ def _page(
         scale=_scale(top),
         stops=colour_stops(),
         unit=unit_of(result.reconstruction),
-        noise=None if noise is None else _noise_section(noise, result),
+        advice=None if whole is None else advice(whole, options.get("data_range")),
+        parts=None
+        if whole is None or whole.segments is None
+        else _parts_section(whole.segments, icc_profile),
+        odd=None
+        if whole is None or whole.anomalies is None
+        else _anomaly_section(whole.anomalies, pictures["original"], icc_profile),
+        noise=None if whole is None else _noise_section(whole.noise, result),
         evidence=None if verification is None else _evidence_section(verification, result),
         curve={
             "light": figure_uri(quality_figure(result, LIGHT, target=goal)),
@@ -196,6 +216,33 @@ def _noise_section(noise: NoiseAnalysis, result: AutonomousAnalysis) -> dict[str
     }
 
 
+def _parts_section(parts: SegmentAwareReconstruction, icc_profile: bytes | None) -> dict[str, Any]:
+    texts = {
+        number: segment_wording.describe_segment(one) for number, one in enumerate(parts.segments)
+    }
+    return {
+        "sentences": segment_wording.segment_sentences(parts),
+        "picture": picture_uri(tinted_segments(parts, _LONGEST_MAP), icc_profile),
+        "overlay": overlay(parts.labels, texts),
+        "stops": colour_stops(QUALITY_COLOURS),
+        "rows": segment_wording.segment_rows(parts),
+        "count": len(parts.segments),
+    }
+
+
+def _anomaly_section(
+    odd: AnomalyAnalysis, original: NDArray[np.uint8], icc_profile: bytes | None
+) -> dict[str, Any]:
+    texts = {region.label: anomaly_wording.describe_region(region) for region in odd.regions}
+    return {
+        "sentences": anomaly_wording.anomaly_sentences(odd),
+        "overlay": overlay(odd.labels, texts),
+        "picture": picture_uri(outlined_regions(odd.detected, original), icc_profile),
+        "rows": anomaly_wording.anomaly_rows(odd),
+        "count": len(odd.regions),
+    }
+
+
 def _evidence_section(verification: Verification, result: AutonomousAnalysis) -> dict[str, Any]:
     possible = verification_wording.possible_looks(result)
     return {
@@ -209,7 +256,7 @@ def _evidence_section(verification: Verification, result: AutonomousAnalysis) ->
 
 def _write_plots(
     result: AutonomousAnalysis,
-    noise: NoiseAnalysis | None,
+    whole: Analysis | None,
     verification: Verification | None,
     pictures: Mapping[str, NDArray[np.uint8]],
     folder: Path,
@@ -240,8 +287,12 @@ def _write_plots(
         "quality.png": quality_figure(result, target=options.get("target_quality")),
         "overview.png": plot_result(result),
     }
-    if noise is not None:
-        plots["noise.png"] = plot_result(noise)
+    if whole is not None:
+        plots["noise.png"] = plot_result(whole.noise)
+        if whole.segments is not None:
+            plots["segments.png"] = plot_result(whole.segments)
+        if whole.anomalies is not None:
+            plots["anomalies.png"] = plot_result(whole.anomalies)
     if verification is not None:
         plots["verification.png"] = plot_result(verification)
     for file_name, figure in plots.items():

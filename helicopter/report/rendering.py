@@ -70,9 +70,9 @@ def figure_uri(figure: Figure) -> str:
     return _uri("image/svg+xml", buffer.getvalue())
 
 
-def colour_stops(count: int = 9) -> str:
+def colour_stops(name: str = MAP_COLOURS, count: int = 9) -> str:
     """Return the colours of the maps, for a CSS gradient."""
-    colours = colormaps[MAP_COLOURS]
+    colours = colormaps[name]
     return ", ".join(to_hex(colours(float(at))) for at in np.linspace(0, 1, count))
 
 

@@ -30,7 +30,7 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     assert names == {
         "report.html", "figures.json", "reconstruction.png", "original.png", "what-was-shown.png",
         "uncertainty.png", "error.png", "quality.png", "overview.png", "noise.png",
-        "verification.png",
+        "segments.png", "anomalies.png", "verification.png",
     }  # fmt: skip
     figures = json.loads((out / "photo" / "figures.json").read_text(encoding="utf-8"))
     found = figures["analysis"]["autonomous"]
@@ -42,9 +42,39 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     assert figures["analysis"]["noise"]["backend"] == backend
     assert figures["analysis"]["noise"]["sigma"] > 0
     assert figures["analysis"]["verification"]["backend"] == backend
+    assert figures["analysis"]["segments"]["backend"] == backend
+    assert figures["analysis"]["anomalies"]["backend"] == backend
     page = (out / "photo" / "report.html").read_text(encoding="utf-8")
-    for section in ("noise", "evidence"):
+    for section in ("advice", "odd", "parts", "noise", "evidence"):
         assert f'<h2 id="{section}">' in page
+
+
+def test_analyze_can_leave_parts_and_anomalies_out(tmp_path, photo):
+    done("analyze", photo, "-o", tmp_path, *SMALL, "--segments", "none", "--no-anomalies")
+    figures = json.loads((tmp_path / "photo" / "figures.json").read_text(encoding="utf-8"))
+    assert figures["analysis"]["segments"] is figures["analysis"]["anomalies"] is None
+    page = (tmp_path / "photo" / "report.html").read_text(encoding="utf-8")
+    for section in ("odd", "parts"):
+        assert f'<h2 id="{section}">' not in page
+    done("analyze", photo, "-o", tmp_path, *SMALL, "--segments", 7, "--level", 0.01, "--no-report")
+    figures = json.loads((tmp_path / "photo" / "figures.json").read_text(encoding="utf-8"))
+    assert len(figures["analysis"]["segments"]["segments"]) == 7
+    assert figures["analysis"]["anomalies"]["level"] == 0.01
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--segments", "some"), "segments: got 'some'; expected a whole number, auto or none"),
+        (("--segments", 0), "segments: got 0; expected a whole number"),
+        (("--level", 1), "level: got 1.0; expected a number between 0 and 1"),
+    ],
+)
+def test_analyze_refuses_bad_parts_and_levels(tmp_path, photo, options, words):
+    result = helicopter("analyze", photo, "-o", tmp_path / "o", *options)
+    assert result.returncode == 2
+    assert words in " ".join(result.stderr.split())
+    assert not (tmp_path / "o").exists()
 
 
 def test_analyze_the_sample(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from scenes import scene
 
 import helicopter
-from helicopter.analysis import verify_scored
+from helicopter.analyzer import Analyzer
 from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine, StoppingPolicy
 from helicopter.errors import InvalidOptionError
 
@@ -81,7 +81,7 @@ def test_it_can_stop_by_the_evidence(analyze):
 def test_without_evidence_there_is_no_verdict(analyze):
     autonomous = analyze().autonomous
     nothing = np.full_like(autonomous.patch_qualities, np.nan)
-    verifier = HatataMDPEngine(use_rust_acceleration=False)
+    analyzer = Analyzer(use_rust_acceleration=False)
     for qualities in (nothing, nothing[:0]):
         bare = dataclasses.replace(autonomous, patch_qualities=qualities)
-        assert verify_scored(verifier, bare, {}) is None
+        assert analyzer._verify(bare) is None

@@ -13,4 +13,14 @@
   choose("shown");
   move();
   compare.hidden = at("choice").hidden = false;
+  // what the browser shows after a while when a shape is pointed at, said at once below the picture
+  for (const figure of document.querySelectorAll(".over-picture")) {
+    const said = figure.querySelector(".pointed");
+    const say = (event) => {
+      const title = event.type === "pointerleave" ? null : event.target.querySelector?.("title");
+      said.textContent = title ? title.textContent : said.dataset.rest;
+    };
+    figure.querySelector("svg").addEventListener("pointerover", say);
+    figure.querySelector("svg").addEventListener("pointerleave", say);
+  }
 })();
