@@ -122,7 +122,8 @@ def test_noise_is_no_anomaly(anomaly_detector, monkeypatch):
 
     monkeypatch.setattr(AnomalyDetector, "_map", deaf)
     untold = np.median(anomaly_detector().find(image).anomaly_map[patch])
-    assert told < 0.7 < 1.0 < untold
+    assert told + 0.4 < untold
+    assert untold > 1.2
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 9), (3, 2), (8, 8), (9, 61, 3), (33, 17)], ids=str)
