@@ -25,6 +25,7 @@ __all__ = [
     "_call_kernel",
     "_panic",
     "_spin",
+    "anomaly_measurements",
     "build_info",
     "exemplar_fill",
     "hidden_distance",
@@ -33,6 +34,7 @@ __all__ = [
     "score",
     "segment",
     "solve_pde",
+    "squared_distances",
 ]
 
 __version__: str
@@ -54,6 +56,30 @@ class _BuildInfo(TypedDict):
     rustc: str
     debug_assertions: bool
     cuda: bool
+
+def anomaly_measurements(
+    image: _Image,
+    prediction: _Image,
+    sigma: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    included: _Mask,
+    width: float,
+    *,
+    threads: int | None = None,
+) -> NDArray[np.float32]:
+    """Measure Gaussian windows around each pixel: (H, W, 2 C + 7), noise last.
+
+    `width` is their standard deviation in pixels.
+    """
+
+def squared_distances(
+    measured: NDArray[np.float32],
+    centre: NDArray[np.float64],
+    form: NDArray[np.float64],
+    *,
+    threads: int | None = None,
+) -> NDArray[np.float64]:
+    """Return (x - centre)' form (x - centre) for each pixel of (H, W, M); `form` is symmetric."""
 
 def build_info() -> _BuildInfo:
     """How this module was built."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PLATEAU",
     "Algorithm",
+    "AnomalyEvidence",
     "AutonomousOptions",
     "AutonomousRun",
     "AverageRun",
@@ -344,6 +345,27 @@ class SegmentationOptions:
     passes: tuple[int, int]
 
 
+class AnomalyEvidence(NamedTuple):
+    """What there is to judge an image by, on the [0, 1] scale.
+
+    `image` and `prediction`: float32 (H, W, C); `sigma`, the predicted standard deviation, and
+    `noise`, that of the noise: float32 (H, W); `included`: bool (H, W).
+    """
+
+    image: Image
+    prediction: Image
+    sigma: Map
+    noise: Map
+    included: Mask
+
+    def rows(self, rows: slice) -> AnomalyEvidence:
+        """Return what concerns these rows."""
+        image, prediction, sigma, noise, included = self
+        return AnomalyEvidence(
+            image[rows], prediction[rows], sigma[rows], noise[rows], included[rows]
+        )
+
+
 class DecisionModel(NamedTuple):
     """A Markov decision process in compressed rows; pairs are sorted by state, then by action.
 
@@ -499,6 +521,23 @@ class Backend(Protocol):
         self, image: Image, included: Mask, quantum: float, segments: Labels | None
     ) -> tuple[NoiseRun, list[NoiseRun]]:
         """Analyse the noise of the whole and of each segment, in the order of `np.unique`."""
+
+    def anomaly_measurements(self, evidence: AnomalyEvidence, width: float) -> NDArray[np.float32]:
+        """Measure Gaussian windows of standard deviation `width` around each pixel.
+
+        Of shape (H, W, 2 C + 7): means of the residual and of the image in each channel; logarithms
+        of the mean energy of the residual, of the predicted variance, of the energy of differences
+        to the neighbours below, right, below right and below left, and of the noise. Only included
+        pixels count; the image goes on as its mirror image.
+        """
+
+    def squared_distances(
+        self,
+        measured: NDArray[np.float32],
+        centre: NDArray[np.float64],
+        form: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return (x - centre)' form (x - centre) for each pixel of (H, W, M), none below 0."""
 
     def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
         """Divide an image, of uint8, uint16 or float32 in [0, 1] and shape (H, W, 1 or 3).

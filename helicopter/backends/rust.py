@@ -12,6 +12,7 @@ from helicopter.models.network import NetworkWeights
 
 from .loader import accelerator
 from .protocol import (
+    AnomalyEvidence,
     AutonomousOptions,
     AutonomousRun,
     AverageRun,
@@ -100,6 +101,22 @@ class RustBackend:
             image, included, quantum, segments, threads=chosen_threads()
         )
         return _noise_run(whole), [_noise_run(part) for part in parts]
+
+    def anomaly_measurements(self, evidence: AnomalyEvidence, width: float) -> NDArray[np.float32]:
+        arrays = map(np.ascontiguousarray, evidence)
+        measured = self._rust.anomaly_measurements(*arrays, width, threads=chosen_threads())
+        return cast("NDArray[np.float32]", measured)
+
+    def squared_distances(
+        self,
+        measured: NDArray[np.float32],
+        centre: NDArray[np.float64],
+        form: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        found = self._rust.squared_distances(
+            np.ascontiguousarray(measured), centre, form, threads=chosen_threads()
+        )
+        return cast("NDArray[np.float64]", found)
 
     def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
         labels = self._rust.segment(pixels, **vars(options), threads=chosen_threads())

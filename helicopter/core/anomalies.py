@@ -8,28 +8,40 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import binary_dilation
 
+from helicopter.backends.protocol import AnomalyEvidence
 from helicopter.backends.reference.patches import PatchGrid
+from helicopter.errors import InvalidOptionError
 from helicopter.progress import ProgressCallback, as_callback
 
-from .anomaly_map import Evidence, add_distances
+from .anomaly_map import add_distances
 from .anomaly_regions import Declared, outline, ranked, snapped
 from .anomaly_results import AnomalyAnalysis
 from .anomaly_statistics import adjusted, find_peaks, local_false_rate, peak_p_values
 from .cross_reconstruct import STRIP, assign_folds
 from .regional_engine import RegionalReconstructionEngine
 from .registry import DEFAULT
-from .validation import check_fraction, check_segments, prepare_image, require_visible
+from .validation import (
+    check_fraction,
+    check_integer,
+    check_segments,
+    check_several,
+    prepare_image,
+    require_visible,
+)
 from .zengeza_detector import quantum_of
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from helicopter.backends.protocol import Image, Map, Mask
 
+    from .noise_results import NoiseAnalysis
+    from .validation import PreparedImage
+
 __all__ = ["AnomalyDetector"]
 
-#: Sides of the patches that are hidden, in pixels, and in how many rounds: small ones are predicted
-#: well, large ones hide the whole of an anomaly.
+#: Sides of the patches that are hidden, in pixels, and over how many folds.
 PATCHES = (16, 32)
 FOLDS = 4
 #: Pixels around what was found that are hidden with it, to tell what was to be expected there.
@@ -48,6 +60,9 @@ class AnomalyDetector:
     seed : int, default 0
         Of the folds.
     weights : path-like, optional
+    patch_sizes : sequence of int, default (16, 32)
+        Sides of the patches that are hidden, in pixels, each in a round of its own: small ones are
+        predicted well, large ones hide the whole of an anomaly. Each takes as long as the others.
 
     Raises
     ------
@@ -61,7 +76,12 @@ class AnomalyDetector:
         use_rust_acceleration: bool | None = None,
         seed: int = 0,
         weights: str | os.PathLike[str] | None = None,
+        patch_sizes: Sequence[int] = PATCHES,
     ) -> None:
+        self.patch_sizes = tuple(
+            check_integer(side, "patch_sizes", 1)
+            for side in check_several(patch_sizes, "patch_sizes", "[16]")
+        )
         self._engine = RegionalReconstructionEngine(
             algorithm, device, use_rust_acceleration, seed, weights
         )
@@ -76,6 +96,7 @@ class AnomalyDetector:
         segments: object = None,
         mask: object = None,
         data_range: tuple[float, float] | None = None,
+        noise: NoiseAnalysis | None = None,
         progress: bool | ProgressCallback | None = None,
     ) -> AnomalyAnalysis:
         """Find the regions that are unlike the rest of the image.
@@ -88,6 +109,9 @@ class AnomalyDetector:
             The share of the declared regions that may be false, on average; between 0 and 1.
         segments : int, pair of int, or integer array_like of shape (H, W), optional
             As in `ZengezaNoiseDetector.analyze`: regions are then made of whole segments.
+        noise : NoiseAnalysis, optional
+            What was found out about the noise of this image with this mask, so that it need not be
+            found out again.
         progress : None, True or callable
 
         Returns
@@ -106,7 +130,9 @@ class AnomalyDetector:
             )
             require_visible(hidden, since="nothing else is looked at")
             labels = None if segments is None else check_segments(segments, hidden.shape)[1]
-            scores = self._map(prepared.pixels, hidden, quantum_of(prepared), callback)
+            scores = self._map(
+                prepared.pixels, hidden, self._noise(prepared, hidden, noise), callback
+            )
         peaks = find_peaks(scores)
         p = peak_p_values(peaks.height)
         q = adjusted(p)
@@ -138,24 +164,36 @@ class AnomalyDetector:
             _image=prepared.original,
         )
 
+    def _noise(self, prepared: PreparedImage, hidden: Mask, known: NoiseAnalysis | None) -> Map:
+        """Return the standard deviation of the noise around each pixel, on the [0, 1] scale."""
+        if known is None:
+            included, quantum = ~hidden, quantum_of(prepared)
+            run, _ = self._engine._backend.analyze_noise(prepared.pixels, included, quantum, None)
+            return run.sigma_map
+        if known.sigma_map.shape != hidden.shape:
+            raise InvalidOptionError(
+                f"noise: got that of an image of {known.sigma_map.shape}; expected that of this "
+                f"image, {hidden.shape}."
+            )
+        return np.where(hidden, np.float32(0), known.sigma_map / np.float32(prepared.units))
+
     def _map(
-        self, truth: Image, hidden: Mask, quantum: float, progress: ProgressCallback | None
+        self, truth: Image, hidden: Mask, noise: Map, progress: ProgressCallback | None
     ) -> Map:
         """Return the scores, NaN where hidden."""
         included = ~hidden
-        noise = self._engine._backend.analyze_noise(truth, included, quantum, None)[0].sigma_map
         scores = np.zeros_like(noise)
         prediction, sigma = np.empty_like(truth), np.zeros_like(noise)
         count = 0
-        for number, side in enumerate(PATCHES):
+        for number, side in enumerate(self.patch_sizes):
 
             def report(done: int, _: int, before: int = number * FOLDS) -> None:
                 if progress is not None:
-                    progress(before + done, FOLDS * len(PATCHES))
+                    progress(before + done, FOLDS * len(self.patch_sizes))
 
             self._predict_all(truth, hidden, side, prediction, sigma, report)
-            evidence = Evidence(truth, prediction, sigma, noise, included)
-            count += add_distances(evidence, scores)
+            evidence = AnomalyEvidence(truth, prediction, sigma, noise, included)
+            count += add_distances(self._engine._backend, evidence, scores)
         scores /= np.float32(count)
         np.copyto(scores, np.float32(np.nan), where=hidden)
         return scores

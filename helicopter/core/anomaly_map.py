@@ -14,11 +14,11 @@ no variance is counted twice, whether or not the prediction has counted it in.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
+from helicopter.backends.reference.anomaly_map import REACH, squared_distances
 from helicopter.backends.reference.blas import blas_on_one_thread
 
 if TYPE_CHECKING:
@@ -26,27 +26,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Map, Mask
+    from helicopter.backends.protocol import AnomalyEvidence, Backend, Map, Mask
 
 #: Rows, and what is measured in them: float32 (rows, W, measurements).
 _Strip: TypeAlias = "tuple[slice, NDArray[np.float32]]"
 
-__all__ = ["WINDOWS", "Evidence", "add_distances"]
+__all__ = ["WINDOWS", "add_distances"]
 
 #: Standard deviations of the windows, in pixels.
 WINDOWS = (1.5, 3.0, 6.0)
-#: Windows end after so many standard deviations.
-REACH = 4.0
 #: Rows worked on at a time; bounds the memory for large images.
-STRIP = 256
+STRIP = 512
 #: Images of at most so many pixels are kept measured.
-SMALL = 2**19
+SMALL = 2**21
 #: About so many pixels tell what is usual.
 SAMPLE = 2**14
 #: The share of them that is taken for unusual, and in how many rounds that is found.
 TRIM, ROUNDS = 0.1, 3
-#: Half a grey level of 255, squared: less variance than that says nothing.
-LEAST_ENERGY = 4e-6
 #: Standard deviations of a measurement below these count as these: means on the [0, 1] scale, and
 #: logarithms of energies.
 LEAST_SPREAD = (1e-3, 0.02)
@@ -54,25 +50,6 @@ LEAST_SPREAD = (1e-3, 0.02)
 LEAST_DISTANCE = 0.1
 #: Share of the pixels that reach 1 in a map of scores.
 USUAL = 0.95
-
-
-class Evidence(NamedTuple):
-    """What there is to judge an image by, on the [0, 1] scale.
-
-    `image` and `prediction`: float32 (H, W, C); `sigma`, the predicted standard deviation, and
-    `noise`, that of the noise: float32 (H, W); `included`: bool (H, W).
-    """
-
-    image: Image
-    prediction: Image
-    sigma: Map
-    noise: Map
-    included: Mask
-
-    def rows(self, rows: slice) -> Evidence:
-        """Return what concerns these rows."""
-        image, prediction, sigma, noise, included = self
-        return Evidence(image[rows], prediction[rows], sigma[rows], noise[rows], included[rows])
 
 
 class _Law(NamedTuple):
@@ -84,19 +61,20 @@ class _Law(NamedTuple):
     spread: float
 
 
-def add_distances(evidence: Evidence, scores: Map) -> int:
+def add_distances(backend: Backend, evidence: AnomalyEvidence, scores: Map) -> int:
     """Add a map of standardised distances to `scores` for each window, and return their number.
 
     Only included pixels have any influence; what is added elsewhere means nothing.
     """
     with blas_on_one_thread():
         for width in WINDOWS:
-            strips: Iterable[_Strip] = _Strips(evidence, width)
+            strips: Iterable[_Strip] = _Strips(backend, evidence, width)
             if evidence.included.size <= SMALL:
                 strips = list(strips)  # measured once, not twice
             law = _usual(_sampled(strips, evidence.included), _floors(evidence.image.shape[2]))
             for rows, measured in strips:
-                distance = np.log(_distance(measured, law.centre, law.form) + LEAST_DISTANCE)
+                squared = backend.squared_distances(measured, law.centre, law.form)
+                distance = np.log(squared + LEAST_DISTANCE)
                 scores[rows] += ((distance - law.median) / law.spread).astype(np.float32)
     return len(WINDOWS)
 
@@ -109,8 +87,8 @@ def _floors(channels: int) -> NDArray[np.float64]:
 class _Strips:
     """Measures strip by strip, anew each time it is gone through."""
 
-    def __init__(self, evidence: Evidence, width: float) -> None:
-        self.evidence, self.width = evidence, width
+    def __init__(self, backend: Backend, evidence: AnomalyEvidence, width: float) -> None:
+        self.backend, self.evidence, self.width = backend, evidence, width
 
     def __iter__(self) -> Iterator[_Strip]:
         height = len(self.evidence.image)
@@ -119,56 +97,8 @@ class _Strips:
             bottom = min(top + STRIP, height)
             first, last = max(top - halo, 0), min(bottom + halo, height)
             part = self.evidence.rows(slice(first, last))
-            yield slice(top, bottom), _measure(part, self.width)[top - first : bottom - first]
-
-
-def _measure(part: Evidence, width: float) -> NDArray[np.float32]:
-    """Return the measurements around each pixel, of shape (H, W, measurements), noise last."""
-    seen = part.included.astype(np.float32)
-    residual = np.where(part.included[:, :, None], part.image - part.prediction, np.float32(0))
-
-    def pooled(values: Map, weight: Map) -> Map:
-        return np.asarray(
-            gaussian_filter(values * weight, width, truncate=REACH, mode="reflect") / total,
-            dtype=np.float32,
-        )
-
-    total = _weight(seen, width)
-    channels = range(part.image.shape[2])
-    measured = [pooled(residual[:, :, c], seen) for c in channels]
-    measured += [pooled(part.image[:, :, c], seen) for c in channels]
-    energies = [pooled(np.square(residual).mean(axis=2), seen)]
-    energies += [
-        pooled(np.square(values), seen)
-        for values in (part.sigma, np.where(part.included, part.noise, np.float32(0)))
-    ]
-    noise = energies.pop()
-    for step in ((1, 0), (0, 1), (1, 1), (1, -1)):
-        difference, both = _difference(residual, seen, step)
-        total = _weight(both, width)
-        energies.append(pooled(difference, both))
-    measured += [np.log(values + np.float32(LEAST_ENERGY)) for values in (*energies, noise)]
-    return np.stack(measured, axis=-1)
-
-
-def _weight(seen: Map, width: float) -> Map:
-    """How much of each window is seen; the rest is not counted."""
-    total = gaussian_filter(seen, width, truncate=REACH, mode="reflect")
-    return np.asarray(np.maximum(total, np.float32(1e-6)))
-
-
-def _difference(residual: Image, seen: Map, step: tuple[int, int]) -> tuple[Map, Map]:
-    """Return the energy of differences to the neighbour at `step`, and where both are seen."""
-    down, right = step
-    height, width = seen.shape
-    near_rows, far_rows = slice(0, height - down), slice(down, height)
-    left = slice(max(0, -right), width - max(0, right))
-    far = slice(max(0, right), width - max(0, -right))
-    energy, both = np.zeros_like(seen), np.zeros_like(seen)
-    difference = residual[far_rows, far] - residual[near_rows, left]
-    energy[near_rows, left] = np.square(difference).mean(axis=2)
-    both[near_rows, left] = seen[near_rows, left] * seen[far_rows, far]
-    return energy, both
+            measured = self.backend.anomaly_measurements(part, self.width)
+            yield slice(top, bottom), measured[top - first : bottom - first]
 
 
 def _sampled(strips: Iterable[_Strip], included: Mask) -> NDArray[np.float64]:
@@ -194,15 +124,8 @@ def _usual(sample: NDArray[np.float64], floors: NDArray[np.float64]) -> _Law:
         covariance[np.diag_indices_from(covariance)] += np.square(floors)
         form = np.linalg.inv(covariance)
         form[-1, -1] -= 1.0 / covariance[-1, -1]  # given the noise
-        distance = _distance(sample, centre, form)
+        distance = squared_distances(sample, centre, form)
         kept = distance <= np.quantile(distance, 1.0 - TRIM)
     score = np.log(distance + LEAST_DISTANCE)
     median, high = np.quantile(score, (0.5, USUAL))
     return _Law(centre, form, float(median), max(float(high - median), LEAST_DISTANCE))
-
-
-def _distance(
-    measured: NDArray[Any], centre: NDArray[np.float64], form: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    away = measured.astype(np.float64) - centre
-    return np.asarray(np.maximum(np.einsum("...i,...i->...", away @ form, away), 0.0))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,12 +30,14 @@ from .validation import (
     check_choice,
     check_fraction,
     check_integer,
+    check_several,
     prepare_image,
     require_visible,
 )
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from helicopter.backends.protocol import Image, Map, Mask
 
@@ -275,11 +276,11 @@ class RegionalReconstructionEngine(PredictingEngine):
             strategies = MASKING_STRATEGIES
         chosen = [
             check_choice(name, "strategies", MASKING_STRATEGIES)
-            for name in _several(strategies, "strategies", "['checkerboard']")
+            for name in check_several(strategies, "strategies", "['checkerboard']")
         ]
         shares = [
             check_fraction(value, "difficulties", ends=False)
-            for value in _several(difficulties, "difficulties", "[0.5]")
+            for value in check_several(difficulties, "difficulties", "[0.5]")
         ]
         side = check_integer(patch_size, "patch_size", 1)
         with as_callback(progress, "Testing understanding") as callback:
@@ -329,16 +330,3 @@ class RegionalReconstructionEngine(PredictingEngine):
             skill=skill_of(measured),
             average_confidence=float(confidence.mean(dtype=np.float64)),
         )
-
-
-def _several(values: object, name: str, example: str) -> list[object]:
-    """Return the items of a sequence that must hold at least one."""
-    ordered = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
-    if isinstance(values, np.ndarray):
-        ordered = values.ndim == 1
-    items = list(values) if ordered else []  # type: ignore[call-overload]
-    if not items:
-        raise InvalidOptionError(
-            f"{name}: got {values!r}; expected a sequence of at least one, such as {example}."
-        )
-    return items

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ __all__ = [
     "check_real",
     "check_seed",
     "check_segments",
+    "check_several",
     "is_integer",
     "prepare_image",
     "prepare_values",
@@ -435,6 +437,19 @@ def check_integer(value: object, name: str, least: int, most: int = LARGEST) -> 
             f"{name}: got {value!r}; expected a whole number from {least} to {most}."
         )
     return int(value)  # type: ignore[call-overload, no-any-return]
+
+
+def check_several(values: object, name: str, example: str) -> list[object]:
+    """Return the items of a sequence that must hold at least one."""
+    ordered = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
+    if isinstance(values, np.ndarray):
+        ordered = values.ndim == 1
+    items = list(values) if ordered else []  # type: ignore[call-overload]
+    if not items:
+        raise InvalidOptionError(
+            f"{name}: got {values!r}; expected a sequence of at least one, such as {example}."
+        )
+    return items
 
 
 def check_seed(value: object) -> int:

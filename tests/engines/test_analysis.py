@@ -80,7 +80,8 @@ def test_what_is_missing_is_missing_for_all(analyze):
     ("name", "value"),
     [
         ("segments", "some"), ("segments", 0), ("segments", 1.5),
-        ("segments", np.zeros((3, 3), int)), ("anomalies", "yes"), ("anomalies", None), ("level", 0), ("level", 1), ("level", "0.1"),
+        ("segments", np.zeros((3, 3), int)), ("anomalies", "yes"),
+        ("anomalies", None), ("level", 0), ("level", 1), ("level", "0.1"),
     ],
 )  # fmt: skip
 def test_wrong_options_are_refused_before_any_work(analyze, monkeypatch, name, value):

@@ -22,6 +22,7 @@ const IMAGE_MUT: &str = "a writable C-contiguous float32 array of shape (height,
 const LABELS: &str = "a C-contiguous int32 array of shape (height, width)";
 const PIXELS: &str =
     "a C-contiguous uint8, uint16 or float32 array of shape (height, width, 1 or 3)";
+const MAP: &str = "a C-contiguous float32 array of shape (height, width)";
 const MASK: &str = "a C-contiguous bool array of shape (height, width)";
 
 /// An image to read.
@@ -104,6 +105,16 @@ pub fn mask<'py>(
         return Err(invalid(py, operation, argument, MASK, &got));
     }
     array.try_readonly().map_err(|error| busy(py, operation, argument, MASK, &error))
+}
+
+/// A number for each pixel.
+pub fn map<'py>(
+    operation: &str,
+    argument: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArray2<'py, f32>> {
+    let array = typed::<f32, Ix2>(operation, argument, MAP, object)?;
+    array.try_readonly().map_err(|error| busy(object.py(), operation, argument, MAP, &error))
 }
 
 /// Labels of segments.

@@ -7,6 +7,7 @@
 // Here every function can raise, and all of them raise the same: see `errors`.
 #![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
 
+pub mod anomaly;
 pub mod convert;
 pub mod crossing;
 pub mod decision_model;
@@ -24,6 +25,8 @@ pub mod testing;
 /// The module, as Python imports it.
 #[pyo3::pymodule]
 pub mod helicopter_rs {
+    #[pymodule_export]
+    use super::anomaly::{anomaly_measurements, squared_distances};
     #[pymodule_export]
     use super::decision_model::DecisionModel;
     #[pymodule_export]

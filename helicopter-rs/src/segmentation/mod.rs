@@ -8,7 +8,7 @@ pub mod features;
 mod refine;
 mod region;
 mod ward;
-mod wide;
+pub(crate) mod wide;
 
 use atoms::{atoms, Joining};
 use features::{variance, Features, Plane};

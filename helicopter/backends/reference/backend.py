@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from helicopter.backends.protocol import (
         Algorithm,
+        AnomalyEvidence,
         AutonomousOptions,
         AutonomousRun,
         AverageRun,
@@ -75,6 +76,21 @@ class ReferenceBackend:
         from . import zengeza_detector
 
         return zengeza_detector.analyze_noise(image, included, quantum, segments)
+
+    def anomaly_measurements(self, evidence: AnomalyEvidence, width: float) -> NDArray[np.float32]:
+        from . import anomaly_map
+
+        return anomaly_map.measure(evidence, width)
+
+    def squared_distances(
+        self,
+        measured: NDArray[np.float32],
+        centre: NDArray[np.float64],
+        form: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        from . import anomaly_map
+
+        return anomaly_map.squared_distances(measured, centre, form)
 
     def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
         from . import segmentation

@@ -1,0 +1,88 @@
+//! The measurements of the search for anomalies, as Python calls them.
+
+use numpy::{IntoPyArray, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2};
+use pyo3::prelude::*;
+
+use super::crossing::Crossing;
+use super::{convert, errors};
+use crate::analysis::anomaly_map::{self, Evidence};
+
+/// Measures windows around each pixel: float32 (height, width, 2 channels + 7).
+#[pyfunction]
+#[pyo3(signature = (image, prediction, sigma, noise, included, width, *, threads=None))]
+#[expect(clippy::too_many_arguments, reason = "they are what there is to judge by")]
+pub fn anomaly_measurements<'py>(
+    py: Python<'py>,
+    image: &Bound<'py, PyAny>,
+    prediction: &Bound<'py, PyAny>,
+    sigma: &Bound<'py, PyAny>,
+    noise: &Bound<'py, PyAny>,
+    included: &Bound<'py, PyAny>,
+    width: f64,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyArray3<f32>>> {
+    const OPERATION: &str = "anomaly_measurements";
+    if !(width > 0.0 && width <= 100.0) {
+        let got = width.to_string();
+        return Err(errors::invalid(py, OPERATION, "width", "above 0 and at most 100", &got));
+    }
+    let image = convert::image(OPERATION, "image", image)?;
+    let prediction = convert::image(OPERATION, "prediction", prediction)?;
+    let sigma = convert::map(OPERATION, "sigma", sigma)?;
+    let noise = convert::map(OPERATION, "noise", noise)?;
+    let included = convert::mask(OPERATION, "included", included)?;
+    let evidence = Evidence {
+        image: image.as_array(),
+        prediction: prediction.as_array(),
+        sigma: sigma.as_array(),
+        noise: noise.as_array(),
+        included: included.as_array(),
+    };
+    let size = evidence.image.dim();
+    for other in [evidence.sigma.dim(), evidence.noise.dim(), evidence.included.dim()] {
+        convert::same_size(py, OPERATION, size, other)?;
+    }
+    if evidence.prediction.dim() != size {
+        let expected = format!("of the image's shape {size:?}");
+        let got = format!("one of shape {:?}", evidence.prediction.dim());
+        return Err(errors::invalid(py, OPERATION, "prediction", &expected, &got));
+    }
+    let measured = Crossing::new(OPERATION)
+        .threads(threads)?
+        .run(py, |host| anomaly_map::measure(evidence, width, host))?;
+    Ok(measured.into_pyarray(py))
+}
+
+/// Squared distances of measurements from a centre, by a symmetric form.
+#[pyfunction]
+#[pyo3(signature = (measured, centre, form, *, threads=None))]
+pub fn squared_distances<'py>(
+    py: Python<'py>,
+    measured: &Bound<'py, PyAny>,
+    centre: &Bound<'py, PyAny>,
+    form: &Bound<'py, PyAny>,
+    threads: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyArray2<f64>>> {
+    const OPERATION: &str = "squared_distances";
+    const SQUARE: &str = "a float64 array of shape (measurements, measurements)";
+    const CENTRE: &str = "a C-contiguous float64 array of shape (measurements,)";
+    let measured = convert::image(OPERATION, "measured", measured)?;
+    let measured = measured.as_array();
+    let count = measured.dim().2;
+    let centre = convert::vector::<f64>(OPERATION, "centre", CENTRE, centre)?;
+    let wrong = || errors::invalid(py, OPERATION, "form", SQUARE, &convert::describe(form));
+    let square: PyReadonlyArray2<'_, f64> =
+        form.cast::<PyArray2<f64>>().map_err(|_| wrong())?.try_readonly().map_err(|_| wrong())?;
+    if square.as_array().dim() != (count, count) {
+        return Err(wrong());
+    }
+    if centre.as_array().len() != count {
+        let got = format!("one of {}", centre.as_array().len());
+        return Err(errors::invalid(py, OPERATION, "centre", CENTRE, &got));
+    }
+    let (centre, form) = (centre.as_slice()?, square.as_array());
+    let distances = Crossing::new(OPERATION)
+        .threads(threads)?
+        .run(py, |host| anomaly_map::squared_distances(measured, centre, form, host))?;
+    Ok(distances.into_pyarray(py))
+}
