@@ -133,17 +133,17 @@ def whole(found, seconds=1.0, verified=None):
     """An analysis of the image that `found` is of."""
     image = found.reconstruction
     noise = noise_by_hand(image.shape[:2], image.dtype.name)
-    parts, odd = segmented(image), anomalies_by_hand(image)
+    parts, odd = segmented(image, found), anomalies_by_hand(image)
     return Analysis(found, noise, parts, odd, verified or verification(), seconds)
 
 
-def segmented(image):
+def segmented(image, alone=None):
     """What an engine might say of an image in four segments, of which one could not be scored."""
     height, width = image.shape[:2]
     labels = np.zeros((height, width), np.int32)
     labels[height // 2 :] += 2
     labels[:, width // 3 :] += 1
-    alone = autonomous(image)
+    alone = alone or autonomous(image)
     names = ("background", "text", "edge", "smooth")
     parts = tuple(
         SegmentReconstruction(

@@ -256,7 +256,9 @@ fn outcome(
         truth.iter().zip(&mut mean).for_each(|(&value, sum)| *sum += f64::from(value));
         shown += 1.0;
     }
-    mean.iter_mut().for_each(|sum| *sum /= shown);
+    for sum in &mut mean {
+        *sum /= shown;
+    }
     let (mut squared, mut absolute, mut baseline) = (0.0, 0.0, 0.0);
     let mut scored = 0_usize;
     for (prediction, truth) in known(true) {
