@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AnomalyDetector"]
 
-#: Sides of the patches that are hidden, in pixels, and in how many rounds: small ones are predicted
-#: well, large ones hide the whole of an anomaly.
-PATCHES = (16, 32)
+#: Side of the patches that are hidden, in pixels, and in how many rounds. Smaller ones are
+#: predicted better, anomalies included, since part of each stays visible.
+PATCH = 32
 FOLDS = 4
 #: Pixels around what was found that are hidden with it, to tell what was to be expected there.
 RIM = 3
@@ -145,17 +145,13 @@ class AnomalyDetector:
         included = ~hidden
         noise = self._engine._backend.analyze_noise(truth, included, quantum, None)[0].sigma_map
         scores = np.zeros_like(noise)
-        prediction, sigma = np.empty_like(truth), np.zeros_like(noise)
-        count = 0
-        for number, side in enumerate(PATCHES):
-
-            def report(done: int, _: int, before: int = number * FOLDS) -> None:
-                if progress is not None:
-                    progress(before + done, FOLDS * len(PATCHES))
-
-            self._predict_all(truth, hidden, side, prediction, sigma, report)
-            evidence = Evidence(truth, prediction, sigma, noise, included)
-            count += add_distances(evidence, scores)
+        # a mean colour predicts nothing, so that what is left is the image itself
+        mean = truth.sum(axis=(0, 1), dtype=np.float64) / np.count_nonzero(included)
+        nothing = np.broadcast_to(mean.astype(np.float32), truth.shape)
+        surely = np.broadcast_to(np.float32(0), hidden.shape)
+        count = add_distances(Evidence(truth, nothing, surely, noise, included), scores)
+        prediction, sigma = self._predict_all(truth, hidden, progress)
+        count += add_distances(Evidence(truth, prediction, sigma, noise, included), scores)
         scores /= np.float32(count)
         np.copyto(scores, np.float32(np.nan), where=hidden)
         return scores
@@ -177,25 +173,20 @@ class AnomalyDetector:
         return out
 
     def _predict_all(
-        self,
-        truth: Image,
-        hidden: Mask,
-        side: int,
-        prediction: Image,
-        sigma: Map,
-        progress: ProgressCallback,
-    ) -> None:
-        """Predict every patch once from the others, into `prediction` and `sigma`."""
+        self, truth: Image, hidden: Mask, progress: ProgressCallback | None
+    ) -> tuple[Image, Map]:
+        """Predict every patch once from the others; return predictions and their uncertainty."""
         height, width = hidden.shape
-        grid = PatchGrid(height, width, side)
+        grid = PatchGrid(height, width, PATCH)
         while grid.count < FOLDS and grid.size > 1:
             grid = PatchGrid(height, width, grid.size // 2)
         fold = assign_folds(grid, min(FOLDS, grid.count), self.seed)
-        np.copyto(prediction, truth)  # where nothing else is visible nothing can be said
-        sigma[:] = 0
+        prediction = truth.copy()  # stays where nothing else is visible: nothing can be said there
+        sigma = np.zeros(hidden.shape, dtype=np.float32)
         rounds = int(fold.max()) + 1
         for number in range(rounds):
-            progress(number, rounds)
+            if progress is not None:
+                progress(number, rounds)
             now = grid.pixels(fold == number)
             unseen = now | hidden
             if unseen.all():
@@ -204,4 +195,6 @@ class AnomalyDetector:
             variance = self._engine._predict(context, unseen)
             np.copyto(prediction, context, where=now[:, :, None])
             np.sqrt(variance, out=sigma, where=now)
-        progress(FOLDS, FOLDS)
+        if progress is not None:
+            progress(rounds, rounds)
+        return prediction, sigma

@@ -275,9 +275,7 @@ def test_progress_counts_to_its_end_and_can_stop(anomaly_detector):
     image, _ = spoilt_cloth(64, 64)
     seen = []
     anomaly_detector("harmonic").find(image, progress=lambda *at: seen.append(at))
-    assert seen[0] == (0, 8)
-    assert seen[-1] == (8, 8)
-    assert seen == sorted(seen)
+    assert seen == [(done, 4) for done in range(5)]
 
     def stop(done, total):
         raise KeyboardInterrupt
