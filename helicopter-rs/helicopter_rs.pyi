@@ -31,6 +31,7 @@ __all__ = [
     "hidden_variance",
     "num_threads",
     "score",
+    "segment",
     "solve_pde",
 ]
 
@@ -59,6 +60,19 @@ def build_info() -> _BuildInfo:
 
 def num_threads(threads: int | None = None) -> int:
     """The number of threads that a call with ``threads=threads`` runs on."""
+
+def segment(
+    image: NDArray[np.uint8] | NDArray[np.uint16] | _Image,
+    count: int,
+    *,
+    least_area: int = 150,
+    spatial: float = 0.01,
+    spatial_borders: float = 0.0,
+    border: float = 0.0,
+    passes: tuple[int, int] = (1, 2),
+    threads: int | None = None,
+) -> _Labels:
+    """Divide an image of 1 or 3 channels into `count` connected segments; floats in [0, 1]."""
 
 def solve_pde(
     image: _Image,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
+    from helicopter.core.segmentation import segment
     from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "io",
     "reconstruct",
     "register_algorithm",
+    "segment",
     "set_num_threads",
     "testing",
     "unregister_algorithm",
@@ -51,6 +53,7 @@ _HOME = {
     "get_num_threads": "helicopter.backends",
     "reconstruct": "helicopter.analysis",
     "register_algorithm": "helicopter.core.registry",
+    "segment": "helicopter.core.segmentation",
     "set_num_threads": "helicopter.backends",
     "unregister_algorithm": "helicopter.core.registry",
 }

@@ -8,6 +8,7 @@
 //! * [`pde`]: harmonic and biharmonic reconstruction, solved exactly;
 //! * [`exemplar`]: hidden regions sewn together from visible patches, for texture;
 //! * [`network`]: a trained network that corrects the harmonic solution;
+//! * [`segmentation`]: an image divided into connected pieces that follow its content;
 //! * [`reconstruction`]: the engines that predict, and what they stand on;
 //! * [`analysis`]: the engines that analyse, and what they stand on;
 //! * [`python`]: the only folder that knows Python (feature `python`): module, crossing, conversion.
@@ -24,6 +25,7 @@ pub mod pde;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod reconstruction;
+pub mod segmentation;
 
 /// The version of this crate, which is the version of the Python package that it belongs to.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

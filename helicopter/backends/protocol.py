@@ -8,7 +8,7 @@ masks as C-contiguous bool arrays of shape (H, W) with True = hidden. Everything
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +43,7 @@ __all__ = [
     "PdeKind",
     "Progress",
     "Scores",
+    "SegmentationOptions",
     "StopReason",
     "StoppingOptions",
     "StoppingRun",
@@ -258,6 +259,34 @@ class NoiseRun:
     impulses: int
 
 
+@dataclass(frozen=True)
+class SegmentationOptions:
+    """What makes a partition, besides the image.
+
+    Attributes
+    ----------
+    count : int
+        How many segments there shall be.
+    least_area : int
+        Merging is done at half the size, a quarter ..., as long as a segment has at least so many
+        pixels there on average.
+    spatial, spatial_borders : float
+        Weight of a segment's extent against its spread in colour, while merging and while borders
+        are put right.
+    border : float
+        Weight of a border's length against the spread in colour.
+    passes : tuple of int
+        Passes over the borders at the full size, and at each smaller one.
+    """
+
+    count: int
+    least_area: int
+    spatial: float
+    spatial_borders: float
+    border: float
+    passes: tuple[int, int]
+
+
 class DecisionModel(NamedTuple):
     """A Markov decision process in compressed rows; pairs are sorted by state, then by action.
 
@@ -413,6 +442,13 @@ class Backend(Protocol):
         self, image: Image, included: Mask, quantum: float, segments: Labels | None
     ) -> tuple[NoiseRun, list[NoiseRun]]:
         """Analyse the noise of the whole and of each segment, in the order of `np.unique`."""
+
+    def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
+        """Divide an image, of uint8, uint16 or float32 in [0, 1] and shape (H, W, 1 or 3).
+
+        The labels run from 0 to count - 1 in the order of their first pixels; each is one piece
+        that hangs together by the sides of pixels.
+        """
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
         """Compare over `scored`; what is not `hidden` makes the baseline's mean colour."""

@@ -38,7 +38,7 @@ from .threads import chosen_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .protocol import Algorithm, BuiltIn, DecisionModel, MdpMethod
+    from .protocol import Algorithm, BuiltIn, DecisionModel, MdpMethod, SegmentationOptions
 
 __all__ = ["RustBackend"]
 
@@ -89,6 +89,10 @@ class RustBackend:
             image, included, quantum, segments, threads=chosen_threads()
         )
         return _noise_run(whole), [_noise_run(part) for part in parts]
+
+    def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
+        labels = self._rust.segment(pixels, **vars(options), threads=chosen_threads())
+        return cast("Labels", labels)
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
         return Scores(

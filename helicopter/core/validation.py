@@ -33,6 +33,7 @@ __all__ = [
     "check_seed",
     "check_segments",
     "prepare_image",
+    "prepare_values",
     "require_visible",
 ]
 
@@ -122,6 +123,50 @@ def prepare_image(
     -------
     PreparedImage, bool ndarray of shape (H, W)
     """
+    array, mask = _checked(image, hidden, name, hide_transparent)
+    low, high = _range_of(array.dtype, data_range)
+    channels = 1 if array.ndim == 2 else min(array.shape[2], 3)
+    colour = (array[:, :, None] if array.ndim == 2 else array)[:, :, :channels]
+    pixels = np.empty((*array.shape[:2], channels), dtype=np.float32)
+    for top in range(0, array.shape[0], STRIP):
+        rows = slice(top, top + STRIP)
+        _normalise(colour[rows], mask[rows], low, high, data_range, name, pixels[rows])
+    return PreparedImage(array, pixels, low, high), mask
+
+
+def prepare_values(
+    image: object,
+    *,
+    hidden: object = None,
+    data_range: tuple[float, float] | None = None,
+    name: str = "image",
+) -> tuple[NDArray[Any], Mask]:
+    """Check an image and its mask; return its colours as they are, without a copy if that can be.
+
+    Parameters
+    ----------
+    image, hidden, data_range, name
+        As for `prepare_image`. Transparent pixels are hidden, see `hide_transparent` there.
+
+    Returns
+    -------
+    ndarray of shape (H, W, C)
+        uint8 or uint16 that fill the range of their dtype, if they were given so; else float32 in
+        [0, 1]. Alpha is left out. What hidden pixels hold is of no meaning.
+    bool ndarray of shape (H, W)
+    """
+    array, mask = _checked(image, hidden, name, hide_transparent=True)
+    if array.dtype.kind == "u" and data_range is None:
+        colour = array[:, :, None] if array.ndim == 2 else array[:, :, : min(array.shape[2], 3)]
+        return colour.astype(colour.dtype.newbyteorder("="), copy=False), mask
+    prepared, _ = prepare_image(array, hidden=mask, data_range=data_range, name=name)
+    return prepared.pixels, mask
+
+
+def _checked(
+    image: object, hidden: object, name: str, hide_transparent: bool
+) -> tuple[NDArray[Any], Mask]:
+    """Return an image as the array it is, and its mask."""
     array = _as_array(image, name, InvalidImageError, ACCEPTED_DTYPES)
     if array.dtype.kind not in "ubf" or array.dtype.name not in ACCEPTED_DTYPES:
         raise InvalidImageError(
@@ -144,14 +189,7 @@ def prepare_image(
     if hide_transparent and array.ndim == 3 and array.shape[2] == 4:
         unseen = mask | (array[:, :, 3] == 0)
         mask = mask if unseen.all() else unseen
-    low, high = _range_of(array.dtype, data_range)
-    channels = 1 if array.ndim == 2 else min(array.shape[2], 3)
-    colour = (array[:, :, None] if array.ndim == 2 else array)[:, :, :channels]
-    pixels = np.empty((*array.shape[:2], channels), dtype=np.float32)
-    for top in range(0, array.shape[0], STRIP):
-        rows = slice(top, top + STRIP)
-        _normalise(colour[rows], mask[rows], low, high, data_range, name, pixels[rows])
-    return PreparedImage(array, pixels, low, high), mask
+    return array, mask
 
 
 def _as_array(given: object, name: str, error: type[Exception], accepted: str) -> NDArray[Any]:

@@ -5,9 +5,9 @@
 
 use ndarray::{Array2, Array3, Dimension, Ix1, Ix2, Ix3, IxDyn};
 use numpy::{
-    dtype, BorrowError, Element, IntoPyArray, PyArray, PyArrayDescrMethods, PyArrayMethods,
-    PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArrayDyn, PyReadwriteArray3,
-    PyUntypedArray, PyUntypedArrayMethods,
+    dtype, BorrowError, Element, IntoPyArray, PyArray, PyArrayDescr, PyArrayDescrMethods,
+    PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyReadonlyArray3, PyReadonlyArrayDyn,
+    PyReadwriteArray3, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -20,6 +20,8 @@ use crate::par::MAX_THREADS;
 const IMAGE: &str = "a C-contiguous float32 array of shape (height, width, channels)";
 const IMAGE_MUT: &str = "a writable C-contiguous float32 array of shape (height, width, channels)";
 const LABELS: &str = "a C-contiguous int32 array of shape (height, width)";
+const PIXELS: &str =
+    "a C-contiguous uint8, uint16 or float32 array of shape (height, width, 1 or 3)";
 const MASK: &str = "a C-contiguous bool array of shape (height, width)";
 
 /// An image to read.
@@ -30,6 +32,46 @@ pub fn image<'py>(
 ) -> PyResult<PyReadonlyArray3<'py, f32>> {
     let array = typed::<f32, Ix3>(operation, argument, IMAGE, object)?;
     array.try_readonly().map_err(|error| busy(object.py(), operation, argument, IMAGE, &error))
+}
+
+/// An image to read, whatever its values are made of.
+pub enum Pixels<'py> {
+    /// 0 to 255.
+    Byte(PyReadonlyArray3<'py, u8>),
+    /// 0 to 65535.
+    Word(PyReadonlyArray3<'py, u16>),
+    /// 0 to 1.
+    Float(PyReadonlyArray3<'py, f32>),
+}
+
+/// An image of one or three channels of any of these types.
+pub fn pixels<'py>(
+    operation: &str,
+    argument: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Pixels<'py>> {
+    fn read<'py, T: Element>(
+        operation: &str,
+        argument: &str,
+        object: &Bound<'py, PyAny>,
+    ) -> PyResult<PyReadonlyArray3<'py, T>> {
+        let array = typed::<T, Ix3>(operation, argument, PIXELS, object)?;
+        if !matches!(array.shape()[2], 1 | 3) {
+            return Err(invalid(object.py(), operation, argument, PIXELS, &describe(object)));
+        }
+        array.try_readonly().map_err(|error| busy(object.py(), operation, argument, PIXELS, &error))
+    }
+    let is = |kind: &Bound<'_, PyArrayDescr>| {
+        object.cast::<PyUntypedArray>().is_ok_and(|array| array.dtype().is_equiv_to(kind))
+    };
+    let py = object.py();
+    if is(&dtype::<u8>(py)) {
+        read(operation, argument, object).map(Pixels::Byte)
+    } else if is(&dtype::<u16>(py)) {
+        read(operation, argument, object).map(Pixels::Word)
+    } else {
+        read(operation, argument, object).map(Pixels::Float)
+    }
 }
 
 /// An image to write into.

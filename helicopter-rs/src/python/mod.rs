@@ -17,6 +17,7 @@ pub mod functions;
 pub mod hatata;
 pub mod network;
 pub mod noise;
+pub mod segmentation;
 pub mod testing;
 
 /// The module, as Python imports it.
@@ -39,6 +40,8 @@ pub mod helicopter_rs {
     use super::network::Network;
     #[pymodule_export]
     use super::noise::{NoiseModel, ZengezaNoiseDetector};
+    #[pymodule_export]
+    use super::segmentation::segment;
     #[pymodule_export]
     use super::testing::{_call_kernel, _panic, _spin};
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from . import autonomous_engine, regional_engine, scores, uncertainty
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         NoiseRun,
         Progress,
         Scores,
+        SegmentationOptions,
         StoppingOptions,
         StoppingRun,
         UncertaintyModel,
@@ -70,6 +71,11 @@ class ReferenceBackend:
         from . import zengeza_detector
 
         return zengeza_detector.analyze_noise(image, included, quantum, segments)
+
+    def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
+        from . import segmentation
+
+        return segmentation.segment(pixels, options)
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
         return scores.score(truth, prediction, hidden, scored)

@@ -1,0 +1,134 @@
+//! The best partition of an image into so many connected pieces: fine groups of pixels ([`atoms`]),
+//! merged by Ward's criterion ([`ward`]), their borders put right pixel by pixel ([`refine`]).
+//!
+//! The twin in `helicopter/backends/reference/segmentation/` is the law.
+
+mod atoms;
+pub mod features;
+mod refine;
+mod region;
+mod ward;
+mod wide;
+
+use atoms::atoms;
+use features::{variance, Features, Plane};
+use rayon::prelude::*;
+use refine::{refine, Weights};
+
+use crate::error::{Error, Result};
+use crate::host::Host;
+
+/// A round of merging into atoms needs so many pixels to a segment: the first, and the second.
+const LEAST_AREAS: [usize; 2] = [8, 32];
+
+/// What makes a partition; see `helicopter.core.segmentation` for the presets.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// How many segments there shall be.
+    pub count: usize,
+    /// Merging is done at half the size, a quarter ..., as long as a segment has at least so many
+    /// pixels there on average.
+    pub least_area: usize,
+    /// Weight of a segment's extent against its spread in colour, while merging.
+    pub spatial: f64,
+    /// The same while borders are put right.
+    pub spatial_borders: f64,
+    /// Weight of a border's length against the spread in colour.
+    pub border: f64,
+    /// Passes over the borders, at the full size and at each smaller one.
+    pub passes: (usize, usize),
+}
+
+/// Labels from 0 on, ordered by first pixel: each one piece whose pixels touch at their sides.
+///
+/// # Errors
+///
+/// [`Error::Argument`] if there are fewer pixels than segments; [`Error::Cancelled`].
+pub fn segment<F: Features>(image: &F, options: &Options, host: &dyn Host) -> Result<Vec<u32>> {
+    let (height, width) = image.dim();
+    if options.count == 0 || options.count > height * width {
+        let expected = format!("from 1 to the number of pixels, {}", height * width);
+        return Err(Error::argument("segment", "count", expected, options.count.to_string()));
+    }
+    let (mut labels, _) = divide(image, options, options.passes.0, host)?;
+    number_by_first_pixel(&mut labels);
+    Ok(labels)
+}
+
+/// The segments of an image and the variance they were weighed against: found at half the size if
+/// they are large enough there, their borders put right at this one.
+fn divide<F: Features>(
+    image: &F,
+    options: &Options,
+    passes: usize,
+    host: &dyn Host,
+) -> Result<(Vec<u32>, f64)> {
+    host.check()?;
+    let (height, width) = image.dim();
+    let area = (height * width) as f64 / options.count as f64;
+    let (mut labels, spread);
+    if height.div_ceil(2) * width.div_ceil(2) >= options.least_area * options.count {
+        let half = Plane::half_of(image);
+        (labels, spread) = divide(&half, options, options.passes.1, host)?;
+        labels = doubled(&labels, (height, width));
+    } else {
+        // an image without any variance is divided by place alone
+        spread = variance(image).max(1.0);
+        labels = partition(image, options, options.spatial * spread / area, host)?;
+    }
+    let weights = Weights {
+        spatial: options.spatial_borders * spread / area,
+        border: options.border * spread,
+    };
+    refine(image, &mut labels, options.count, passes, weights, host)?;
+    Ok((labels, spread))
+}
+
+/// Atoms, merged until there are as many as asked for; by label of each pixel.
+fn partition(
+    features: &impl Features,
+    options: &Options,
+    spatial: f64,
+    host: &dyn Host,
+) -> Result<Vec<u32>> {
+    let (height, width) = features.dim();
+    let area = height * width / options.count;
+    let mut rounds = LEAST_AREAS.iter().filter(|&&least| area >= least).count();
+    let mut made = atoms(features, rounds, spatial, host)?;
+    while made.regions.len() < options.count {
+        rounds -= 1; // without any, atoms are pixels, of which there are enough
+        made = atoms(features, rounds, spatial, host)?;
+    }
+    let (mut labels, roots) = ward::merge(made, options.count, spatial, host)?;
+    labels.par_iter_mut().for_each(|label| *label = roots[*label as usize]);
+    number_by_first_pixel(&mut labels);
+    Ok(labels)
+}
+
+/// Labels of a grid of twice the size.
+fn doubled(labels: &[u32], (rows, cols): (usize, usize)) -> Vec<u32> {
+    let width = cols.div_ceil(2);
+    let mut out = vec![0; rows * cols];
+    out.par_chunks_mut(cols).enumerate().for_each(|(y, to)| {
+        let from = &labels[y / 2 * width..(y / 2 + 1) * width];
+        for (two, &label) in to.chunks_mut(2).zip(from) {
+            two.fill(label);
+        }
+    });
+    out
+}
+
+/// Numbers the labels, whatever they are, in the order of their first pixels.
+fn number_by_first_pixel(labels: &mut [u32]) {
+    let largest = labels.par_iter().copied().max().unwrap_or(0);
+    let mut number = vec![u32::MAX; largest as usize + 1];
+    let mut next = 0;
+    for label in labels {
+        let number = &mut number[*label as usize];
+        if *number == u32::MAX {
+            *number = next;
+            next += 1;
+        }
+        *label = *number;
+    }
+}
