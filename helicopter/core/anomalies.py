@@ -18,13 +18,21 @@ from .anomaly_statistics import adjusted, find_peaks, local_false_rate, peak_p_v
 from .cross_reconstruct import STRIP, assign_folds
 from .regional_engine import RegionalReconstructionEngine
 from .registry import DEFAULT
-from .validation import check_fraction, check_segments, prepare_image, require_visible
+from .segmentation import segment_values
+from .validation import (
+    check_fraction,
+    check_integer,
+    check_segments,
+    is_integer,
+    prepare_image,
+    require_visible,
+)
 from .zengeza_detector import quantum_of
 
 if TYPE_CHECKING:
     import os
 
-    from helicopter.backends.protocol import Image, Map, Mask
+    from helicopter.backends.protocol import Image, Labels, Map, Mask
 
 __all__ = ["AnomalyDetector"]
 
@@ -86,8 +94,9 @@ class AnomalyDetector:
             As in `ZengezaNoiseDetector.analyze`: hidden and fully transparent pixels are left out.
         level : float, default 0.1
             The share of the declared regions that may be false, on average; between 0 and 1.
-        segments : int, pair of int, or integer array_like of shape (H, W), optional
-            As in `ZengezaNoiseDetector.analyze`: regions are then made of whole segments.
+        segments : int or integer array_like of shape (H, W), optional
+            Regions are then made of whole segments: so many of `helicopter.segment`, or those of
+            the label given for each pixel. By default they end where the anomaly map falls to half.
         progress : None, True or callable
 
         Returns
@@ -105,7 +114,7 @@ class AnomalyDetector:
                 image, hidden=mask, data_range=data_range, hide_transparent=True
             )
             require_visible(hidden, since="nothing else is looked at")
-            labels = None if segments is None else check_segments(segments, hidden.shape)[1]
+            count, labels = _segments(segments, hidden)
             scores = self._map(prepared.pixels, hidden, quantum_of(prepared), callback)
         peaks = find_peaks(scores)
         p = peak_p_values(peaks.height)
@@ -118,7 +127,9 @@ class AnomalyDetector:
             local_false_rate(p)[is_declared],
         )
         found = outline(scores, declared.peaks)
-        if labels is not None and found.any():
+        if found.any() and count:
+            labels = segment_values(self._engine._backend, prepared.pixels, hidden, count)
+        if found.any() and labels is not None:
             found = snapped(found, declared.peaks, labels, ~hidden)
         deviation = self._deviation(prepared.pixels, hidden, found)
         regions, numbers = ranked(found, declared, deviation, prepared.units)
@@ -198,3 +209,14 @@ class AnomalyDetector:
         if progress is not None:
             progress(rounds, rounds)
         return prediction, sigma
+
+
+def _segments(segments: object, hidden: Mask) -> tuple[int, Labels | None]:
+    """Return the number of segments to make, or the labels that were given; 0 and None: neither."""
+    if segments is None:
+        return 0, None
+    if is_integer(segments):
+        return check_integer(segments, "segments", 1, hidden.size), None
+    if isinstance(segments, (tuple, list)) and len(segments) == 2:  # a grid, elsewhere
+        segments = np.asarray(segments)
+    return 0, check_segments(segments, hidden.shape)[1]

@@ -32,6 +32,7 @@ __all__ = [
     "check_real",
     "check_seed",
     "check_segments",
+    "is_integer",
     "prepare_image",
     "prepare_values",
     "require_visible",
@@ -344,9 +345,9 @@ def check_segments(value: object, shape: tuple[int, ...]) -> tuple[list[int], La
     list of int, C-contiguous int32 ndarray of shape (H, W)
     """
     height, width = shape[:2]
-    if _is_integer(value):
+    if is_integer(value):
         return _grid((value, value), height, width)
-    if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(_is_integer, value)):
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_integer, value)):
         return _grid(tuple(value), height, width)
     accepted = "a number of rows and columns, a pair of these, or an integer label for every pixel"
     if type(value).__module__.startswith("PIL."):
@@ -367,7 +368,7 @@ def check_segments(value: object, shape: tuple[int, ...]) -> tuple[list[int], La
     return _numbered(labels)
 
 
-def _is_integer(value: object) -> bool:
+def is_integer(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
 
 

@@ -44,6 +44,7 @@ def test_the_first_block_of_the_readme_is_ten_lines_and_needs_no_other():
     ("page", "known"),
     [
         ("noise.md", ["minimal"]),
+        ("anomalies.md", ["1 declared of"]),
         (
             "decisions.md",
             [
