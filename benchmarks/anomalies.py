@@ -24,7 +24,7 @@ from helicopter.core import AnomalyDetector, RegionalReconstructionEngine
 from helicopter.core.cross_reconstruct import assign_folds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -209,26 +209,33 @@ def scored(
     return roc_auc(scores[kept], truth[kept] > 0), average_precision(scores[kept], truth[kept] > 0)
 
 
-def method_rows(found: list[Case], which: dict[str, Method]) -> Iterator[dict[str, Any]]:
-    """Of each method average precision and ROC area, by strength and by kind of defect."""
+def method_tables(
+    found: list[Case], which: dict[str, Method]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Of each method both areas by strength and by kind of defect, and precision by texture."""
+    wide, textures = [], []
     for name, method in which.items():
-        cells: dict[str, list[tuple[float, float]]] = {}
+        areas: dict[str, list[tuple[float, float]]] = {}
+        of_texture: dict[str, list[float]] = {}
         for case in found:
             scores = np.nan_to_num(method(case.damaged.image))
             truth = case.damaged.truth
-            areas = scored(scores, truth)
-            for cell in ("all", case.strength, case.texture):
-                cells.setdefault(cell, []).append(areas)
+            roc, precision = scored(scores, truth)
+            of_texture.setdefault(case.texture, []).append(precision)
+            for cell in ("all", case.strength):
+                areas.setdefault(cell, []).append((precision, roc))
             for kind, defect in enumerate(DEFECTS, start=1):
                 if (truth == kind).any():
-                    cells.setdefault(defect, []).append(scored(scores, truth, kind))
-        yield {
-            "method": name,
-            **{
-                cell: " ".join(f"{value:.3f}" for value in np.mean(areas, axis=0)[::-1])
-                for cell, areas in cells.items()
-            },
+                    areas.setdefault(defect, []).append(scored(scores, truth, kind)[::-1])
+        cells = {
+            cell: " ".join(f"{mean:.2f}" for mean in np.mean(areas[cell], axis=0))
+            for cell in ("all", *STRENGTHS, *DEFECTS)
         }
+        wide.append({"method": name, **cells})
+        textures.append(
+            {"method": name, **{t: f"{np.mean(found):.2f}" for t, found in of_texture.items()}}
+        )
+    return wide, textures
 
 
 def rate_rows(found: list[Case], levels: tuple[float, ...]) -> list[dict[str, Any]]:
@@ -335,8 +342,9 @@ def main() -> None:
         return cases(names, SEEDS[part], options.draws, strengths)
 
     if options.only is None or "methods" in options.only:
-        rows = list(method_rows(made("methods", STRENGTHS), methods()))
-        report.table("Average precision and area under the ROC curve", rows)
+        wide, textures = method_tables(made("methods", STRENGTHS), methods())
+        report.table("Average precision, and area under the ROC curve", wide)
+        report.table("Average precision by texture", textures)
     if options.only is None or "rates" in options.only:
         rows = rate_rows(made("rates", ("none", *STRENGTHS)), tuple(options.levels))
         report.table("What is declared", rows)

@@ -46,8 +46,7 @@ def analyze(
         (or as many as have 400 pixels each), if the quality is below 0.95 or the noise at least
         moderate. None: the image as a whole only.
     anomalies : bool, default True
-        Whether to look for what is unlike the rest; see `find_anomalies`. To save time, each place
-        is predicted once, from around patches of 16 pixels, where `find_anomalies` does so twice.
+        Whether to look for what is unlike the rest; see `find_anomalies`.
     level : float, default 0.1
         Of the anomalies declared, the share that may be false, on average.
     mask : bool array_like of shape (H, W), optional

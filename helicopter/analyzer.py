@@ -57,8 +57,6 @@ _POLICY = (
 EXCELLENT, NOISY = 0.95, "moderate"
 #: How many parts that are, unless they would have fewer pixels than this on average.
 MOST_SEGMENTS, LEAST_AREA = 250, 400
-#: The patches that are hidden in search of anomalies, all of them once.
-ANOMALY_PATCHES = (16,)
 
 
 class Analyzer:
@@ -89,7 +87,7 @@ class Analyzer:
         self._verifying |= policy
         self.autonomous = AutonomousReconstructionEngine(**options)
         self._segmental = SegmentAwareReconstructionEngine(**predicting)
-        self._anomalies = AnomalyDetector(**predicting, patch_sizes=ANOMALY_PATCHES)
+        self._anomalies = AnomalyDetector(**predicting)
 
     def analyze(
         self,

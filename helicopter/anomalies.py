@@ -39,7 +39,7 @@ def find_anomalies(
     image : array_like
     level : float, default 0.1
         The share of the declared regions that may be false, on average.
-    segments : int, pair of int, or integer array_like of shape (H, W), optional
+    segments : int or integer array_like of shape (H, W), optional
         Regions are then made of whole segments.
     mask : bool array_like of shape (H, W), optional
         True = hidden, left out.

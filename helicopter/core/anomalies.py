@@ -20,11 +20,12 @@ from .anomaly_statistics import adjusted, find_peaks, local_false_rate, peak_p_v
 from .cross_reconstruct import STRIP, assign_folds
 from .regional_engine import RegionalReconstructionEngine
 from .registry import DEFAULT
+from .segmentation import segment_values
 from .validation import (
     check_fraction,
     check_integer,
     check_segments,
-    check_several,
+    is_integer,
     prepare_image,
     require_visible,
 )
@@ -32,17 +33,17 @@ from .zengeza_detector import quantum_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
 
-    from helicopter.backends.protocol import Image, Map, Mask
+    from helicopter.backends.protocol import Image, Labels, Map, Mask
 
     from .noise_results import NoiseAnalysis
     from .validation import PreparedImage
 
 __all__ = ["AnomalyDetector"]
 
-#: Sides of the patches that are hidden, in pixels, and over how many folds.
-PATCHES = (16, 32)
+#: Side of the patches that are hidden, in pixels, and in how many rounds. Smaller ones are
+#: predicted better, anomalies included, since part of each stays visible.
+PATCH = 32
 FOLDS = 4
 #: Pixels around what was found that are hidden with it, to tell what was to be expected there.
 RIM = 3
@@ -60,9 +61,6 @@ class AnomalyDetector:
     seed : int, default 0
         Of the folds.
     weights : path-like, optional
-    patch_sizes : sequence of int, default (16, 32)
-        Sides of the patches that are hidden, in pixels, each in a round of its own: small ones are
-        predicted well, large ones hide the whole of an anomaly. Each takes as long as the others.
 
     Raises
     ------
@@ -76,12 +74,7 @@ class AnomalyDetector:
         use_rust_acceleration: bool | None = None,
         seed: int = 0,
         weights: str | os.PathLike[str] | None = None,
-        patch_sizes: Sequence[int] = PATCHES,
     ) -> None:
-        self.patch_sizes = tuple(
-            check_integer(side, "patch_sizes", 1)
-            for side in check_several(patch_sizes, "patch_sizes", "[16]")
-        )
         self._engine = RegionalReconstructionEngine(
             algorithm, device, use_rust_acceleration, seed, weights
         )
@@ -107,8 +100,9 @@ class AnomalyDetector:
             As in `ZengezaNoiseDetector.analyze`: hidden and fully transparent pixels are left out.
         level : float, default 0.1
             The share of the declared regions that may be false, on average; between 0 and 1.
-        segments : int, pair of int, or integer array_like of shape (H, W), optional
-            As in `ZengezaNoiseDetector.analyze`: regions are then made of whole segments.
+        segments : int or integer array_like of shape (H, W), optional
+            Regions are then made of whole segments: so many of `helicopter.segment`, or those of
+            the label given for each pixel. By default they end where the anomaly map falls to half.
         noise : NoiseAnalysis, optional
             What was found out about the noise of this image with this mask, so that it need not be
             found out again.
@@ -129,10 +123,9 @@ class AnomalyDetector:
                 image, hidden=mask, data_range=data_range, hide_transparent=True
             )
             require_visible(hidden, since="nothing else is looked at")
-            labels = None if segments is None else check_segments(segments, hidden.shape)[1]
-            scores = self._map(
-                prepared.pixels, hidden, self._noise(prepared, hidden, noise), callback
-            )
+            count, labels = _segments(segments, hidden)
+            sigmas = self._noise(prepared, hidden, noise)
+            scores = self._map(prepared.pixels, hidden, sigmas, callback)
         peaks = find_peaks(scores)
         p = peak_p_values(peaks.height)
         q = adjusted(p)
@@ -144,7 +137,9 @@ class AnomalyDetector:
             local_false_rate(p)[is_declared],
         )
         found = outline(scores, declared.peaks)
-        if labels is not None and found.any():
+        if found.any() and count:
+            labels = segment_values(self._engine._backend, prepared.pixels, hidden, count)
+        if found.any() and labels is not None:
             found = snapped(found, declared.peaks, labels, ~hidden)
         deviation = self._deviation(prepared.pixels, hidden, found)
         regions, numbers = ranked(found, declared, deviation, prepared.units)
@@ -181,19 +176,17 @@ class AnomalyDetector:
         self, truth: Image, hidden: Mask, noise: Map, progress: ProgressCallback | None
     ) -> Map:
         """Return the scores, NaN where hidden."""
-        included = ~hidden
+        included, backend = ~hidden, self._engine._backend
         scores = np.zeros_like(noise)
-        prediction, sigma = np.empty_like(truth), np.zeros_like(noise)
-        count = 0
-        for number, side in enumerate(self.patch_sizes):
-
-            def report(done: int, _: int, before: int = number * FOLDS) -> None:
-                if progress is not None:
-                    progress(before + done, FOLDS * len(self.patch_sizes))
-
-            self._predict_all(truth, hidden, side, prediction, sigma, report)
-            evidence = AnomalyEvidence(truth, prediction, sigma, noise, included)
-            count += add_distances(self._engine._backend, evidence, scores)
+        # a mean colour predicts nothing, so that what is left is the image itself
+        mean = truth.sum(axis=(0, 1), dtype=np.float64) / np.count_nonzero(included)
+        nothing = np.broadcast_to(mean.astype(np.float32), truth.shape)
+        surely = np.broadcast_to(np.float32(0), hidden.shape)
+        alone = AnomalyEvidence(truth, nothing, surely, noise, included)
+        count = add_distances(backend, alone, scores)
+        prediction, sigma = self._predict_all(truth, hidden, progress)
+        predicted = AnomalyEvidence(truth, prediction, sigma, noise, included)
+        count += add_distances(backend, predicted, scores)
         scores /= np.float32(count)
         np.copyto(scores, np.float32(np.nan), where=hidden)
         return scores
@@ -215,25 +208,20 @@ class AnomalyDetector:
         return out
 
     def _predict_all(
-        self,
-        truth: Image,
-        hidden: Mask,
-        side: int,
-        prediction: Image,
-        sigma: Map,
-        progress: ProgressCallback,
-    ) -> None:
-        """Predict every patch once from the others, into `prediction` and `sigma`."""
+        self, truth: Image, hidden: Mask, progress: ProgressCallback | None
+    ) -> tuple[Image, Map]:
+        """Predict every patch once from the others; return predictions and their uncertainty."""
         height, width = hidden.shape
-        grid = PatchGrid(height, width, side)
+        grid = PatchGrid(height, width, PATCH)
         while grid.count < FOLDS and grid.size > 1:
             grid = PatchGrid(height, width, grid.size // 2)
         fold = assign_folds(grid, min(FOLDS, grid.count), self.seed)
-        np.copyto(prediction, truth)  # where nothing else is visible nothing can be said
-        sigma[:] = 0
+        prediction = truth.copy()  # stays where nothing else is visible: nothing can be said there
+        sigma = np.zeros(hidden.shape, dtype=np.float32)
         rounds = int(fold.max()) + 1
         for number in range(rounds):
-            progress(number, rounds)
+            if progress is not None:
+                progress(number, rounds)
             now = grid.pixels(fold == number)
             unseen = now | hidden
             if unseen.all():
@@ -242,4 +230,17 @@ class AnomalyDetector:
             variance = self._engine._predict(context, unseen)
             np.copyto(prediction, context, where=now[:, :, None])
             np.sqrt(variance, out=sigma, where=now)
-        progress(FOLDS, FOLDS)
+        if progress is not None:
+            progress(rounds, rounds)
+        return prediction, sigma
+
+
+def _segments(segments: object, hidden: Mask) -> tuple[int, Labels | None]:
+    """Return the number of segments to make, or the labels that were given; 0 and None: neither."""
+    if segments is None:
+        return 0, None
+    if is_integer(segments):
+        return check_integer(segments, "segments", 1, hidden.size), None
+    if isinstance(segments, (tuple, list)) and len(segments) == 2:  # a grid, elsewhere
+        segments = np.asarray(segments)
+    return 0, check_segments(segments, hidden.shape)[1]

@@ -6,6 +6,9 @@ predicted. The distance from what is usual in this image is Mahalanobis's with a
 covariance, as in the detector of Reed and Yu (1990, "Adaptive multiple-band CFAR detection of an
 optical pattern with unknown spectral distribution").
 
+This is done twice, with the prediction of the algorithm and with none at all, and the two are
+averaged: of textures a prediction explains little, and what it leaves out is news as well.
+
 Noise is no anomaly: the variance that is noise around each pixel is one more measurement, and the
 distance is that of the others *given* it. So noise explains what varies with it in this image, and
 no variance is counted twice, whether or not the prediction has counted it in.
@@ -41,8 +44,8 @@ STRIP = 512
 SMALL = 2**21
 #: About so many pixels tell what is usual.
 SAMPLE = 2**14
-#: The share of them that is taken for unusual, and in how many rounds that is found.
-TRIM, ROUNDS = 0.1, 3
+#: The share of them that counts in full, and in how many rounds that is found.
+USUAL_SHARE, ROUNDS = 0.9, 3
 #: Standard deviations of a measurement below these count as these: means on the [0, 1] scale, and
 #: logarithms of energies.
 LEAST_SPREAD = (1e-3, 0.02)
@@ -115,17 +118,24 @@ def _sampled(strips: Iterable[_Strip], included: Mask) -> NDArray[np.float64]:
 
 
 def _usual(sample: NDArray[np.float64], floors: NDArray[np.float64]) -> _Law:
-    """Find centre and covariance of all but the farthest, which are found on the way."""
-    kept = np.ones(len(sample), bool)
-    for _ in range(ROUNDS):
-        centre = np.median(sample[kept], axis=0)
-        beyond = sample[kept] - sample[kept].mean(axis=0)
-        covariance = beyond.T @ beyond / max(len(beyond) - 1, 1)
+    """Find centre and covariance with less weight for what is far, which is found on the way.
+
+    Weights change smoothly: were the farthest left out, the last digit of a measurement, which
+    backends differ in, could change the whole map.
+    """
+    weight = np.ones(len(sample))
+    centre = np.median(sample, axis=0)
+    for number in range(ROUNDS):
+        if number:
+            centre = weight @ sample / weight.sum()
+        away = sample - centre
+        covariance = (away * weight[:, None]).T @ away / weight.sum()
         covariance[np.diag_indices_from(covariance)] += np.square(floors)
         form = np.linalg.inv(covariance)
         form[-1, -1] -= 1.0 / covariance[-1, -1]  # given the noise
         distance = squared_distances(sample, centre, form)
-        kept = distance <= np.quantile(distance, 1.0 - TRIM)
+        far = max(float(np.quantile(distance, USUAL_SHARE)), LEAST_DISTANCE)
+        weight = far / np.maximum(distance, far)
     score = np.log(distance + LEAST_DISTANCE)
     median, high = np.quantile(score, (0.5, USUAL))
     return _Law(centre, form, float(median), max(float(high - median), LEAST_DISTANCE))

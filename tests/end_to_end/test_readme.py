@@ -45,6 +45,7 @@ def test_the_first_block_of_the_readme_is_ten_lines_and_needs_no_other():
     [
         ("noise.md", ["minimal"]),
         ("segments.md", ["[0, 7]"]),
+        ("anomalies.md", ["1 declared of"]),
         (
             "decisions.md",
             [
