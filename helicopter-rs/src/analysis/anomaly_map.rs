@@ -63,11 +63,20 @@ pub fn measure(evidence: Evidence, width: f64, host: &dyn Host) -> Result<Array3
     // windows that see everything weigh one, wherever they lie
     let total =
         (!evidence.included.iter().all(|&included| included)).then(|| window.pooled(seen.clone()));
+    // what is not included may hold anything
+    let mut residual = Array3::zeros(evidence.image.dim());
+    Zip::indexed(&mut residual).and(evidence.image).and(evidence.prediction).par_for_each(
+        |(y, x, _), residual, &truth, &prediction| {
+            if evidence.included[[y, x]] {
+                *residual = truth - prediction;
+            }
+        },
+    );
     let planes: Vec<Array2<f32>> = wanted
         .par_iter()
         .map(|&what| {
             host.check()?;
-            Ok(plane(evidence, what, &window, seen.view(), total.as_ref()))
+            Ok(plane(evidence, residual.view(), what, &window, seen.view(), total.as_ref()))
         })
         .collect::<Result<_>>()?;
     let mut out = Array3::zeros((height, cols, wanted.len()));
@@ -85,33 +94,30 @@ pub fn measure(evidence: Evidence, width: f64, host: &dyn Host) -> Result<Array3
     Ok(out)
 }
 
+/// The values of one measurement before they are pooled, and their pooled mean.
 fn plane(
     evidence: Evidence,
+    residual: ArrayView3<f32>,
     what: Measurement,
     window: &Window,
     seen: ArrayView2<f32>,
     total: Option<&Array2<f32>>,
 ) -> Array2<f32> {
-    let (height, width, channels) = evidence.image.dim();
+    let (height, width, channels) = residual.dim();
     let mut values = Array2::zeros((height, width));
-    let residual = |y: usize, x: usize, c: usize| {
-        if evidence.included[[y, x]] {
-            evidence.image[[y, x, c]] - evidence.prediction[[y, x, c]]
-        } else {
-            0.0
-        }
-    };
     if let Measurement::Difference(down, right) = what {
         let mut both = Array2::zeros((height, width));
+        let first = right.min(0).unsigned_abs();
+        let count = width.saturating_sub(right.unsigned_abs());
         for y in 0..height.saturating_sub(down) {
-            for x in 0..width {
-                let Some(far) = x.checked_add_signed(right).filter(|&far| far < width) else {
-                    continue;
-                };
-                let squared = (0..channels).fold(0.0, |sum, c| {
-                    let difference = residual(y + down, far, c) - residual(y, x, c);
-                    sum + difference * difference
-                });
+            let far_from = first.checked_add_signed(right).unwrap_or(0);
+            for k in 0..count {
+                let (x, far) = (first + k, far_from + k);
+                let mut squared = 0.0;
+                for c in 0..channels {
+                    let difference = residual[[y + down, far, c]] - residual[[y, x, c]];
+                    squared += difference * difference;
+                }
                 let weight = seen[[y, x]] * seen[[y + down, far]];
                 both[[y, x]] = weight;
                 values[[y, x]] = squared / channels as f32 * weight;
@@ -122,10 +128,11 @@ fn plane(
     }
     Zip::indexed(&mut values).and(seen).for_each(|(y, x), value, &weight| {
         let here = match what {
-            Measurement::Residual(c) => residual(y, x, c),
+            Measurement::Residual(c) => residual[[y, x, c]],
             Measurement::Value(c) => evidence.image[[y, x, c]],
             Measurement::Energy => {
-                (0..channels).fold(0.0, |sum, c| sum + residual(y, x, c).powi(2)) / channels as f32
+                let squares = (0..channels).map(|c| residual[[y, x, c]] * residual[[y, x, c]]);
+                squares.sum::<f32>() / channels as f32
             }
             Measurement::Sigma => evidence.sigma[[y, x]].powi(2),
             _ if weight > 0.0 => evidence.noise[[y, x]].powi(2),
@@ -234,29 +241,57 @@ pub fn squared_distances(
     host: &dyn Host,
 ) -> Result<Array2<f64>> {
     let (height, width, count) = measured.dim();
+    // each pair of different measurements once, with twice the weight
+    let mut weights = Vec::with_capacity(count * (count + 1) / 2);
+    for i in 0..count {
+        weights.extend((i..count).map(|j| form[[i, j]] * if i == j { 1.0 } else { 2.0 }));
+    }
     let mut out = Array2::zeros((height, width));
+    let measured = measured.as_standard_layout();
+    let values = measured.as_slice().expect("in standard layout");
     out.as_slice_mut().expect("just made").par_chunks_mut(width).enumerate().try_for_each(
         |(y, row)| {
             host.check()?;
-            let mut away = vec![0.0; count];
-            for (x, to) in row.iter_mut().enumerate() {
-                for ((away, &value), &centre) in
-                    away.iter_mut().zip(measured.slice(ndarray::s![y, x, ..])).zip(centre)
-                {
-                    *away = f64::from(value) - centre;
-                }
-                let mut total = 0.0;
-                for (i, &one) in away.iter().enumerate() {
-                    let along: f64 =
-                        form.row(i).iter().zip(&away).map(|(&weight, &other)| weight * other).sum();
-                    total += one * along;
-                }
-                *to = total.max(0.0);
-            }
+            let values = &values[y * width * count..(y + 1) * width * count];
+            wide(|| row_of_distances(values, centre, &weights, row));
             Ok::<(), Error>(())
         },
     )?;
     Ok(out)
+}
+
+/// Pixels that are worked on side by side.
+const LANES: usize = 8;
+
+#[inline(always)]
+fn row_of_distances(values: &[f32], centre: &[f64], weights: &[f64], row: &mut [f64]) {
+    let count = centre.len();
+    let mut away = vec![[0.0; LANES]; count];
+    for (number, to) in row.chunks_mut(LANES).enumerate() {
+        for (lane, pixel) in
+            values[number * LANES * count..].chunks_exact(count).take(to.len()).enumerate()
+        {
+            for ((away, &value), &centre) in away.iter_mut().zip(pixel).zip(centre) {
+                away[lane] = f64::from(value) - centre;
+            }
+        }
+        let (mut total, mut at) = ([0.0; LANES], 0);
+        for i in 0..count {
+            let mut along = [0.0; LANES];
+            for other in &away[i..] {
+                for lane in 0..LANES {
+                    along[lane] += weights[at] * other[lane];
+                }
+                at += 1;
+            }
+            for lane in 0..LANES {
+                total[lane] += away[i][lane] * along[lane];
+            }
+        }
+        for (to, total) in to.iter_mut().zip(total) {
+            *to = f64::max(total, 0.0);
+        }
+    }
 }
 
 #[cfg(test)]
