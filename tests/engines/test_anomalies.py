@@ -38,8 +38,8 @@ def test_a_stain_is_found_and_outlined(anomaly_detector, channels):
 
 @pytest.mark.parametrize("kind", ["scratch", "missing", "foreign"])
 def test_other_defects_are_found(anomaly_detector, kind):
-    values = cloth(128, 128)
-    y, x = np.mgrid[:128, :128]
+    values = cloth(192, 192)
+    y, x = np.mgrid[:192, :192]
     if kind == "scratch":
         where = (np.abs(y - 0.6 * x - 20) < 1.2) & (x > 40) & (x < 90)
         values[where] += 60
