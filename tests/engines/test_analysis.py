@@ -36,6 +36,7 @@ def test_each_part_is_what_its_engine_finds(analyze, backend):
     engine = AutonomousReconstructionEngine(8, algorithm="harmonic", seed=4, **rust)
     assert plain(found.autonomous) == plain(engine.autonomous_analyze(IMAGE))
     assert plain(found.noise) == plain(ZengezaNoiseDetector(**rust).analyze(IMAGE))
+    assert found.segments.algorithm == found.anomalies.algorithm == "harmonic"
     engine = SegmentAwareReconstructionEngine(algorithm="harmonic", seed=4, **rust)
     assert plain(found.segments) == plain(engine.segment_aware_reconstruction(IMAGE, segments=9))
     for part in (found.autonomous, found.noise, found.segments, found.anomalies):
@@ -61,6 +62,12 @@ def test_anomalies_are_looked_for(analyze):
     assert found.anomalies.level == 0.2
     assert found.anomalies.detected[spot].any()
     assert analyze(cloth, anomalies=False).anomalies is None
+
+
+def test_something_else_can_predict_the_parts(analyze):
+    found = analyze(segments=3, parts_algorithm="biharmonic")
+    assert found.autonomous.algorithm == "harmonic"
+    assert found.segments.algorithm == found.anomalies.algorithm == "biharmonic"
 
 
 def test_what_is_missing_is_missing_for_all(analyze):

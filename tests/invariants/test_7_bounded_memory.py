@@ -12,9 +12,13 @@ import textwrap
 
 import pytest
 
+from helicopter.core.segmentation import PRESETS
+
 SIDE = (2560, 3200)
 #: What tiles and threads may take, whatever the size of the image.
 WORKSPACE_MB = 400
+#: What threads take while they look at some rows, and sums over segments.
+SEGMENTS_WORKSPACE_MB = 16
 IMAGE_MB = SIDE[0] * SIDE[1] * 3 * 4 / 2**20
 
 PROGRAM = """
@@ -31,6 +35,7 @@ mask = mask.repeat(16, axis=0).repeat(16, axis=1)
 engine = RegionalReconstructionEngine({algorithm!r}, use_rust_acceleration={rust}, device="cpu")
 small = image[:128, :128]
 engine.reconstruct(small, mask[:128, :128])  # libraries and weights are there
+{prepare}
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the peak so far does not count
 
@@ -46,8 +51,10 @@ print(memory("VmHWM") - before)
 """
 
 
-def extra_megabytes(algorithm, call, *, rust):
-    program = textwrap.dedent(PROGRAM).format(side=SIDE, algorithm=algorithm, rust=rust, call=call)
+def extra_megabytes(algorithm, call, *, rust, prepare=""):
+    program = textwrap.dedent(PROGRAM).format(
+        side=SIDE, algorithm=algorithm, rust=rust, call=call, prepare=prepare
+    )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False
     )
@@ -82,3 +89,22 @@ def test_the_noise_of_a_large_image_needs_little_beside_it(backend):
         f"{detector}.analyze(image, segments={segments})"
     )
     assert extra_megabytes("harmonic", call, rust=rust) < 3 * IMAGE_MB + WORKSPACE_MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("count", [250, 10_000])
+def test_segments_take_sixteen_bytes_a_pixel_beside_the_image(backend, preset, count):
+    if backend == "python":
+        pytest.skip("slow; NumPy holds whole images of numbers as it goes")
+    prepare = f"""
+import helicopter
+pixels = (image * 255).astype(np.uint8)
+segment = lambda pixels, count: helicopter.segment(
+    pixels, count, preset={preset!r}, use_rust_acceleration=True
+)
+segment(pixels[:64, :64], 4)
+"""
+    call = f"labels = segment(pixels, {count})"
+    extra = extra_megabytes("harmonic", call, rust=True, prepare=prepare)
+    assert extra < 16 * SIDE[0] * SIDE[1] / 2**20 + SEGMENTS_WORKSPACE_MB

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::segmentation::wide::wide;
+use crate::segmentation::wide::{wide, Work};
 
 /// Windows end after so many standard deviations.
 const REACH: f64 = 4.0;
@@ -175,22 +175,32 @@ impl Window {
 
     /// The sums over the window around each value.
     fn pooled(&self, values: Array2<f32>) -> Array2<f32> {
-        wide(|| self.pooled_here(values))
+        wide(Pooling { weights: &self.weights, values })
     }
+}
+
+struct Pooling<'a> {
+    weights: &'a [f32],
+    values: Array2<f32>,
+}
+
+impl Work for Pooling<'_> {
+    type Result = Array2<f32>;
 
     #[inline(always)]
-    fn pooled_here(&self, mut values: Array2<f32>) -> Array2<f32> {
+    fn run(self) -> Array2<f32> {
+        let Self { weights, mut values } = self;
         let (height, width) = values.dim();
-        let reach = self.weights.len() - 1;
+        let reach = weights.len() - 1;
         let mut down = vec![0.0; height * width];
         {
             let values = values.as_slice().expect("just made");
             let row = |y: usize| &values[y * width..(y + 1) * width];
             for (y, sums) in down.chunks_exact_mut(width).enumerate() {
                 for (sum, &value) in sums.iter_mut().zip(row(y)) {
-                    *sum = self.weights[0] * value;
+                    *sum = weights[0] * value;
                 }
-                for (k, &weight) in self.weights.iter().enumerate().skip(1) {
+                for (k, &weight) in weights.iter().enumerate().skip(1) {
                     let above = row(mirrored(y as isize - k as isize, height));
                     let below = row(mirrored((y + k) as isize, height));
                     for ((sum, &a), &b) in sums.iter_mut().zip(above).zip(below) {
@@ -208,9 +218,9 @@ impl Window {
                 padded[reach + width + k - 1] = sums[mirrored((width + k - 1) as isize, width)];
             }
             for (to, &value) in to.iter_mut().zip(sums) {
-                *to = self.weights[0] * value;
+                *to = weights[0] * value;
             }
-            for (k, &weight) in self.weights.iter().enumerate().skip(1) {
+            for (k, &weight) in weights.iter().enumerate().skip(1) {
                 let (left, right) = (&padded[reach - k..], &padded[reach + k..]);
                 for ((to, &a), &b) in to.iter_mut().zip(left).zip(right) {
                     *to += weight * (a + b);
@@ -253,7 +263,7 @@ pub fn squared_distances(
         |(y, row)| {
             host.check()?;
             let values = &values[y * width * count..(y + 1) * width * count];
-            wide(|| row_of_distances(values, centre, &weights, row));
+            wide(Distances { values, centre, weights: &weights, to: row });
             Ok::<(), Error>(())
         },
     )?;
@@ -263,33 +273,47 @@ pub fn squared_distances(
 /// Pixels that are worked on side by side.
 const LANES: usize = 8;
 
-#[inline(always)]
-fn row_of_distances(values: &[f32], centre: &[f64], weights: &[f64], row: &mut [f64]) {
-    let count = centre.len();
-    let mut away = vec![[0.0; LANES]; count];
-    for (number, to) in row.chunks_mut(LANES).enumerate() {
-        for (lane, pixel) in
-            values[number * LANES * count..].chunks_exact(count).take(to.len()).enumerate()
-        {
-            for ((away, &value), &centre) in away.iter_mut().zip(pixel).zip(centre) {
-                away[lane] = f64::from(value) - centre;
-            }
-        }
-        let (mut total, mut at) = ([0.0; LANES], 0);
-        for i in 0..count {
-            let mut along = [0.0; LANES];
-            for other in &away[i..] {
-                for lane in 0..LANES {
-                    along[lane] += weights[at] * other[lane];
+/// A row of measurements, and of what becomes of them.
+struct Distances<'a> {
+    values: &'a [f32],
+    centre: &'a [f64],
+    /// Of the pairs of measurements, row by row of the upper triangle.
+    weights: &'a [f64],
+    to: &'a mut [f64],
+}
+
+impl Work for Distances<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { values, centre, weights, to: row } = self;
+        let count = centre.len();
+        let mut away = vec![[0.0; LANES]; count];
+        for (number, to) in row.chunks_mut(LANES).enumerate() {
+            for (lane, pixel) in
+                values[number * LANES * count..].chunks_exact(count).take(to.len()).enumerate()
+            {
+                for ((away, &value), &centre) in away.iter_mut().zip(pixel).zip(centre) {
+                    away[lane] = f64::from(value) - centre;
                 }
-                at += 1;
             }
-            for lane in 0..LANES {
-                total[lane] += away[i][lane] * along[lane];
+            let (mut total, mut at) = ([0.0; LANES], 0);
+            for i in 0..count {
+                let mut along = [0.0; LANES];
+                for other in &away[i..] {
+                    for lane in 0..LANES {
+                        along[lane] += weights[at] * other[lane];
+                    }
+                    at += 1;
+                }
+                for lane in 0..LANES {
+                    total[lane] += away[i][lane] * along[lane];
+                }
             }
-        }
-        for (to, total) in to.iter_mut().zip(total) {
-            *to = f64::max(total, 0.0);
+            for (to, total) in to.iter_mut().zip(total) {
+                *to = f64::max(total, 0.0);
+            }
         }
     }
 }

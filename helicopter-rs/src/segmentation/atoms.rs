@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::features::{Feature, Features};
 use super::region::Region;
-use super::wide::wide;
+use super::wide::{wide, Work};
 use crate::error::Result;
 use crate::host::Host;
 
@@ -51,7 +51,7 @@ pub fn atoms(
         .enumerate()
         .map(|(number, labels)| {
             host.check()?;
-            Ok(wide(|| strip(features, number * CELL, labels, rounds, weights)))
+            Ok(wide(Cells { features, top: number * CELL, labels, rounds, weights }))
         })
         .collect::<Result<_>>()?;
     let mut offsets = Vec::with_capacity(strips.len());
@@ -113,45 +113,53 @@ fn edges_across(own: &[u32], below: Option<&[u32]>, width: usize) -> Vec<(u32, u
     edges
 }
 
-#[inline(always)]
-fn strip(
-    features: &impl Features,
+/// One row of cells, to be done.
+struct Cells<'a, F> {
+    features: &'a F,
     top: usize,
-    labels: &mut [u32],
+    labels: &'a mut [u32],
     rounds: usize,
     weights: Joining,
-) -> Strip {
-    let (_, width) = features.dim();
-    let height = labels.len() / width;
-    let mut rows = vec![[0; 4]; CELL * width];
-    for (y, row) in rows.chunks_exact_mut(width).take(height).enumerate() {
-        features.row(top + y, row);
-    }
-    let mut strip = Strip { regions: Vec::new(), edges: Vec::new() };
-    let mut cell = Cell::default();
-    for left in (0..width).step_by(CELL) {
-        cell.read(&rows, width, height, left);
-        cell.corner = [top as f64, left as f64];
-        cell.join_pixels(rounds > 0);
-        cell.describe();
-        for _ in 1..rounds {
-            cell.join_groups(weights);
+}
+
+impl<F: Features> Work for Cells<'_, F> {
+    type Result = Strip;
+
+    #[inline(always)]
+    fn run(self) -> Strip {
+        let Self { features, top, labels, rounds, weights } = self;
+        let (_, width) = features.dim();
+        let height = labels.len() / width;
+        let mut rows = vec![[0; 4]; CELL * width];
+        for (y, row) in rows.chunks_exact_mut(width).take(height).enumerate() {
+            features.row(top + y, row);
         }
-        let base = strip.regions.len() as u32;
-        strip.regions.extend(&cell.groups[..cell.count]);
-        for a in 0..cell.count {
-            for b in Bits(cell.touching[a] >> a >> 1) {
-                strip.edges.push((base + a as u32, base + (a + 1 + b) as u32));
+        let mut strip = Strip { regions: Vec::new(), edges: Vec::new() };
+        let mut cell = Cell::default();
+        for left in (0..width).step_by(CELL) {
+            cell.read(&rows, width, height, left);
+            cell.corner = [top as f64, left as f64];
+            cell.join_pixels(rounds > 0);
+            cell.describe();
+            for _ in 1..rounds {
+                cell.join_groups(weights);
+            }
+            let base = strip.regions.len() as u32;
+            strip.regions.extend(&cell.groups[..cell.count]);
+            for a in 0..cell.count {
+                for b in Bits(cell.touching[a] >> a >> 1) {
+                    strip.edges.push((base + a as u32, base + (a + 1 + b) as u32));
+                }
+            }
+            for (y, row) in labels.chunks_exact_mut(width).enumerate() {
+                let ids = &cell.group[y * CELL..y * CELL + cell.width];
+                for (label, &id) in row[left..].iter_mut().zip(ids) {
+                    *label = base + u32::from(id);
+                }
             }
         }
-        for (y, row) in labels.chunks_exact_mut(width).enumerate() {
-            let ids = &cell.group[y * CELL..y * CELL + cell.width];
-            for (label, &id) in row[left..].iter_mut().zip(ids) {
-                *label = base + u32::from(id);
-            }
-        }
+        strip
     }
-    strip
 }
 
 /// The positions of the bits that are set.
@@ -405,4 +413,56 @@ fn root(parent: &mut [u8; PIXELS], mut i: usize) -> usize {
         i = parent[i] as usize;
     }
     i
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use ndarray::Array3;
+
+    use super::*;
+    use crate::host::NoHost;
+
+    #[test]
+    fn atoms_are_what_their_labels_say() {
+        let weights = Joining { spatial: 2.0, cap: 1e6 };
+        for (height, width) in [(1, 1), (1, 30), (30, 1), (8, 8), (9, 17), (41, 50)] {
+            let image = Array3::from_shape_fn((height, width, 3), |(y, x, c)| {
+                ((y * 31 + x * 17 + c * 5) % 7 * (y / 6 + x / 5) % 256) as u8
+            });
+            for rounds in 0..4 {
+                let made = atoms(&image.view(), rounds, weights, &NoHost).unwrap();
+                let count = made.regions.len();
+                assert!(rounds > 0 || count == height * width);
+                let (mut sums, mut pairs) = (vec![[0.0; 6]; count], BTreeSet::new());
+                let mut row = vec![[0; 4]; width];
+                for y in 0..height {
+                    image.view().row(y, &mut row);
+                    for x in 0..width {
+                        let own = made.labels[y * width + x];
+                        let [a, b, c, _] = row[x].map(f64::from);
+                        let of_pixel = [1.0, a, b, c, y as f64, x as f64];
+                        let sum = &mut sums[own as usize];
+                        sum.iter_mut().zip(of_pixel).for_each(|(sum, value)| *sum += value);
+                        let right = (x + 1 < width).then(|| y * width + x + 1);
+                        let below = (y + 1 < height).then(|| (y + 1) * width + x);
+                        for at in right.into_iter().chain(below) {
+                            let other = made.labels[at];
+                            if own != other {
+                                pairs.insert((own.min(other), own.max(other)));
+                            }
+                        }
+                    }
+                }
+                for (region, [n, a, b, c, y, x]) in made.regions.iter().zip(sums) {
+                    assert_eq!((region.count, region.mean), (n, [a / n, b / n, c / n]));
+                    let apart = [region.place[0] - y / n, region.place[1] - x / n];
+                    assert!(apart.iter().all(|apart| apart.abs() < 1e-9));
+                }
+                assert_eq!(made.edges.len(), pairs.len(), "an edge is there twice, or not at all");
+                assert!(made.edges.iter().all(|edge| pairs.contains(edge)));
+            }
+        }
+    }
 }

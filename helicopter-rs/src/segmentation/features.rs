@@ -3,7 +3,7 @@
 use ndarray::ArrayView3;
 use rayon::prelude::*;
 
-use super::wide::wide;
+use super::wide::{wide, Work};
 
 /// Brightness and two colour differences of a pixel, and a zero that fills the register.
 pub type Feature = [i16; 4];
@@ -109,15 +109,29 @@ impl Plane {
                         row[width] = row[width - 1];
                     }
                 }
-                wide(|| {
-                    let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-                    for (to, (up, low)) in to.iter_mut().zip(pairs) {
-                        *to = mean_of([up[0], up[1], low[0], low[1]]);
-                    }
-                });
+                wide(Halving { upper, lower, to });
             },
         );
         Self { height: rows, width: cols, pixels }
+    }
+}
+
+/// Two rows that become one of half the width.
+struct Halving<'a> {
+    upper: &'a [Feature],
+    lower: &'a [Feature],
+    to: &'a mut [Feature],
+}
+
+impl Work for Halving<'_> {
+    type Result = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let pairs = self.upper.chunks_exact(2).zip(self.lower.chunks_exact(2));
+        for (to, (up, low)) in self.to.iter_mut().zip(pairs) {
+            *to = mean_of([up[0], up[1], low[0], low[1]]);
+        }
     }
 }
 
@@ -147,30 +161,42 @@ impl Features for Plane {
     }
 }
 
+/// Sums of features, and of all their squares.
+type Moments = ([i64; 3], i64);
+
+/// A row whose moments are asked for.
+struct Row<'a, F> {
+    features: &'a F,
+    y: usize,
+    buffer: &'a mut [Feature],
+}
+
+impl<F: Features> Work for Row<'_, F> {
+    type Result = Moments;
+
+    #[inline(always)]
+    fn run(self) -> Moments {
+        self.features.row(self.y, self.buffer);
+        let (mut sums, mut squares) = ([0; 3], 0);
+        for feature in &*self.buffer {
+            for (sum, &f) in sums.iter_mut().zip(feature) {
+                *sum += i64::from(f);
+            }
+            let square = |k: usize| i64::from(i32::from(feature[k]) * i32::from(feature[k]));
+            squares += square(0) + square(1) + square(2);
+        }
+        (sums, squares)
+    }
+}
+
 /// The variance of a pixel's features about their mean, added up over the three.
 pub fn variance(features: &impl Features) -> f64 {
     let (height, width) = features.dim();
+    let add = |a: Moments, b: Moments| (std::array::from_fn(|k| a.0[k] + b.0[k]), a.1 + b.1);
     let (sums, squares) = (0..height)
         .into_par_iter()
-        .fold(
-            || (vec![[0; 4]; width], [0_i64; 3], 0_i64),
-            |(mut row, mut sums, mut squares), y| {
-                wide(|| {
-                    features.row(y, &mut row);
-                    for feature in &row {
-                        for (sum, &f) in sums.iter_mut().zip(feature) {
-                            *sum += i64::from(f);
-                        }
-                        let square =
-                            |k: usize| i64::from(i32::from(feature[k]) * i32::from(feature[k]));
-                        squares += square(0) + square(1) + square(2);
-                    }
-                });
-                (row, sums, squares)
-            },
-        )
-        .map(|(_, sums, squares)| (sums, squares))
-        .reduce(|| ([0; 3], 0), |a, b| (std::array::from_fn(|k| a.0[k] + b.0[k]), a.1 + b.1));
+        .map_init(|| vec![[0; 4]; width], |buffer, y| wide(Row { features, y, buffer }))
+        .reduce(|| ([0; 3], 0), add);
     let count = (height * width) as f64;
     let means = sums.map(|sum| sum as f64 / count);
     squares as f64 / count - (means[0] * means[0] + means[1] * means[1] + means[2] * means[2])

@@ -1,10 +1,12 @@
 //! Borders put right pixel by pixel: one goes over to a segment it fits better, as long as no segment
 //! falls apart.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::features::{Feature, Features};
-use super::wide::wide;
+use super::wide::{wide, Work};
 use crate::error::Result;
 use crate::host::Host;
 
@@ -64,10 +66,15 @@ impl Mean {
     }
 
     #[inline(always)]
-    fn distance(&self, pixel: &[f64; 5], spatial: f64) -> f64 {
+    fn distance(&self, pixel: &[f64; 5]) -> f64 {
         let [a, b, c]: [f64; 3] = std::array::from_fn(|k| pixel[k] - self.features[k]);
+        a * a + b * b + c * c
+    }
+
+    #[inline(always)]
+    fn distance_of_places(&self, pixel: &[f64; 5]) -> f64 {
         let [y, x]: [f64; 2] = std::array::from_fn(|k| pixel[3 + k] - self.place[k]);
-        (a * a + b * b + c * c) + spatial * (y * y + x * x)
+        y * y + x * x
     }
 }
 
@@ -125,9 +132,9 @@ pub fn refine(
                 .into_par_iter()
                 .map(|strip| {
                     let rows = strip * STRIP..((strip + 1) * STRIP).min(height);
-                    let state =
-                        Turn { features, labels: before, means: &means, weights, height, width };
-                    wide(|| state.moves(rows, turn))
+                    let labels = before;
+                    let means = &means;
+                    wide(Turn { features, labels, means, weights, height, width, rows, turn })
                 })
                 .collect();
             for &(at, to) in moves.iter().flatten() {
@@ -147,37 +154,14 @@ pub fn refine(
 }
 
 fn sums_of(features: &impl Features, labels: &[u32], count: usize) -> Vec<Sums> {
-    let (height, width) = features.dim();
+    let (height, _) = features.dim();
     let parts = rayon::current_num_threads().min(height);
     let share = height.div_ceil(parts);
     (0..parts)
         .into_par_iter()
         .map(|part| {
-            let mut sums = vec![[0; 6]; count];
-            let mut row = vec![[0; 4]; width];
-            wide(|| {
-                for y in part * share..((part + 1) * share).min(height) {
-                    features.row(y, &mut row);
-                    let labels = &labels[y * width..(y + 1) * width];
-                    let mut x = 0;
-                    while x < width {
-                        // pixels of a row that follow each other in one segment are added up first
-                        let (label, from) = (labels[x], x);
-                        let mut run = [0_i64; 3];
-                        while x < width && labels[x] == label {
-                            for (sum, &f) in run.iter_mut().zip(&row[x]) {
-                                *sum += i64::from(f);
-                            }
-                            x += 1;
-                        }
-                        let (n, places) =
-                            ((x - from) as i64, ((from + x - 1) * (x - from) / 2) as i64);
-                        let run = [n, run[0], run[1], run[2], n * y as i64, places];
-                        add(&mut sums[label as usize], &run);
-                    }
-                }
-            });
-            sums
+            let rows = part * share..((part + 1) * share).min(height);
+            wide(Share { features, labels, count, rows })
         })
         .reduce(
             || vec![[0; 6]; count],
@@ -188,6 +172,46 @@ fn sums_of(features: &impl Features, labels: &[u32], count: usize) -> Vec<Sums> 
         )
 }
 
+/// Some rows, to be added up by segment.
+struct Share<'a, F> {
+    features: &'a F,
+    labels: &'a [u32],
+    count: usize,
+    rows: Range<usize>,
+}
+
+impl<F: Features> Work for Share<'_, F> {
+    type Result = Vec<Sums>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<Sums> {
+        let (_, width) = self.features.dim();
+        let mut sums = vec![[0; 6]; self.count];
+        let mut row = vec![[0; 4]; width];
+        for y in self.rows {
+            self.features.row(y, &mut row);
+            let labels = &self.labels[y * width..(y + 1) * width];
+            let mut x = 0;
+            while x < width {
+                // pixels of a row that follow each other in one segment are added up first
+                let (label, from) = (labels[x], x);
+                let mut run = [0_i64; 3];
+                while x < width && labels[x] == label {
+                    for (sum, &f) in run.iter_mut().zip(&row[x]) {
+                        *sum += i64::from(f);
+                    }
+                    x += 1;
+                }
+                let (n, places) = ((x - from) as i64, ((from + x - 1) * (x - from) / 2) as i64);
+                let run = [n, run[0], run[1], run[2], n * y as i64, places];
+                add(&mut sums[label as usize], &run);
+            }
+        }
+        sums
+    }
+}
+
+/// What some rows are asked in one turn: who goes over to whom.
 struct Turn<'a, F> {
     features: &'a F,
     labels: &'a [u32],
@@ -195,15 +219,32 @@ struct Turn<'a, F> {
     weights: Weights,
     height: usize,
     width: usize,
+    rows: Range<usize>,
+    turn: usize,
+}
+
+impl<F: Features> Work for Turn<'_, F> {
+    type Result = Vec<(usize, u32)>;
+
+    #[inline(always)]
+    fn run(self) -> Vec<(usize, u32)> {
+        let Weights { spatial, border } = self.weights;
+        if spatial == 0.0 && border == 0.0 {
+            self.moves::<true>()
+        } else {
+            self.moves::<false>()
+        }
+    }
 }
 
 impl<F: Features> Turn<'_, F> {
     #[inline(always)]
-    fn moves(&self, rows: std::ops::Range<usize>, turn: usize) -> Vec<(usize, u32)> {
+    fn moves<const PLAIN: bool>(&self) -> Vec<(usize, u32)> {
+        let turn = self.turn;
         let mut moves = Vec::new();
         let mut border = vec![false; self.width];
         let mut candidates = vec![0; self.width];
-        for y in rows.filter(|y| y % 2 == turn / 2) {
+        for y in self.rows.clone().filter(|y| y % 2 == turn / 2) {
             self.mark_border(y, &mut border);
             // counted up whether taken or not: which pixels are taken no processor can guess
             let mut count = 0;
@@ -212,7 +253,7 @@ impl<F: Features> Turn<'_, F> {
                 count += usize::from(border[x]);
             }
             for &x in &candidates[..count] {
-                let to = self.fits_best(y, x);
+                let to = self.fits_best::<PLAIN>(y, x);
                 let at = y * self.width + x;
                 if to != self.labels[at] {
                     moves.push((at, to));
@@ -222,6 +263,7 @@ impl<F: Features> Turn<'_, F> {
         moves
     }
 
+    #[inline(always)]
     fn row(&self, y: usize) -> &[u32] {
         &self.labels[y * self.width..(y + 1) * self.width]
     }
@@ -264,9 +306,10 @@ impl<F: Features> Turn<'_, F> {
         )
     }
 
-    /// The segment that a border pixel belongs to; its own, if it must not or need not leave.
+    /// The segment that a border pixel belongs to; its own, if it must not or need not leave. `PLAIN`
+    /// if places and borders weigh nothing: to leave them out changes no bit.
     #[inline(always)]
-    fn fits_best(&self, y: usize, x: usize) -> u32 {
+    fn fits_best<const PLAIN: bool>(&self, y: usize, x: usize) -> u32 {
         let own = self.labels[y * self.width + x];
         let ring = self.ring(y, x);
         let same = |label: u32| {
@@ -274,29 +317,73 @@ impl<F: Features> Turn<'_, F> {
             bits.iter().sum::<u32>()
         };
         let own_bits = same(own);
-        if !MAY_LEAVE[own_bits as usize] {
+        if !MAY_LEAVE[own_bits as usize & 255] {
             return own;
         }
         let [a, b, c, _] = self.features.at(y, x).map(f64::from);
         let pixel = [a, b, c, y as f64, x as f64];
         let Weights { spatial, border } = self.weights;
+        let distance = |mean: &Mean| {
+            let apart = mean.distance(&pixel);
+            if PLAIN {
+                apart
+            } else {
+                apart + spatial * mean.distance_of_places(&pixel)
+            }
+        };
         let held = |bits: u32| {
             let (sides, corners) = ((bits & 0x55).count_ones(), (bits & 0xaa).count_ones());
             border * (f64::from(sides) + 0.5 * f64::from(corners))
         };
         let mean = &self.means[own as usize];
-        let mut best = (mean.leaving * mean.distance(&pixel, spatial) - held(own_bits), own);
+        let leaving = mean.leaving * distance(mean);
+        let mut best = (if PLAIN { leaving } else { leaving - held(own_bits) }, own);
         for side in [0, 2, 4, 6] {
             let other = ring[side];
             if other == own || other == OUTSIDE || other == best.1 {
                 continue;
             }
             let mean = &self.means[other as usize];
-            let cost = mean.joining * mean.distance(&pixel, spatial) - held(same(other));
+            let joining = mean.joining * distance(mean);
+            let cost = if PLAIN { joining } else { joining - held(same(other)) };
             if cost < best.0 || cost == best.0 && best.1 != own && other < best.1 {
                 best = (cost, other);
             }
         }
         best.1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// By filling: whether all sides of the pixel in the middle that belong to its segment hang
+    /// together within the eight neighbours, and there is one.
+    fn hangs_together(ring: usize) -> bool {
+        // the ring from the one above clockwise, as places of a 3 x 3 grid
+        let places = [(0_usize, 1_usize), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0), (0, 0)];
+        let own = |i: usize| ring >> i & 1 == 1;
+        let Some(first) = [0, 2, 4, 6].into_iter().find(|&i| own(i)) else { return false };
+        let (mut reached, mut open) = ([false; 8], vec![first]);
+        reached[first] = true;
+        while let Some(at) = open.pop() {
+            for other in 0..8 {
+                let apart =
+                    places[at].0.abs_diff(places[other].0) + places[at].1.abs_diff(places[other].1);
+                if apart == 1 && own(other) && !reached[other] {
+                    reached[other] = true;
+                    open.push(other);
+                }
+            }
+        }
+        [0, 2, 4, 6].into_iter().all(|i| !own(i) || reached[i])
+    }
+
+    #[test]
+    fn a_pixel_may_leave_if_and_only_if_its_neighbours_hang_together_without_it() {
+        for ring in 0..256 {
+            assert_eq!(MAY_LEAVE[ring], hangs_together(ring), "{ring:08b}");
+        }
     }
 }

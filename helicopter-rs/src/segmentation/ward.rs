@@ -217,3 +217,77 @@ impl Graph {
 fn nearer(one: (u32, f32), other: (u32, f32)) -> bool {
     one.1 < other.1 || one.1 == other.1 && one.0 < other.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host::NoHost;
+
+    /// The definition: look at all pairs, merge the cheapest, look again.
+    fn plainly(
+        mut regions: Vec<Region>,
+        edges: &[(u32, u32)],
+        count: usize,
+        spatial: f64,
+    ) -> Vec<u32> {
+        let mut roots: Vec<u32> = (0..regions.len() as u32).collect();
+        for _ in count..regions.len() {
+            let pairs = edges.iter().map(|&(a, b)| (roots[a as usize], roots[b as usize]));
+            let (_, kept, gone) = pairs
+                .filter(|(a, b)| a != b)
+                .map(|(a, b)| (a.min(b), a.max(b)))
+                .map(|(a, b)| (regions[a as usize].cost(&regions[b as usize], spatial), a, b))
+                .min_by(|one, other| one.partial_cmp(other).expect("costs are numbers"))
+                .expect("a grid hangs together");
+            regions[kept as usize] = regions[kept as usize].with(&regions[gone as usize]);
+            roots.iter_mut().filter(|root| **root == gone).for_each(|root| *root = kept);
+        }
+        roots
+    }
+
+    fn grid(height: usize, width: usize, levels: usize, seed: usize) -> Atoms {
+        let value = |y: usize, x: usize, k: usize| {
+            let mixed = (y * 7919 + x * 104_729 + k * 31 + seed * 65_537) as u32;
+            let mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x85EB_CA6B);
+            ((mixed ^ (mixed >> 13)) as usize % levels) as f64 * 100.0
+        };
+        let places = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+        let regions = places.clone().map(|(y, x)| Region {
+            count: 1.0 + value(y, x, 3) / 100.0,
+            mean: [value(y, x, 0), value(y, x, 1), value(y, x, 2)],
+            place: [y as f64, x as f64],
+        });
+        let number = |y: usize, x: usize| (y * width + x) as u32;
+        let edges = places.flat_map(|(y, x)| {
+            let right = (x + 1 < width).then(|| (number(y, x), number(y, x + 1)));
+            let below = (y + 1 < height).then(|| (number(y, x), number(y + 1, x)));
+            right.into_iter().chain(below)
+        });
+        Atoms {
+            labels: (0..(height * width) as u32).collect(),
+            edges: edges.collect(),
+            regions: regions.collect(),
+        }
+    }
+
+    #[test]
+    fn merges_are_those_of_the_definition() {
+        for (seed, levels) in [1, 2, 3, 256].into_iter().enumerate() {
+            for (height, width) in [(1, 1), (1, 40), (2, 2), (7, 9), (12, 11)] {
+                for count in [1, 2, 5, 30, 1000] {
+                    for spatial in [0.0, 5.0] {
+                        let atoms = grid(height, width, levels, seed);
+                        let count = count.min(height * width);
+                        let (regions, edges) = (atoms.regions.clone(), atoms.edges.clone());
+                        let (_, roots) = merge(atoms, count, spatial, &NoHost).unwrap();
+                        assert_eq!(
+                            roots,
+                            plainly(regions, &edges, count, spatial),
+                            "{height} x {width}, {levels} levels, {count}, {spatial}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
