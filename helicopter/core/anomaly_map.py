@@ -111,7 +111,10 @@ def _sampled(strips: Iterable[_Strip], included: Mask) -> NDArray[np.float64]:
         step += 1
     parts, seen = [], 0
     for rows, measured in strips:
-        here = measured[included[rows]]
+        there = included[rows]
+        # nothing is copied where everything counts
+        flat = measured.reshape(-1, measured.shape[-1])
+        here = flat if there.all() else flat[there.ravel()]
         parts.append(here[-seen % step :: step].astype(np.float64))
         seen += len(here)
     return np.concatenate(parts)

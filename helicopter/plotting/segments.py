@@ -35,28 +35,31 @@ __all__ = ["QUALITY_COLOURS", "draw_segments", "draw_types", "tinted_segments"]
 
 #: Perceptually uniform, as the other maps, but bright where the quality is: bad news is dark.
 QUALITY_COLOURS = "viridis"
+#: What the darkest and the brightest colour stand for: limited, and perfect.
+QUALITIES = (0.6, 1.0)
 #: How much of the colour there is over the picture.
 _OVER = 0.55
 
 
 def tinted_segments(result: SegmentAwareReconstruction, longest: int) -> NDArray[np.uint8]:
-    """Return the image in grey, each segment in the colour of its skill, and the borders between.
+    """Return the image in grey, each segment in the colour of its quality, and the borders between.
 
-    Segments without a skill (of a single colour, or with nothing to score) stay grey. Shape
-    (H, W, 3), at most `longest` pixels a side.
+    Segments without a quality (nothing to score) stay grey. Shape (H, W, 3), at most `longest`
+    pixels a side.
     """
     labels = shrink_labels(result.labels, longest)
-    skill = np.array([one.skill for one in result.segments])
+    low, high = QUALITIES
+    quality = (np.array([one.quality for one in result.segments]) - low) / (high - low)
     picture = shrink(displayable(result.reconstruction), longest)
     grey = picture if picture.ndim == 2 else picture[:, :, :3].mean(axis=2)
     shown = np.repeat(grey[:, :, None] / 255.0, 3, axis=2)
-    over = colormaps[QUALITY_COLOURS](np.clip(np.nan_to_num(skill), 0, 1))[:, :3][labels]
-    known = (~np.isnan(skill))[labels]
+    over = colormaps[QUALITY_COLOURS](np.clip(np.nan_to_num(quality), 0, 1))[:, :3][labels]
+    known = (~np.isnan(quality))[labels]
     shown[known] = (1 - _OVER) * shown[known] + _OVER * over[known]
     border = np.zeros(labels.shape, dtype=bool)
     border[:-1] |= labels[:-1] != labels[1:]
     border[:, :-1] |= labels[:, :-1] != labels[:, 1:]
-    shown[border] = 1.0
+    shown[border] = 0.5 + 0.5 * shown[border]
     return np.asarray(np.rint(255 * shown), dtype=np.uint8)
 
 
@@ -65,14 +68,14 @@ def draw_segments(axes: Axes, result: SegmentAwareReconstruction, style: Style) 
     shown, colours = tinted_segments(result, LONGEST), colormaps[QUALITY_COLOURS]
     axes.imshow(shown, interpolation="nearest")
     axes.set_axis_off()
-    axes.set_title("Skill of each segment, from itself alone", fontsize=11, loc="left")
+    axes.set_title("Quality of each segment, from itself alone", fontsize=11, loc="left")
     axes.title.set_color(style.ink)
     scale = axes.figure.colorbar(
-        ScalarMappable(Normalize(0, 1), colours),
+        ScalarMappable(Normalize(*QUALITIES), colours),
         cax=axes.inset_axes((1.02, 0.0, 0.03, 1.0)),
         extend="min",
     )
-    scale.set_label("1: perfect; 0: its mean colour", color=style.ink, fontsize=9)
+    scale.set_label("0.8: good; 0.95: excellent", color=style.ink, fontsize=9)
     scale.ax.tick_params(colors=style.ink, labelsize=8)
     scale.outline.set_visible(False)
 

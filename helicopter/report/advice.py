@@ -41,7 +41,9 @@ def advice(analysis: Analysis, data_range: tuple[float, float] | None = None) ->
         *_about_evidence(analysis.verification),
         *_about_confidence(analysis.autonomous, data_range),
     ]
-    return said or ["Nothing stands out: the image follows from itself, and there is little noise."]
+    if said:
+        return said
+    return ["Nothing stands out: no region is unlike the rest, and there is little noise."]
 
 
 def _about_anomalies(analysis: Analysis) -> list[str]:
@@ -85,8 +87,14 @@ def _about_noise(noise: NoiseAnalysis) -> list[str]:
 
 
 def _about_evidence(verification: Verification | None) -> list[str]:
-    if verification is None or verification.decision != "continue":
+    if verification is None or verification.decision == "accept":
         return []
+    if verification.decision == "reject":
+        return [
+            "Too few patches follow from what was shown to fill in parts of this image blindly: "
+            "show more of it (--initial-known) or ask for less at a time (--patch-size), and look "
+            "at the map of the uncertainty before using what was filled in."
+        ]
     return [
         "The evidence is not enough for a verdict: analyse with smaller patches, which gives more "
         "looks, or raise the limit of looks."

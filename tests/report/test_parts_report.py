@@ -115,7 +115,7 @@ def test_advice_follows_from_what_was_found(image):
         calm, autonomous=dataclasses.replace(calm.autonomous, average_confidence=float("nan"))
     )
     assert advice(calm) == [
-        "Nothing stands out: the image follows from itself, and there is little noise."
+        "Nothing stands out: no region is unlike the rest, and there is little noise."
     ]
     for kinds, words in (
         (("salt_pepper",), "repair the black and white pixels"),
@@ -126,5 +126,7 @@ def test_advice_follows_from_what_was_found(image):
         said = " ".join(advice(dataclasses.replace(calm, noise=noisy)))
         assert words in said
         assert "The noise is high: expose longer" in said
+    rejected = dataclasses.replace(calm, verification=verification(decision="reject"))
+    assert "Too few patches follow from what was shown" in " ".join(advice(rejected))
     undecided = dataclasses.replace(calm, verification=verification(decision="continue"))
     assert "not enough for a verdict" in " ".join(advice(undecided))

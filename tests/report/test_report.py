@@ -143,6 +143,7 @@ def test_the_files_beside_the_page(tmp_path, analysis, image):
     names = {path.name for path in files.html.parent.iterdir()}
     plots = {
         "original", "what-was-shown", "uncertainty", "error", "quality", "overview", "noise",
+        "segments", "anomalies",
         "verification",
     }  # fmt: skip
     assert names == {"report.html"} | {f"{plot}.png" for plot in plots}
