@@ -64,6 +64,10 @@ def _jsonable(value: Any, arrays: bool) -> Any:
     return value
 
 
+#: Fields of a result that are shown within another.
+_FIRST = 4
+
+
 def _brief(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"<{value.dtype} {'x'.join(map(str, value.shape))}>"
@@ -73,6 +77,10 @@ def _brief(value: Any) -> str:
         return f"({', '.join(map(_brief, value))}{',' * (len(value) == 1)})"
     if isinstance(value, (tuple, dict)):
         return f"<{len(value)} items>"
+    if isinstance(value, Result):  # what comes first in it; all of it has a text of its own
+        names = value._names()
+        shown = [f"{name}={_brief(value[name])}" for name in names[:_FIRST]]
+        return f"{type(value).__name__}({', '.join([*shown, '...'][: len(names)])})"
     return repr(value)
 
 
