@@ -44,6 +44,7 @@ def test_the_first_block_of_the_readme_is_ten_lines_and_needs_no_other():
     ("page", "known"),
     [
         ("noise.md", ["minimal"]),
+        ("segments.md", ["150 segments, int32, 400 x 600"]),
         (
             "decisions.md",
             [
