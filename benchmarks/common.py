@@ -25,13 +25,16 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
 _PINNED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 
 
-def arguments(description: str, *, images: bool = False) -> argparse.ArgumentParser:
+def arguments(
+    description: str, *, images: bool = False, required: bool = True
+) -> argparse.ArgumentParser:
     """Return a parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, help="for every library (default 1)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     if images:
-        parser.add_argument("--images", type=Path, required=True, help="folder of photographs")
+        about = "folder of photographs"
+        parser.add_argument("--images", type=Path, required=required, help=about)
         parser.add_argument("--crop", type=int, default=512, help="side of the centre crop")
         parser.add_argument("--limit", type=int, default=None, help="use only the first N images")
         parser.add_argument("--grey", action="store_true", help="in grey (luma), one channel")
@@ -166,7 +169,7 @@ def machine(threads: int) -> dict[str, Any]:
     if build.get("debug_assertions"):
         raise SystemExit("helicopter_rs is a debug build: run `maturin develop --release`")
     libraries = ["helicopter", "numpy", "scipy", "scikit-image", "opencv-python-headless"]
-    libraries += ["opencv-contrib-python-headless", "pypatchmatch"]
+    libraries += ["opencv-contrib-python-headless", "pypatchmatch", "fast-slic", "higra"]
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

@@ -2,7 +2,7 @@
 
 python benchmarks/memory.py [--megapixels 12 25 50 100] [--algorithm network] [--mask blocks16]
 
-With `--algorithm noise`, of the analysis of its noise.
+With `--algorithm noise`, of the analysis of its noise; with `segment`, of its segmentation.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from common import Report, arguments, pin_threads
 
 MASKS = ("blocks16", "blocks32", "pixels", "hole")
 STRIP = 256
-#: Not an algorithm that reconstructs, but measured in the same way.
-NOISE = "noise"
+#: No algorithms that reconstruct, but measured in the same way.
+NOISE, SEGMENT = "noise", "segment"
+OTHERS = (NOISE, SEGMENT)
+#: Beside the image, segmentation has so many bytes for each pixel, and this for all of them.
+SEGMENT_BYTES, SEGMENT_WORKSPACE = 16, 2**26
 
 
 def synthetic(side: int, channels: int) -> np.ndarray:
@@ -56,11 +59,11 @@ def quarter_hidden(kind: str, side: int) -> np.ndarray:
     return mask
 
 
-def peak_bytes() -> int:
-    """Return the most memory this process has held."""
+def peak_bytes(what: str = "VmHWM") -> int:
+    """Return the most memory this process has held; with "VmRSS" what it holds."""
     try:  # of this program alone; ru_maxrss may remember the one that started it
         status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        return int(status.split(f"{what}:")[1].split()[0]) * 1024
     except (OSError, IndexError):
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -75,8 +78,8 @@ def child(given) -> None:
     image = synthetic(side, given.channels)
     if given.channels == 1:
         image = image[:, :, 0]
-    if given.algorithm == NOISE:
-        print(json.dumps(noise(given, image)))
+    if given.algorithm in OTHERS:
+        print(json.dumps({NOISE: noise, SEGMENT: segment}[given.algorithm](given, image)))
         return
     mask = quarter_hidden(given.mask, side)
     before = peak_bytes()
@@ -128,6 +131,53 @@ def noise(given, image: np.ndarray) -> dict[str, Any]:
     }
 
 
+def segment(given, image: np.ndarray) -> dict[str, Any]:
+    """Segment the image; return what that took, and whether a grid shows in the borders."""
+    import helicopter
+
+    def divide(what: np.ndarray, count: int) -> np.ndarray:
+        rust = given.backend == "rust"
+        return helicopter.segment(what, count, preset=given.preset, use_rust_acceleration=rust)
+
+    divide(np.ascontiguousarray(image[:64, :64]), 4)  # libraries and threads are there
+    before = peak_bytes("VmRSS")
+    wall, cpu = time.perf_counter(), time.process_time()
+    labels = divide(image, given.segments or 250)
+    seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "before": before,
+        "peak": peak_bytes(),
+        "pixels": image.shape[0] * image.shape[1],
+        "count": int(labels.max()) + 1,
+        "seams": {step: seams(labels, step) for step in SEAMS},
+    }
+
+
+#: Spacings of lines that a seam might follow.
+SEAMS = (8, 16, 32, 256)
+
+
+def seams(labels: np.ndarray, step: int) -> float:
+    """Return how much more border lies on lines `step` apart than on those half way between them.
+
+    Those half way are as even as the ones asked about: borders that moved on a coarser grid before
+    lie on even lines more often, which is no seam.
+    """
+    height, width = labels.shape
+    down = np.zeros(height, dtype=np.int64)  # changes from the row above
+    right = np.zeros(width, dtype=np.int64)  # changes from the column to the left
+    for top in range(0, height, STRIP):
+        rows = labels[max(top - 1, 0) : top + STRIP]
+        changed = rows[1:] != rows[:-1]
+        down[max(top - 1, 0) + 1 : max(top - 1, 0) + 1 + len(changed)] = changed.sum(axis=1)
+        right[1:] += (rows[min(top, 1) :, 1:] != rows[min(top, 1) :, :-1]).sum(axis=0)
+    on = np.concatenate([down[step::step], right[step::step]])
+    between = np.concatenate([down[step // 2 :: step], right[step // 2 :: step]])
+    return float(on.mean() / between.mean())
+
+
 def run(given, megapixels: float) -> dict[str, Any]:
     """Reconstruct an image of this size in a process of its own; return its row."""
     command = [sys.executable, *sys.argv, "--child", "--megapixels", str(megapixels)]
@@ -141,15 +191,17 @@ def run(given, megapixels: float) -> dict[str, Any]:
         reason = done.stderr.strip().splitlines()[-1:] or ["no message: killed, out of memory?"]
         raise SystemExit(f"the work ended with {done.returncode}: {reason[0]}")
     facts = json.loads(done.stdout)
+    if given.algorithm == SEGMENT:
+        return of_segments(given, facts)
     bound = 3 * facts["pixels"] * given.channels * 4 + 2**30
     gib = 1 / 2**30
     pixels = facts["pixels"] / 1e6
-    about_mask = {} if given.algorithm == NOISE else {"mask": given.mask, "hidden": facts["hidden"]}
-    quality = (
-        {"sigma": facts["sigma"]}
-        if given.algorithm == NOISE
-        else {"PSNR dB": facts["psnr"], "known kept": facts["known"]}
-    )
+    about_mask = {"mask": given.mask, "hidden": facts["hidden"]} if "hidden" in facts else {}
+    quality: dict[str, Any] = {}
+    if given.algorithm == NOISE:
+        quality = {"sigma": facts["sigma"]}
+    else:
+        quality = {"PSNR dB": facts["psnr"], "known kept": facts["known"]}
     return {
         "megapixels": pixels,
         "channels": given.channels,
@@ -167,6 +219,24 @@ def run(given, megapixels: float) -> dict[str, Any]:
     }
 
 
+def of_segments(given, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a segmentation."""
+    extra, pixels = facts["peak"] - facts["before"], facts["pixels"]
+    return {
+        "megapixels": pixels / 1e6,
+        "channels": given.channels,
+        "preset": given.preset,
+        "segments": facts["count"],
+        "seconds": facts["seconds"],
+        "CPU s": facts["cpu"],
+        "ms / MP": 1e9 * facts["seconds"] / pixels,
+        "CPU ms / MP": 1e9 * facts["cpu"] / pixels,
+        "bytes / pixel": extra / pixels,
+        "within": extra <= SEGMENT_BYTES * pixels + SEGMENT_WORKSPACE,
+        **{f"seams {step}": ratio for step, ratio in facts["seams"].items()},
+    }
+
+
 def main() -> None:
     """Run the children and print their figures beside the bound."""
     parser = arguments(__doc__)
@@ -174,7 +244,9 @@ def main() -> None:
     parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
     parser.add_argument("--mask", choices=MASKS, default="blocks16")
     parser.add_argument("--algorithm", default="network")
-    parser.add_argument("--segments", type=int, help="of noise: a grid of so many rows and columns")
+    about = "of noise: a grid of so many rows and columns; of segmentation: their number (250)"
+    parser.add_argument("--segments", type=int, help=about)
+    parser.add_argument("--preset", default="quality", help="of segmentation (quality)")
     parser.add_argument("--backend", choices=("rust", "python"), default="rust")
     parser.add_argument("--timeout", type=float, default=3600.0, help="seconds, for each size")
     parser.add_argument("--child", action="store_true", help="used by the script itself")
@@ -186,6 +258,9 @@ def main() -> None:
     report = Report(given.threads, as_json=given.json)
     rows = [run(given, megapixels) for megapixels in given.megapixels]
     note = "bound: 3 x the image as float32 + 1 GiB; before: input and mask, in the same process"
+    if given.algorithm == SEGMENT:
+        note = f"memory beside the image, within {SEGMENT_BYTES} bytes a pixel + 64 MiB; seams: "
+        note += "border on lines so far apart, over that on lines half way between"
     report.table("Memory, and seconds by size", rows, note)
     report.close()
 

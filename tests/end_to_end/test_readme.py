@@ -44,7 +44,7 @@ def test_the_first_block_of_the_readme_is_ten_lines_and_needs_no_other():
     ("page", "known"),
     [
         ("noise.md", ["minimal"]),
-        ("segments.md", ["[0, 7]"]),
+        ("segments.md", ["150 segments, int32, 400 x 600", "[0, 7]"]),
         ("anomalies.md", ["1 declared of"]),
         (
             "decisions.md",

@@ -61,7 +61,9 @@ pub fn atoms(
         total += strip.regions.len();
     }
     labels.par_chunks_mut(CELL * width).zip(&offsets).for_each(|(labels, &offset)| {
-        labels.iter_mut().for_each(|label| *label += offset);
+        for label in labels {
+            *label += offset;
+        }
     });
     let across: Vec<Vec<(u32, u32)>> = labels
         .par_chunks(CELL * width)

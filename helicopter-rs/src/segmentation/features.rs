@@ -138,10 +138,8 @@ impl Work for Halving<'_> {
 #[inline(always)]
 fn mean_of(four: [Feature; 4]) -> Feature {
     std::array::from_fn(|k| {
-        ((i32::from(four[0][k]) + i32::from(four[1][k]))
-            + (i32::from(four[2][k]) + i32::from(four[3][k]))
-            + 2
-            >> 2) as i16
+        let [a, b, c, d] = four.map(|feature| i32::from(feature[k]));
+        (((a + b) + (c + d) + 2) >> 2) as i16
     })
 }
 

@@ -1,6 +1,11 @@
 //! Borders put right pixel by pixel: one goes over to a segment it fits better, as long as no segment
 //! falls apart.
 
+#![expect(
+    clippy::float_cmp,
+    reason = "of what costs exactly the same, the rule says who comes first"
+)]
+
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -134,7 +139,16 @@ pub fn refine(
                     let rows = strip * STRIP..((strip + 1) * STRIP).min(height);
                     let labels = before;
                     let means = &means;
-                    wide(Turn { features, labels, means, weights, height, width, rows, turn })
+                    wide(Turn {
+                        features,
+                        labels,
+                        means,
+                        weights,
+                        height,
+                        width,
+                        rows,
+                        number: turn,
+                    })
                 })
                 .collect();
             for &(at, to) in moves.iter().flatten() {
@@ -220,7 +234,7 @@ struct Turn<'a, F> {
     height: usize,
     width: usize,
     rows: Range<usize>,
-    turn: usize,
+    number: usize,
 }
 
 impl<F: Features> Work for Turn<'_, F> {
@@ -240,7 +254,7 @@ impl<F: Features> Work for Turn<'_, F> {
 impl<F: Features> Turn<'_, F> {
     #[inline(always)]
     fn moves<const PLAIN: bool>(&self) -> Vec<(usize, u32)> {
-        let turn = self.turn;
+        let turn = self.number;
         let mut moves = Vec::new();
         let mut border = vec![false; self.width];
         let mut candidates = vec![0; self.width];
@@ -269,6 +283,7 @@ impl<F: Features> Turn<'_, F> {
     }
 
     /// Which pixels of a row have a neighbour in another segment.
+    #[expect(clippy::needless_bitwise_bool, reason = "many at once, so none is to be passed over")]
     #[inline(always)]
     fn mark_border(&self, y: usize, border: &mut [bool]) {
         let own = self.row(y);

@@ -1,6 +1,11 @@
 //! Ward's criterion on the region adjacency graph: of all pairs that touch, the cheapest becomes one,
 //! until as many regions are left as were asked for.
 
+#![expect(
+    clippy::float_cmp,
+    reason = "of what costs exactly the same, the rule says who comes first"
+)]
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
