@@ -50,13 +50,14 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
 
 
 def test_analyze_can_leave_parts_and_anomalies_out(tmp_path, photo):
-    done("analyze", photo, "-o", tmp_path, *SMALL, "--segments", "none", "--no-anomalies")
+    quick = ("--patch-size", 16, "--max-iterations", 1)
+    done("analyze", photo, "-o", tmp_path, *quick, "--segments", "none", "--no-anomalies")
     figures = json.loads((tmp_path / "photo" / "figures.json").read_text(encoding="utf-8"))
     assert figures["analysis"]["segments"] is figures["analysis"]["anomalies"] is None
     page = (tmp_path / "photo" / "report.html").read_text(encoding="utf-8")
     for section in ("odd", "parts"):
         assert f'<h2 id="{section}">' not in page
-    done("analyze", photo, "-o", tmp_path, *SMALL, "--segments", 7, "--level", 0.01, "--no-report")
+    done("analyze", photo, "-o", tmp_path, *quick, "--segments", 7, "--level", 0.01, "--no-report")
     figures = json.loads((tmp_path / "photo" / "figures.json").read_text(encoding="utf-8"))
     assert len(figures["analysis"]["segments"]["segments"]) == 7
     assert figures["analysis"]["anomalies"]["level"] == 0.01
