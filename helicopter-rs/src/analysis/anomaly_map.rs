@@ -51,6 +51,7 @@ enum Measurement {
 /// # Errors
 ///
 /// [`Error::Cancelled`].
+#[expect(clippy::missing_panics_doc, reason = "what was just made lies in one piece")]
 pub fn measure(evidence: Evidence, width: f64, host: &dyn Host) -> Result<Array3<f32>> {
     let (height, cols, channels) = evidence.image.dim();
     let mut wanted: Vec<Measurement> = (0..channels).map(Measurement::Residual).collect();
@@ -244,6 +245,7 @@ fn mirrored(at: isize, length: usize) -> usize {
 /// # Errors
 ///
 /// [`Error::Cancelled`].
+#[expect(clippy::missing_panics_doc, reason = "what was just made lies in one piece")]
 pub fn squared_distances(
     measured: ArrayView3<f32>,
     centre: &[f64],
