@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import os
 
     from helicopter.core.anomaly_results import AnomalyAnalysis
+    from helicopter.core.noise_results import NoiseAnalysis
     from helicopter.progress import ProgressCallback
 
 __all__ = ["find_anomalies"]
@@ -28,6 +29,7 @@ def find_anomalies(
     use_rust_acceleration: bool | None = None,
     weights: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    noise: NoiseAnalysis | None = None,
     progress: bool | ProgressCallback | None = None,
 ) -> AnomalyAnalysis:
     """Find what in an image does not follow from the rest of it, and is no noise either.
@@ -49,6 +51,8 @@ def find_anomalies(
     use_rust_acceleration : bool, optional
     weights : path-like, optional
     seed : int, default 0
+    noise : NoiseAnalysis, optional
+        Of this image with this mask, if it is known already.
     progress : None, True or callable
 
     Returns
@@ -69,5 +73,11 @@ def find_anomalies(
     """
     detector = AnomalyDetector(algorithm, device, use_rust_acceleration, seed, weights)
     return detector.find(
-        image, level=level, segments=segments, mask=mask, data_range=data_range, progress=progress
+        image,
+        level=level,
+        segments=segments,
+        mask=mask,
+        data_range=data_range,
+        noise=noise,
+        progress=progress,
     )

@@ -43,6 +43,8 @@ fn engines(criterion: &mut Criterion) {
         initial_known: 0.2,
         open_book: false,
         stop: None,
+        plateau: 1e-3,
+        ask_once: false,
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.expect("one thread can always be had");

@@ -90,6 +90,19 @@ def test_a_single_colour_has_no_anomalies(anomaly_detector, image):
     assert np.isfinite(found.anomaly_map).all()
 
 
+def test_noise_that_is_known_is_not_found_out_again(anomaly_detector, detector, monkeypatch):
+    image, _ = noisy_patch(1)
+    expected = anomaly_detector("harmonic").find(image)
+    noise = detector().analyze(image)
+    made = anomaly_detector("harmonic")
+    monkeypatch.setattr(type(made._engine._backend), "analyze_noise", None)
+    found = made.find(image, noise=noise)
+    np.testing.assert_allclose(found.anomaly_map, expected.anomaly_map, atol=1e-4)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+    with pytest.raises(InvalidOptionError, match="noise: got that of an image of"):
+        made.find(image[:50], noise=noise)
+
+
 def noisy_patch(seed):
     """Smooth, with weak noise all over and strong noise in one place."""
     y, x = np.mgrid[:192, :192]
@@ -105,22 +118,7 @@ def test_noise_is_no_anomaly(anomaly_detector, monkeypatch):
     assert not found.detected[patch].any()
     told = np.median(found.anomaly_map[patch])
     # without what Zengeza says of it, it would be one
-    of = AnomalyDetector._map
-
-    def deaf(self, *arguments):
-        backend = type(self._engine._backend)
-        analyze = backend.analyze_noise
-
-        def silent(*given):
-            run, parts = analyze(*given)
-            run.sigma_map[:] = 0
-            return run, parts
-
-        with monkeypatch.context() as patched:
-            patched.setattr(backend, "analyze_noise", silent)
-            return of(self, *arguments)
-
-    monkeypatch.setattr(AnomalyDetector, "_map", deaf)
+    monkeypatch.setattr(AnomalyDetector, "_noise", lambda *_: np.zeros(image.shape[:2], np.float32))
     untold = np.median(anomaly_detector().find(image).anomaly_map[patch])
     assert told + 0.4 < untold
     assert untold > 1.2
