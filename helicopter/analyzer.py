@@ -11,6 +11,7 @@ from helicopter.core.anomalies import AnomalyDetector
 from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
 from helicopter.core.hatata_mdp import HatataMDPEngine
 from helicopter.core.noise_results import NoiseName
+from helicopter.core.registry import DEFAULT
 from helicopter.core.results import Analysis
 from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
 from helicopter.core.segmentation import segment_values
@@ -94,6 +95,8 @@ class Analyzer:
         self._verifying |= policy
         self.autonomous = AutonomousReconstructionEngine(**options)
         predicting["algorithm"] = parts_algorithm
+        if parts_algorithm != DEFAULT:
+            predicting.pop("weights", None)  # which only the network has
         self._segmental = SegmentAwareReconstructionEngine(**predicting)
         self._anomalies = AnomalyDetector(**predicting)
 
