@@ -252,6 +252,8 @@ def _of(algorithm: str) -> dict[str, dict[str, Tier]]:
         "Analysis": {
             "autonomous": _RESULTS,
             "noise": _RESULTS,
+            "segments": _RESULTS,
+            "anomalies": _RESULTS,
             "verification": _RESULTS,
             "seconds": _IGNORED,
         },
