@@ -11,8 +11,7 @@ use crate::segmentation::{self, Options};
 /// Divides an image into `count` connected segments and returns their labels.
 #[pyfunction]
 #[pyo3(signature = (
-    image, count, *, least_area=150, spatial=0.003, spatial_borders=0.0, border=0.0, passes=(1, 3),
-    threads=None
+    image, count, *, least_area, spatial, spatial_borders, border, passes, threads=None
 ))]
 #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
 pub fn segment<'py>(
