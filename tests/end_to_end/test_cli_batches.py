@@ -18,6 +18,7 @@ def options(**changes):
         "patch_size": 16, "context_size": None, "algorithm": "harmonic", "strategy": "adaptive",
         "weights": None,
         "target_quality": 0.9, "initial_known": 0.2, "max_iterations": 1, "open_book": False,
+        "segments": None, "anomalies": False, "level": 0.1,
         "data_range": None, **changes,
     }  # fmt: skip
 
