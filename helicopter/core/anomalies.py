@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import binary_dilation
 
 from helicopter.backends.protocol import AnomalyEvidence
 from helicopter.backends.reference.patches import PatchGrid
@@ -193,6 +192,8 @@ class AnomalyDetector:
 
     def _deviation(self, truth: Image, hidden: Mask, found: Mask) -> Map:
         """Return image less prediction from what was not found, mean over the channels."""
+        from scipy.ndimage import binary_dilation  # slow to import
+
         out = np.full(found.shape, np.nan, dtype=np.float32)
         if not found.any():
             return out

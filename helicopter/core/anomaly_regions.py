@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.ndimage import find_objects, label
-from scipy.spatial import cKDTree
 
 from .anomaly_results import AnomalyRegion
 
@@ -37,6 +35,9 @@ class Declared(NamedTuple):
 
 def outline(scores: Map, peaks: Peaks) -> Mask:
     """Return the pixels around the peaks that reach half of what their own peak does."""
+    from scipy.ndimage import label  # slow to import
+    from scipy.spatial import cKDTree  # slow to import
+
     found = np.zeros(scores.shape, bool)
     if not len(peaks.height):
         return found
@@ -76,6 +77,8 @@ def ranked(
 
     Peaks whose pixels touch make one region, which is as certain as the most certain of them.
     """
+    from scipy.ndimage import find_objects, label  # slow to import
+
     groups, count = label(found, structure=_AROUND)
     peaks = declared.peaks
     of_peak = groups[peaks.row, peaks.col]

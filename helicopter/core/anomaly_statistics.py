@@ -13,7 +13,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.ndimage import label, maximum_filter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +55,8 @@ def find_peaks(scores: Map) -> Peaks:
     scores : float32 ndarray of shape (H, W)
         NaN where there is none.
     """
+    from scipy.ndimage import label, maximum_filter  # slow to import
+
     filled = np.where(np.isnan(scores), np.float32(-np.inf), scores)
     # rounded: on level ground the last digits, which backends differ in, make no peaks
     np.rint(filled * STEPS, out=filled)

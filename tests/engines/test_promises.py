@@ -228,7 +228,8 @@ import numpy as np
 import helicopter
 image = np.zeros((64, 64), np.uint8)
 image[20:] = 200
-helicopter.analyze(image, patch_size=8, use_rust_acceleration=True)
+helicopter.analyze(image, patch_size=8, anomalies=False, use_rust_acceleration=True)
+helicopter.segment(image, 9, use_rust_acceleration=True)
 mask = np.zeros((64, 64), bool)
 mask[3:9, 30:40] = True
 helicopter.reconstruct(image, mask, use_rust_acceleration=True)

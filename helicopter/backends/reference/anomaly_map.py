@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from .blas import blas_on_one_thread
 
@@ -24,6 +23,8 @@ LEAST_ENERGY = 4e-6
 
 def measure(part: AnomalyEvidence, width: float) -> NDArray[np.float32]:
     """Measure; see `helicopter.backends.protocol.Backend.anomaly_measurements`."""
+    from scipy.ndimage import gaussian_filter  # slow to import
+
     seen = part.included.astype(np.float32)
     residual = np.where(part.included[:, :, None], part.image - part.prediction, np.float32(0))
 
@@ -53,6 +54,8 @@ def measure(part: AnomalyEvidence, width: float) -> NDArray[np.float32]:
 
 def _weight(seen: Map, width: float) -> Map:
     """How much of each window is seen; the rest is not counted."""
+    from scipy.ndimage import gaussian_filter  # slow to import
+
     total = gaussian_filter(seen, width, truncate=REACH, mode="reflect")
     return np.asarray(np.maximum(total, np.float32(1e-6)))
 
