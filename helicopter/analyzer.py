@@ -14,7 +14,6 @@ from helicopter.core.noise_results import NoiseName
 from helicopter.core.registry import DEFAULT
 from helicopter.core.results import Analysis
 from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
-from helicopter.core.segmentation import segment_values
 from helicopter.core.validation import (
     LARGEST,
     check_choice,
@@ -28,16 +27,9 @@ from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 from helicopter.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    from helicopter.backends.protocol import Mask
-    from helicopter.core.anomaly_results import AnomalyAnalysis
     from helicopter.core.hatata_results import Verification
     from helicopter.core.noise_results import NoiseAnalysis
     from helicopter.core.results import AutonomousAnalysis
-    from helicopter.core.segment_results import SegmentAwareReconstruction
     from helicopter.progress import ProgressCallback
 
 __all__ = ["Analyzer", "segments_called_for"]
@@ -118,13 +110,21 @@ class Analyzer:
         check_fraction(level, "level", ends=False)
         if not isinstance(anomalies, (bool, np.bool_)):
             raise InvalidOptionError(f"anomalies: got {anomalies!r}; expected True or False.")
-        values, hidden = prepare_values(image, hidden=mask, data_range=data_range)
+        _, hidden = prepare_values(image, hidden=mask, data_range=data_range)
         _check_parts(segments, hidden.shape)
         # whatever else is wrong with the options is said here
         found = self.autonomous.autonomous_analyze(image, **shared, progress=progress, **options)
         noise = self._noise.analyze(image, **shared)
-        parts = self._parts(image, values, hidden, segments, found, noise, shared, progress)
-        odd = self._odd(image, noise, level, shared, progress) if anomalies else None
+        parts = odd = None
+        if isinstance(segments, str):
+            count = min(max(hidden.size // LEAST_AREA, 1), MOST_SEGMENTS)
+            segments = count if segments_called_for(found, noise) else None
+        if segments is not None:
+            parts = self._segmental.segment_aware_reconstruction(
+                image, segments=segments, **shared, progress=progress
+            )
+        if anomalies:
+            odd = self._anomalies.find(image, level=level, noise=noise, **shared, progress=progress)
         return Analysis(
             autonomous=found,
             noise=noise,
@@ -133,40 +133,6 @@ class Analyzer:
             verification=self._verify(found),
             seconds=time.perf_counter() - started,
         )
-
-    def _parts(
-        self,
-        image: object,
-        values: NDArray[Any],
-        hidden: Mask,
-        segments: object,
-        found: AutonomousAnalysis,
-        noise: NoiseAnalysis,
-        shared: Mapping[str, Any],
-        progress: bool | ProgressCallback | None,
-    ) -> SegmentAwareReconstruction | None:
-        if segments is None or (
-            isinstance(segments, str) and not segments_called_for(found, noise)
-        ):
-            return None
-        if isinstance(segments, str):
-            segments = min(max(hidden.size // LEAST_AREA, 1), MOST_SEGMENTS)
-        if is_integer(segments):
-            count = check_integer(segments, "segments", 1)
-            segments = segment_values(self._segmental._backend, values, hidden, count)
-        return self._segmental.segment_aware_reconstruction(
-            image, segments=segments, **shared, progress=progress
-        )
-
-    def _odd(
-        self,
-        image: object,
-        noise: NoiseAnalysis,
-        level: float,
-        shared: Mapping[str, Any],
-        progress: bool | ProgressCallback | None,
-    ) -> AnomalyAnalysis:
-        return self._anomalies.find(image, level=level, noise=noise, **shared, progress=progress)
 
     def _verify(self, found: AutonomousAnalysis) -> Verification | None:
         """Verify with the patches that were scored; None if none was.
