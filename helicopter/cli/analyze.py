@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helicopter.cli.many import each_image
+from helicopter.cli.masks import check_fits
 from helicopter.cli.output import printable, stdout
-from helicopter.errors import InvalidMaskError, InvalidOptionError
+from helicopter.errors import InvalidOptionError
 from helicopter.version import __version__
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def analyze_images(
 
     def work(number: int, path: Path) -> dict[str, Any]:
         loaded = read_image(path, max_pixels=limit)
-        if mask is not None and missing is not None:
-            _check_sizes(mask, missing, path, loaded.pixels)
+        check_fits(mask, missing, path, loaded.pixels)
         folder = output / names[number]
         return _analyze_one(path, loaded, folder, analyzer, options, missing, report, inputs)
 
@@ -122,15 +122,6 @@ def _analyzer(machine: Machine, options: Mapping[str, Any]) -> Analyzer:
         use_rust_acceleration=machine.use_rust_acceleration,
         seed=machine.seed,
     )
-
-
-def _check_sizes(
-    mask: Path, missing: NDArray[np.bool_], path: Path, pixels: NDArray[np.generic]
-) -> None:
-    from helicopter.cli.reconstruct import sizes_differ
-
-    if missing.shape != pixels.shape[:2]:
-        raise InvalidMaskError(sizes_differ(mask, missing, path, pixels))
 
 
 def _analyze_one(

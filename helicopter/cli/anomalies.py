@@ -8,8 +8,9 @@ import numpy as np
 
 from helicopter.cli.many import each_image
 from helicopter.cli.maps import PICTURE_SUFFIXES, check_output
+from helicopter.cli.masks import check_fits
 from helicopter.cli.output import printable, stdout
-from helicopter.errors import InvalidMaskError, InvalidOptionError
+from helicopter.errors import InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,10 +72,7 @@ def show_anomalies(
 
     def work(_: int, path: Path) -> dict[str, Any]:
         loaded = read_image(path, max_pixels=limit)
-        if mask is not None and hidden is not None and hidden.shape != loaded.pixels.shape[:2]:
-            from helicopter.cli.reconstruct import sizes_differ
-
-            raise InvalidMaskError(sizes_differ(mask, hidden, path, loaded.pixels))
+        check_fits(mask, hidden, path, loaded.pixels)
         with as_callback(True, path.name) as progress:
             found = detector.find(
                 loaded.pixels,

@@ -8,8 +8,8 @@ import numpy as np
 
 from helicopter.cli.many import each_image
 from helicopter.cli.maps import check_output
+from helicopter.cli.masks import check_fits
 from helicopter.cli.output import printable, stdout
-from helicopter.errors import InvalidMaskError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,10 +51,7 @@ def show_noise(
 
     def work(_: int, path: Path) -> dict[str, Any]:
         loaded = read_image(path, max_pixels=limit)
-        if mask is not None and hidden is not None and hidden.shape != loaded.pixels.shape[:2]:
-            from helicopter.cli.reconstruct import sizes_differ
-
-            raise InvalidMaskError(sizes_differ(mask, hidden, path, loaded.pixels))
+        check_fits(mask, hidden, path, loaded.pixels)
         noise = detector.analyze(
             loaded.pixels, segments=segments, mask=hidden, data_range=data_range
         )

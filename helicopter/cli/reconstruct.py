@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter.cli.masks import check_fits
 from helicopter.cli.output import about, complain, emit_json, printable
-from helicopter.errors import HelicopterError, InvalidMaskError, InvalidOptionError
+from helicopter.errors import HelicopterError, InvalidOptionError
 from helicopter.io import (
     DEFAULT_MAX_PIXELS,
     atomic_open,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from helicopter.cli.options import Machine
 
-__all__ = ["reconstruct_image", "sizes_differ"]
+__all__ = ["reconstruct_image"]
 
 
 def reconstruct_image(
@@ -50,8 +51,7 @@ def reconstruct_image(
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     loaded = read_image(image, max_pixels=limit)
     hidden = read_mask(mask, max_pixels=limit)
-    if hidden.shape != loaded.pixels.shape[:2]:
-        raise InvalidMaskError(sizes_differ(mask, hidden, image, loaded.pixels))
+    check_fits(mask, hidden, image, loaded.pixels)
     check_writable(output, loaded.pixels)
     if uncertainty is not None:
         if uncertainty.suffix.lower() not in (".tif", ".tiff", ".png"):
@@ -101,17 +101,6 @@ def reconstruct_image(
     )
     if uncertainty is not None:
         print(printable(str(uncertainty)))
-
-
-def sizes_differ(
-    mask: Path, hidden: NDArray[np.bool_], image: Path, pixels: NDArray[np.generic]
-) -> str:
-    """Say that a mask does not fit its image, in widths and heights."""
-    sizes = [f"{array.shape[1]} x {array.shape[0]}" for array in (hidden, pixels)]
-    return (
-        f"{str(mask)!r}: the mask is {sizes[0]} pixels, but the image {str(image)!r} is "
-        f"{sizes[1]}; save the mask at the size of the image"
-    )
 
 
 def _write_uncertainty(

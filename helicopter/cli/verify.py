@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter.cli.many import each_image
+from helicopter.cli.masks import check_fits
 from helicopter.cli.output import printable, stdout
-from helicopter.errors import InvalidMaskError
 from helicopter.report import verification_wording as wording
 from helicopter.version import __version__
 
@@ -54,10 +54,7 @@ def verify_images(
 
     def work(number: int, path: Path) -> dict[str, Any]:
         loaded = read_image(path, max_pixels=limit)
-        if mask is not None and missing is not None and missing.shape != loaded.pixels.shape[:2]:
-            from helicopter.cli.reconstruct import sizes_differ
-
-            raise InvalidMaskError(sizes_differ(mask, missing, path, loaded.pixels))
+        check_fits(mask, missing, path, loaded.pixels)
         with as_callback(True, path.name) as progress:
             found = engine.autonomous_analyze(
                 loaded.pixels,
