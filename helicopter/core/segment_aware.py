@@ -128,9 +128,10 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
             otherwise. Alpha is carried through and never predicted.
         segments : int, pair of int, or integer array_like of shape (H, W), default 250
             How many `helicopter.segment` is to find; the rows and columns of a grid; or a label for
-            every pixel: any integers, in any number of pieces. Segments that are found here are made
-            of the whole image, what will be hidden included: scores are those given the labels. Work and memory follow the bounding
-            boxes: pieces far apart are better labelled apart.
+            every pixel: any integers, in any number of pieces. Segments that are found here are
+            made of the whole image, of what will be hidden as well: scores are those given the
+            labels. Work and memory follow the bounding boxes: pieces far apart are better labelled
+            apart.
         mask : bool array_like of shape (H, W), optional
             True where the image itself is missing: predicted, but never scored.
         initial_known : float, default 0.2
