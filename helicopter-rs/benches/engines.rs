@@ -1,8 +1,8 @@
 //! The engines and what they stand on, on a megapixel of colour with 80 % of its patches hidden.
 
 use criterion::{criterion_group, criterion_main, Criterion};
+use helicopter_rs::algorithms::pde::Kind;
 use helicopter_rs::host::NoHost;
-use helicopter_rs::pde::Kind;
 use helicopter_rs::reconstruction::autonomous_engine::{run, Algorithm, Options};
 use helicopter_rs::reconstruction::online_scale::UncertaintyModel;
 use helicopter_rs::reconstruction::patches::PatchGrid;

@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
+use helicopter_rs::algorithms::network::Network;
 use helicopter_rs::host::{Host, NoHost};
-use helicopter_rs::network::Network;
 use helicopter_rs::{par, pde};
 use ndarray::{Array2, Array3};
 

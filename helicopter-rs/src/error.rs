@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use crate::network::NetworkError;
-use crate::pde::PdeError;
+use crate::algorithms::network::NetworkError;
+use crate::algorithms::pde::PdeError;
 
 /// What the core returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -2,8 +2,8 @@
 
 use ndarray::{Array2, Array3};
 
+use crate::algorithms::pde;
 use crate::error::{Error, Result};
-use crate::pde;
 
 /// What a kernel of the user's predicts for one image.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,9 +5,7 @@
 //! * [`error`]: one enum that speaks: operation, argument, expected, got;
 //! * [`par`]: the one door to rayon: thread pools that belong to one process and survive a fork;
 //! * [`host`]: what the core may ask of its caller: stop? how far? what does your kernel predict?
-//! * [`pde`]: harmonic and biharmonic reconstruction, solved exactly;
-//! * [`exemplar`]: hidden regions sewn together from visible patches, for texture;
-//! * [`network`]: a trained network that corrects the harmonic solution;
+//! * [`algorithms`]: what predicts: the two equations, the network, exemplars;
 //! * [`segmentation`]: an image divided into connected pieces that follow its content;
 //! * [`reconstruction`]: the engines that predict, and what they stand on;
 //! * [`analysis`]: the engines that analyse, and what they stand on;
@@ -15,13 +13,11 @@
 //!
 //! Everything outside [`python`] is plain Rust on array views and returns [`error::Result`].
 
+pub mod algorithms;
 pub mod analysis;
 pub mod error;
-pub mod exemplar;
 pub mod host;
-pub mod network;
 pub mod par;
-pub mod pde;
 #[cfg(feature = "python")]
 pub mod python;
 pub mod reconstruction;

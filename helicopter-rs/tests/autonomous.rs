@@ -1,8 +1,8 @@
 //! The autonomous loop and the regional engine, called from Rust.
 
+use helicopter_rs::algorithms::pde::Kind;
 use helicopter_rs::error::Error;
 use helicopter_rs::host::{Host, NoHost, Prediction};
-use helicopter_rs::pde::Kind;
 use helicopter_rs::reconstruction::autonomous_engine::{run, Algorithm, Options, Run};
 use helicopter_rs::reconstruction::online_scale::{OnlineScale, UncertaintyModel};
 use helicopter_rs::reconstruction::patches::PatchGrid;

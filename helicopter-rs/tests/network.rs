@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
+use helicopter_rs::algorithms::network::{Network, NetworkError};
 use helicopter_rs::host::{Host, NoHost};
-use helicopter_rs::network::{Network, NetworkError};
 use helicopter_rs::reconstruction::autonomous_engine::{run, Algorithm, Options};
 use helicopter_rs::reconstruction::online_scale::UncertaintyModel;
 use helicopter_rs::reconstruction::strategies::Strategy;

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use helicopter_rs::algorithms::pde::Kind;
 use helicopter_rs::error::Error;
 use helicopter_rs::host::{Host, NoHost};
 use helicopter_rs::par;
-use helicopter_rs::pde::Kind;
 use helicopter_rs::reconstruction::autonomous_engine::{self, Algorithm, Options};
 use helicopter_rs::reconstruction::online_scale::UncertaintyModel;
 use helicopter_rs::reconstruction::segment_aware::{run, Run, Scene, Task};

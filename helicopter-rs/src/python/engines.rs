@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 use super::crossing::Crossing;
 use super::network::Network;
 use super::{convert, errors};
-use crate::pde;
+use crate::algorithms::pde;
 use crate::reconstruction::autonomous_engine::{self, Algorithm, Options};
 use crate::reconstruction::online_scale;
 use crate::reconstruction::regional_engine::{self, Predictor};

@@ -6,7 +6,7 @@ use pyo3::types::PyBool;
 use super::crossing::Crossing;
 use super::engines::require_visible;
 use super::{convert, errors};
-use crate::exemplar;
+use crate::algorithms::exemplar;
 
 const OPERATION: &str = "exemplar_fill";
 

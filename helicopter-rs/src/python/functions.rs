@@ -6,7 +6,8 @@ use pyo3::types::PyDict;
 use super::crossing::Crossing;
 use super::engines::KINDS;
 use super::{convert, errors};
-use crate::{par, pde};
+use crate::algorithms::pde;
+use crate::par;
 
 /// How this module was built: for bug reports, and for benchmarks that must not measure a debug build.
 #[pyfunction]

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyTuple};
 use super::crossing::Crossing;
 use super::engines::require_visible;
 use super::{convert, errors};
-use crate::network;
+use crate::algorithms::network;
 
 /// A trained network, ready to predict.
 #[pyclass(frozen, module = "helicopter_rs")]

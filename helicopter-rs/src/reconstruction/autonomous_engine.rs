@@ -15,10 +15,10 @@ use super::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
 use super::scores::score;
 use super::strategies::{priorities, Strategy};
 use super::uncertainty::{hidden_distance, hidden_variance, local_variogram};
+use crate::algorithms::pde;
 use crate::analysis::hatata_mdp::{Decision, Looker};
 use crate::error::Result;
 use crate::host::Host;
-use crate::pde;
 
 /// The hidden patches are predicted in about this many batches.
 const BATCHES: usize = 24;

@@ -6,9 +6,9 @@ use ndarray::{Array2, Array3};
 
 use super::scores::Scores;
 use super::strategies::Strategy;
+use crate::algorithms::network::Network;
+use crate::algorithms::pde;
 use crate::analysis::hatata_mdp::Policy;
-use crate::network::Network;
-use crate::pde;
 
 /// What predicts.
 #[derive(Clone, Debug)]

@@ -6,10 +6,10 @@ use ndarray::{Array2, ArrayView2, ArrayViewMut3};
 
 use super::online_scale::UncertaintyModel;
 use super::uncertainty::hidden_variance;
+use crate::algorithms::network::Network;
+use crate::algorithms::pde;
 use crate::error::Result;
 use crate::host::Host;
-use crate::network::Network;
-use crate::pde;
 
 /// What predicts.
 #[derive(Clone)]

@@ -62,7 +62,7 @@ mod x86 {
     };
 
     #[derive(Clone, Copy)]
-    pub(in crate::pde) struct Avx2(__m256d);
+    pub(in crate::algorithms::pde) struct Avx2(__m256d);
 
     impl Lanes for Avx2 {
         const WIDTH: usize = 4;
@@ -98,7 +98,7 @@ mod x86 {
     }
 
     #[derive(Clone, Copy)]
-    pub(in crate::pde) struct Avx512(__m512d);
+    pub(in crate::algorithms::pde) struct Avx512(__m512d);
 
     impl Lanes for Avx512 {
         const WIDTH: usize = 8;

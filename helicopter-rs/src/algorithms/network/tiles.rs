@@ -10,7 +10,7 @@ use super::forward::Pass;
 use super::picture::{Columns, Picture};
 use super::schedule::Plan;
 use super::{Network, NetworkError};
-use crate::pde::Control;
+use crate::algorithms::pde::Control;
 
 /// Columns corrected in one go: memory grows with this, not with the image.
 pub(super) const MOST_COLS: usize = 8192;

@@ -17,7 +17,7 @@ use super::schedule::Plan;
 use super::weights::{COLOURS, SUBPIXELS};
 use super::winograd::{Conv, ConvJob, TILE};
 use super::NetworkError;
-use crate::pde::Control;
+use crate::algorithms::pde::Control;
 
 /// Working memory that a group of tiles may take: some of the second cache.
 const SCRATCH_BYTES: usize = 1 << 20;

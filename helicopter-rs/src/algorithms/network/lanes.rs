@@ -113,7 +113,7 @@ mod x86 {
 
     /// Two registers of eight.
     #[derive(Clone, Copy)]
-    pub(in crate::network) struct Avx2(__m256, __m256);
+    pub(in crate::algorithms::network) struct Avx2(__m256, __m256);
 
     impl Lanes for Avx2 {
         #[inline(always)]
@@ -160,7 +160,7 @@ mod x86 {
     }
 
     #[derive(Clone, Copy)]
-    pub(in crate::network) struct Avx512(__m512);
+    pub(in crate::algorithms::network) struct Avx512(__m512);
 
     impl Lanes for Avx512 {
         #[inline(always)]

@@ -39,7 +39,7 @@ use kernels::Isa;
 use rows::Memory;
 use weights::Weights;
 
-use crate::pde::{self, Control, PdeError};
+use crate::algorithms::pde::{self, Control, PdeError};
 
 /// Why there is no network, or no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! Cascadic iteration (Bornemann & Deuflhard, Numer. Math. 75, 1996): the guess of half the
 //! resolution, smoothed. It need not be exact, but it must be the same to the bit in both backends, and
-//! the exact solution of [`crate::pde`] is not: a rounding there could tip everything that follows.
+//! the exact solution of [`crate::algorithms::pde`] is not: a rounding there could tip everything that follows.
 
 use super::frame::Frame;
 

@@ -13,9 +13,9 @@
 
 use ndarray::{ArrayView2, ArrayViewMut3};
 
+use crate::algorithms::pde;
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::pde;
 
 mod field;
 mod frame;

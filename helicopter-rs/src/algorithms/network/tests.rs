@@ -11,7 +11,7 @@ use super::winograd::{Conv, ConvJob};
 use super::Network;
 use crate::host::{Host, NoHost};
 
-#[path = "../../tests/random_network/mod.rs"]
+#[path = "../../../tests/random_network/mod.rs"]
 mod random_network;
 
 use random_network::{file, Architecture};
