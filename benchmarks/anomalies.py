@@ -3,7 +3,7 @@
 python benchmarks/anomalies.py [--images DIR | --photographed] [--draws 2] [--choose]
 
 Defects are put into textures by `anomaly_models.py`; a folder of images may join these. What had to
-be chosen (widths of the baselines, and what `helicopter.core.anomaly_map` measures) was chosen on
+be chosen (widths of the baselines, and what `core/anomalies/_map.py` measures) was chosen on
 the textures of `CHOOSING`, with other seeds: `--choose` shows that. The tables are about all.
 """
 
@@ -19,9 +19,9 @@ from scipy.ndimage import binary_dilation, gaussian_filter
 from scipy.stats import rankdata
 
 import helicopter
-from helicopter.backends.reference.patches import PatchGrid
+from helicopter._shared.patches import PatchGrid
 from helicopter.core import AnomalyDetector, RegionalReconstructionEngine
-from helicopter.core.cross_reconstruct import assign_folds
+from helicopter.core.prediction._cross import assign_folds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

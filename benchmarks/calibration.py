@@ -14,8 +14,8 @@ from protocols import PROTOCOLS, Mask, make_mask
 from scipy.ndimage import distance_transform_edt
 from scipy.stats import spearmanr
 
-from helicopter.backends.reference.online_scale import OnlineScale
-from helicopter.backends.reference.uncertainty import hidden_distance
+from helicopter._shared.online_scale import OnlineScale
+from helicopter.backends.reference.reconstruction.uncertainty import hidden_distance
 from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
 
 LEVELS = (0.50, 0.80, 0.90, 0.95)

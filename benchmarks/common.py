@@ -152,7 +152,7 @@ def solve_equation(image: NDArray[np.float32], mask: Any, kind: str, *, rust: bo
 
         helicopter_rs.solve_pde(image, mask, kind, threads=helicopter.get_num_threads())
         return
-    from helicopter.backends.reference import pde
+    from helicopter.backends.reference.algorithms import pde
 
     pde.solve(image, mask, kind)
 

@@ -44,7 +44,7 @@ def pytorch(weights: NetworkWeights, threads: int, *, channels_last: bool) -> Fi
     """Return the same with PyTorch's convolutions; the equation is solved by Rust."""
     import torch
 
-    from helicopter.training.network import Architecture, Network, network_input
+    from helicopter.training._network import Architecture, Network, network_input
 
     torch.set_num_threads(threads)
     layout = torch.channels_last if channels_last else torch.contiguous_format

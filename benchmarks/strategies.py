@@ -13,12 +13,8 @@ import numpy as np
 from common import Photo, Report, arguments, photographs, pin_threads
 
 from helicopter.backends.protocol import AutonomousOptions
-from helicopter.backends.reference import autonomous_engine as reference
-from helicopter.core import (
-    STRATEGIES,
-    AutonomousReconstructionEngine,
-    RegionalReconstructionEngine,
-)
+from helicopter.backends.reference.reconstruction import autonomous_engine as reference
+from helicopter.core import STRATEGIES, AutonomousReconstructionEngine, RegionalReconstructionEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -133,7 +133,7 @@ def by_rows(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.intp
 
 def coarse_to_fine(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.intp]:
     """As the strategy progressive_refinement."""
-    from helicopter.backends.reference.strategies import _factors_of_two
+    from helicopter.backends.reference.reconstruction.strategies import _factors_of_two
 
     rows, columns = map(_factors_of_two, shape)
     level = np.minimum(rows[:, None], columns[None, :]).ravel()

@@ -254,7 +254,7 @@ class SegmentAwareReconstructionEngine:
 class NoiseModel:
     """The small networks that tell noise from content, for images of one number of channels.
 
-    `tensors` are float32 arrays of two dimensions by name; see `helicopter.models.noise`.
+    `tensors` are float32 arrays of two dimensions by name; see `helicopter.models._noise`.
     """
 
     def __new__(cls, tensors: dict[str, NDArray[np.float32]]) -> Self: ...

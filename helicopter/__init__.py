@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helicopter.version import __version__
+from helicopter._version import __version__
 
 if TYPE_CHECKING:
     from helicopter import backends, core, errors, io, testing
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
-    from helicopter.core.segmentation import segment
+    from helicopter.core.segments._partition import segment
     from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
@@ -53,7 +53,7 @@ _HOME = {
     "get_num_threads": "helicopter.backends",
     "reconstruct": "helicopter.analysis",
     "register_algorithm": "helicopter.core.registry",
-    "segment": "helicopter.core.segmentation",
+    "segment": "helicopter.core.segments._partition",
     "set_num_threads": "helicopter.backends",
     "unregister_algorithm": "helicopter.core.registry",
 }

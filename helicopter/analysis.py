@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helicopter.analyzer import PARTS_ALGORITHM, Analyzer
+from helicopter._analyzer import PARTS_ALGORITHM, Analyzer
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
 
 if TYPE_CHECKING:
     import os
 
-    from helicopter.core.results import Analysis, RegionalReconstruction
-    from helicopter.progress import ProgressCallback
+    from helicopter._shared.progress import ProgressCallback
+    from helicopter.core.results._reconstruction import Analysis, RegionalReconstruction
 
 __all__ = ["analyze", "reconstruct"]
 

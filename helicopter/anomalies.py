@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helicopter.core.anomalies import AnomalyDetector
+from helicopter.core.anomalies._detector import AnomalyDetector
 from helicopter.core.registry import DEFAULT
 
 if TYPE_CHECKING:
     import os
 
-    from helicopter.core.anomaly_results import AnomalyAnalysis
-    from helicopter.core.noise_results import NoiseAnalysis
-    from helicopter.progress import ProgressCallback
+    from helicopter._shared.progress import ProgressCallback
+    from helicopter.core.results._anomalies import AnomalyAnalysis
+    from helicopter.core.results._noise import NoiseAnalysis
 
 __all__ = ["find_anomalies"]
 

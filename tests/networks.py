@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 from safetensors.numpy import save
 
-from helicopter.models.network import Architecture
+from helicopter.models._network import Architecture
 
 SMALL = Architecture(widths=(8, 12, 16), down=(1, 1, 2), up=(2, 1), scale_width=6)
 TYPES = {"float16": "F16", "float32": "F32", "float64": "F64"}

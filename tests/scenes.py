@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helicopter.core.noise_results import (
+from helicopter.core.results._noise import (
     NOISE_KINDS,
     NoiseAnalysis,
     NoiseLevelFunction,

@@ -21,13 +21,13 @@ from photographs import Photograph, read_table
 from PIL import Image
 
 from helicopter.io import atomic_open
-from helicopter.models.network import load_network
-from helicopter.training.photographs import find_photographs, hold_out
+from helicopter.models._network import load_network
+from helicopter.training._photographs import find_photographs, hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from helicopter.models.network import NetworkWeights
+    from helicopter.models._network import NetworkWeights
 
 HERE = Path(__file__).resolve().parent
 CARD = HERE.parent / "helicopter/models/NETWORK.md"
@@ -104,7 +104,8 @@ def network_section(weights: NetworkWeights) -> Iterator[str]:
     count = sum(value.size for value in weights.tensors.values())
     yield from ("## What it is", "")
     yield "A residual U-Net that corrects the harmonic solution of an image's hidden pixels and"
-    yield "states, for each, the scale of its error. See helicopter/backends/reference/network.py."
+    yield "states, for each, the scale of its error."
+    yield "See helicopter/backends/reference/algorithms/network.py."
     yield ""
     yield from markdown(
         [

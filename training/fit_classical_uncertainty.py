@@ -4,7 +4,7 @@
 
 DIR holds development photographs: they tune, so no figure may be reported on them. The script
 prints how well the fit does on photographs that were left out of it (four-fold, by photograph).
-Model and notation: `helicopter/backends/reference/uncertainty.py`.
+Model and notation: `helicopter/backends/reference/reconstruction/uncertainty.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+from helicopter._shared.patches import PatchGrid
 from helicopter.backends.loader import accelerator
 from helicopter.backends.protocol import UncertaintyModel
-from helicopter.backends.reference import pde, uncertainty
-from helicopter.backends.reference.patches import PatchGrid
+from helicopter.backends.reference.algorithms import pde
+from helicopter.backends.reference.reconstruction import uncertainty
 from helicopter.core import RegionalReconstructionEngine
 from helicopter.core.validation import prepare_image
 from helicopter.io import atomic_open, read_image
-from helicopter.training.patch_law import PatchLaw, fit_patch_law
+from helicopter.training._patch_law import PatchLaw, fit_patch_law
 
 OUTPUT = Path(__file__).parent.parent / "helicopter/models/classical_uncertainty.json"
 KNOTS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], dtype=np.float64)

@@ -6,7 +6,7 @@ DIR holds the training photographs (`training/photographs.py` rebuilds them). Ev
 cut to a random size, turned grey or not, given each kind of noise in turn at a random strength, and
 a quarter of them Gaussian noise with impulses on top. Two logistic regressions on the features then
 tell images with salt and pepper, or with random values, from all others. The printed lines are
-`EVIDENCE` and `EVIDENCE_AT_ZERO` of `helicopter/backends/reference/noise/impulses.py` and its twin.
+`EVIDENCE` and `EVIDENCE_AT_ZERO` of the reference's `analysis/noise/impulses` and its twin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 from scipy.optimize import minimize
 
-from helicopter.backends.reference.noise import impulse_counts, impulses
+from helicopter.backends.reference.analysis.noise import impulses
+from helicopter.backends.reference.analysis.noise.impulses import counts as impulse_counts
 
 SEED = 20261127
 SIDES, CHANCES = (512, 384, 256, 128, 64), (0.25, 0.15, 0.2, 0.2, 0.2)

@@ -9,7 +9,7 @@ use helicopter_rs::segmentation::{segment, Options};
 use ndarray::{Array3, ShapeBuilder};
 use proptest::prelude::*;
 
-/// The presets of `helicopter.core.segmentation`, by number.
+/// The presets of `helicopter.core.segments._partition`, by number.
 fn preset(number: usize, count: usize) -> Options {
     let (least_area, spatial, spatial_borders, border, passes) =
         [(150, 0.003, 0.0, 0.0, (1, 3)), (38, 0.003, 0.0, 0.0, (0, 1)), (8, 1.0, 0.1, 0.2, (2, 4))]

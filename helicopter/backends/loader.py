@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from helicopter._version import __version__
 from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationError
-from helicopter.version import __version__
 
 if TYPE_CHECKING:
     from types import ModuleType

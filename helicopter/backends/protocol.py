@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from helicopter.models.network import NetworkWeights
+    from helicopter.models._network import NetworkWeights
 
 __all__ = [
     "PLATEAU",
@@ -114,7 +114,7 @@ class UncertaintyModel:
 
 
 class StoppingRun(NamedTuple):
-    """A policy; see `helicopter.core.hatata_results.StoppingBoundaries`. `value`: expected loss."""
+    """A policy; see `helicopter.core.StoppingBoundaries`. `value`: expected loss."""
 
     reject_at: NDArray[np.int32]
     accept_from: NDArray[np.int32]
@@ -166,7 +166,7 @@ class Scores(NamedTuple):
 
 
 class Iteration(NamedTuple):
-    """One step of the autonomous loop; see `helicopter.core.results.IterationRecord`."""
+    """One step of the autonomous loop; see `helicopter.core.IterationRecord`."""
 
     patches: tuple[int, ...]
     strategy: str
@@ -273,7 +273,7 @@ class NoiseRun:
     ----------
     fine : FineNoise
     probabilities : tuple of float
-        Of the kinds in `helicopter.core.noise_results.NOISE_KINDS`, in that order: that this kind
+        Of the kinds in `helicopter.core.NOISE_KINDS`, in that order: that this kind
         is present; of `clean`, that none is.
     coloured : float
         Probability that the fine noise is correlated from pixel to pixel.

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from helicopter.errors import RustAccelerationError
-from helicopter.models.network import NetworkWeights
+from helicopter.models._network import NetworkWeights
 
+from ._threads import chosen_threads
 from .loader import accelerator
 from .protocol import (
     AnomalyEvidence,
@@ -36,7 +37,6 @@ from .protocol import (
     UncertaintyModel,
     Wave,
 )
-from .threads import chosen_threads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -314,7 +314,7 @@ class RustBackend:
 @lru_cache(maxsize=2)
 def _noise_detector(channels: int) -> Any:
     """The networks as Rust lays them out, once for all."""
-    from helicopter.models.noise import noise_model
+    from helicopter.models._noise import noise_model
 
     rust = cast("Any", accelerator())
     tensors = {name: np.atleast_2d(value) for name, value in noise_model(channels).tensors.items()}

@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         By default those of the process.
     """
     try:
-        from helicopter.cli.app import app
-        from helicopter.cli.output import forgiving_streams
+        from ._app import app
+        from ._output import forgiving_streams
 
         forgiving_streams()
         app(args=None if arguments is None else list(arguments), prog_name="helicopter")
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _leave_interrupted()
         raise
     except Exception as error:
-        from helicopter.cli.output import complain, debugging, explain
+        from ._output import complain, debugging, explain
 
         if debugging():
             raise

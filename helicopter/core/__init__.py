@@ -1,29 +1,33 @@
 """The engines."""
 
-from helicopter.core.anomalies import AnomalyDetector
-from helicopter.core.anomaly_results import AnomalyAnalysis, AnomalyRegion
-from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
-from helicopter.core.calibration import (
+from .anomalies._detector import AnomalyDetector
+from .autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
+from .evidence._calibration import (
     IsotonicCalibrator,
     ReliabilityCurve,
     expected_calibration_error,
     reliability_curve,
 )
-from helicopter.core.cross_results import CrossReconstruction, PatchScore
-from helicopter.core.gittins import GittinsIndex, GittinsTable, gittins_index, gittins_table
-from helicopter.core.hatata_mdp import HatataMDPEngine
-from helicopter.core.hatata_results import (
-    VERIFIER_ACTIONS,
-    VERIFIER_STATES,
-    StoppingBoundaries,
-    Verification,
-    VerificationCosts,
-    VerificationStep,
+from .evidence._stopping_policy import OperatingCharacteristics, StoppingPolicy
+from .gittins import GittinsIndex, GittinsTable, gittins_index, gittins_table
+from .hatata_mdp import HatataMDPEngine
+from .mdp import MDP
+from .mdp_results import MDPSolution
+from .pomdp import POMDP
+from .pomdp_results import POMDPSolution
+from .posterior_results import TransitionIntervals, ValueIntervals
+from .prediction._masking import MASKING_STRATEGIES
+from .prediction._texture import texture_faithfulness
+from .regional_engine import RegionalReconstructionEngine
+from .registry import (
+    CustomReconstructionKernel,
+    algorithms,
+    register_algorithm,
+    unregister_algorithm,
 )
-from helicopter.core.masking import MASKING_STRATEGIES
-from helicopter.core.mdp import MDP
-from helicopter.core.mdp_results import MDPSolution
-from helicopter.core.noise_results import (
+from .results._anomalies import AnomalyAnalysis, AnomalyRegion
+from .results._cross import CrossReconstruction, PatchScore
+from .results._noise import (
     NOISE_ACTIONS,
     NOISE_KINDS,
     NoiseAnalysis,
@@ -32,17 +36,7 @@ from helicopter.core.noise_results import (
     NoiseScale,
     SegmentNoise,
 )
-from helicopter.core.pomdp import POMDP
-from helicopter.core.pomdp_results import POMDPSolution
-from helicopter.core.posterior_results import TransitionIntervals, ValueIntervals
-from helicopter.core.regional_engine import RegionalReconstructionEngine
-from helicopter.core.registry import (
-    CustomReconstructionKernel,
-    algorithms,
-    register_algorithm,
-    unregister_algorithm,
-)
-from helicopter.core.results import (
+from .results._reconstruction import (
     Analysis,
     AutonomousAnalysis,
     IterationRecord,
@@ -50,21 +44,19 @@ from helicopter.core.results import (
     UnderstandingScore,
     UnderstandingTest,
 )
-from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
-from helicopter.core.segment_results import (
-    SEGMENT_TYPES,
-    SegmentAwareReconstruction,
-    SegmentReconstruction,
+from .results._segments import SEGMENT_TYPES, SegmentAwareReconstruction, SegmentReconstruction
+from .results._verification import (
+    VERIFIER_ACTIONS,
+    VERIFIER_STATES,
+    StoppingBoundaries,
+    Verification,
+    VerificationCosts,
+    VerificationStep,
 )
-from helicopter.core.sequential_test import (
-    SequentialCharacteristics,
-    SequentialTest,
-    SequentialTestResult,
-)
-from helicopter.core.stopping_policy import OperatingCharacteristics, StoppingPolicy
-from helicopter.core.texture import texture_faithfulness
-from helicopter.core.transition_posterior import TransitionPosterior
-from helicopter.core.zengeza_detector import ZengezaNoiseDetector
+from .segment_aware import SegmentAwareReconstructionEngine
+from .sequential_test import SequentialCharacteristics, SequentialTest, SequentialTestResult
+from .transition_posterior import TransitionPosterior
+from .zengeza_detector import ZengezaNoiseDetector
 
 __all__ = [
     "MASKING_STRATEGIES",

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._shared.patches import PatchGrid
+from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.backends.protocol import (
     Algorithm,
     AutonomousOptions,
@@ -18,16 +20,14 @@ from helicopter.backends.protocol import (
     Map,
     Mask,
 )
-from helicopter.backends.reference.patches import PatchGrid
 from helicopter.errors import InvalidOptionError
-from helicopter.progress import ProgressCallback, as_callback
 
-from .engine import PredictingEngine
+from .evidence._stopping_policy import StoppingPolicy
 from .hatata_mdp import read_run
+from .prediction._engine import PredictingEngine
+from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
-from .results import AutonomousAnalysis, IterationRecord, understanding_level
-from .scales import error_map, psnr_db, quality_of, skill_of
-from .stopping_policy import StoppingPolicy
+from .results._reconstruction import AutonomousAnalysis, IterationRecord, understanding_level
 from .validation import (
     PreparedImage,
     check_choice,
@@ -40,7 +40,7 @@ from .validation import (
 if TYPE_CHECKING:
     import os
 
-    from .hatata_results import Verification
+    from .results._verification import Verification
 
 __all__ = ["STOPS", "STRATEGIES", "AutonomousReconstructionEngine"]
 
@@ -173,7 +173,7 @@ class AutonomousReconstructionEngine(PredictingEngine):
         data_range : tuple of float, optional
             The values of black and white.
         progress : None, True or callable
-            See `helicopter.progress.as_callback`.
+            See `helicopter._shared.progress.as_callback`.
 
         Returns
         -------

@@ -16,7 +16,7 @@ import numpy as np
 
 from helicopter.errors import ConvergenceError
 
-from .results import Result
+from .results._reconstruction import Result
 from .validation import check_fraction, check_integer, check_real
 
 if TYPE_CHECKING:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from helicopter._shared.effective_looks import correlation_time
+from helicopter._shared.progress import ProgressCallback, as_callback
+from helicopter._shared.ranking import random_ranks
 from helicopter.backends.protocol import Evidence
-from helicopter.backends.reference.effective_looks import correlation_time
-from helicopter.backends.reference.hatata_mdp import Looker
-from helicopter.backends.reference.ranking import random_ranks
+from helicopter.backends.reference.analysis.hatata_mdp import Looker
 from helicopter.errors import InvalidOptionError
-from helicopter.progress import ProgressCallback, as_callback
 
-from .cross_results import CrossReconstruction, PatchScore
-from .engine import Engine
-from .hatata_results import (
+from .evidence._stopping_policy import StoppingPolicy
+from .prediction._engine import Engine
+from .results._cross import CrossReconstruction, PatchScore
+from .results._reconstruction import AutonomousAnalysis
+from .results._verification import (
     Verification,
     VerificationStep,
     VerifierDecision,
     verifier_action,
     verifier_state,
 )
-from .results import AutonomousAnalysis
-from .stopping_policy import StoppingPolicy
 from .validation import check_choice, check_fraction
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class HatataMDPEngine(Engine):
             be seen, so what an iterator hands over should come in random order. ``"all"``: every
             look counts in full.
         progress : None, True or callable
-            See `helicopter.progress.as_callback`.
+            See `helicopter._shared.progress.as_callback`.
 
         Returns
         -------

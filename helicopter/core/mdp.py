@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from helicopter._shared.progress import as_callback
 from helicopter.errors import ConvergenceError, InvalidModelError, InvalidOptionError
-from helicopter.progress import as_callback
 
-from .engine import Engine
 from .mdp_model import build, build_from_pairs
 from .mdp_results import MDPSolution, as_arrays
+from .prediction._engine import Engine
 from .validation import check_choice, check_integer
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from helicopter._shared.progress import ProgressCallback
     from helicopter.backends.protocol import DecisionModel, MdpMethod, MdpRun
-    from helicopter.progress import ProgressCallback
 
     from .mdp_results import Criterion
     from .mdp_rows import Built

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.progress import as_callback
 from helicopter.errors import ConvergenceError, InvalidOptionError
-from helicopter.progress import as_callback
 
 from .belief import check_belief, successor
-from .engine import Engine
 from .pomdp_beliefs import KnownBeliefs
 from .pomdp_lower import LowerBound
 from .pomdp_model import build
 from .pomdp_results import POMDPSolution
 from .pomdp_upper import UpperBound
+from .prediction._engine import Engine
 from .validation import check_fraction, check_integer, check_real
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.progress import ProgressCallback
+    from helicopter._shared.progress import ProgressCallback
 
 __all__ = ["POMDP"]
 

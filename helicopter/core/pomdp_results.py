@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .belief import check_belief
-from .results import Result
+from .results._reconstruction import Result
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.reference.patches import PatchGrid
+from helicopter._shared.patches import PatchGrid
+from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.errors import InvalidMaskError, InvalidOptionError
-from helicopter.progress import ProgressCallback, as_callback
 
-from .cross_reconstruct import assign_folds, measure_patches, predict_folds, surprise
-from .cross_results import CrossReconstruction
-from .engine import PredictingEngine
-from .intervals import remainder_of
-from .laws import confidence_of
-from .masking import MASKING_STRATEGIES, make_mask
+from .prediction._cross import assign_folds, measure_patches, predict_folds, surprise
+from .prediction._engine import PredictingEngine
+from .prediction._error_law import confidence_of
+from .prediction._intervals import remainder_of
+from .prediction._masking import MASKING_STRATEGIES, make_mask
+from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
-from .results import (
+from .results._cross import CrossReconstruction
+from .results._reconstruction import (
     RegionalReconstruction,
     UnderstandingScore,
     UnderstandingTest,
     understanding_level,
 )
-from .scales import error_map, psnr_db, quality_of, skill_of
 from .validation import (
     check_choice,
     check_fraction,
@@ -100,7 +100,7 @@ class RegionalReconstructionEngine(PredictingEngine):
         data_range : tuple of float, optional
             The values of black and white.
         progress : None, True or callable
-            See `helicopter.progress.as_callback`.
+            See `helicopter._shared.progress.as_callback`.
 
         Returns
         -------

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.backends.protocol import AutonomousOptions, Scores, SegmentTask
-from helicopter.progress import ProgressCallback, as_callback
 
 from .autonomous_engine import STRATEGIES
-from .engine import PredictingEngine
+from .prediction._engine import PredictingEngine
+from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
-from .results import understanding_level
-from .scales import error_map, psnr_db, quality_of, skill_of
-from .segment_geometry import border_pixels, extents
-from .segment_results import SegmentAwareReconstruction, SegmentReconstruction
-from .segment_types import EFFORTS, Effort, types_of
-from .segmentation import segment_values
+from .results._reconstruction import understanding_level
+from .results._segments import SegmentAwareReconstruction, SegmentReconstruction
+from .segments._geometry import border_pixels, extents
+from .segments._partition import segment_values
+from .segments._types import EFFORTS, Effort, types_of
 from .validation import (
     LARGEST,
     check_choice,
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from helicopter.backends.protocol import Labels, Mask, SegmentAwareRun, SegmentOutcome
 
-    from .results import UnderstandingLevel
-    from .segment_results import SegmentType
+    from .results._reconstruction import UnderstandingLevel
+    from .results._segments import SegmentType
     from .validation import PreparedImage
 
 __all__ = ["SegmentAwareReconstructionEngine"]
@@ -119,7 +119,7 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
 
         The book is closed: each segment is predicted once, and its patches are scored in steps
         until its type's target is reached with 95 % confidence, nothing improves any more, or its
-        type's iterations are used up: see `helicopter.core.segment_types.EFFORTS`.
+        type's iterations are used up: see `helicopter.core.segments._types.EFFORTS`.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         data_range : tuple of float, optional
             The values of black and white.
         progress : None, True or callable
-            See `helicopter.progress.as_callback`; counts pixels.
+            See `helicopter._shared.progress.as_callback`; counts pixels.
 
         Returns
         -------

@@ -19,7 +19,7 @@ import numpy as np
 from helicopter.errors import InvalidOptionError
 
 from .gamblers_ruin import gamblers_ruin
-from .results import Result
+from .results._reconstruction import Result
 from .validation import check_fraction, check_integer, check_real
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .engine import Engine
-from .noise_assessment import (
+from .noise._assessment import (
     action_for,
     kinds_of,
     level_function_of,
@@ -17,8 +16,9 @@ from .noise_assessment import (
     parameters_of,
     priority_of,
 )
-from .noise_moments import moments_of, moments_of_segments, variance_by_scale
-from .noise_results import (
+from .noise._moments import moments_of, moments_of_segments, variance_by_scale
+from .prediction._engine import Engine
+from .results._noise import (
     NOISE_KINDS,
     NoiseAnalysis,
     NoiseLevel,
@@ -27,13 +27,13 @@ from .noise_results import (
     decibels,
     noise_level_name,
 )
-from .segment_geometry import extents
+from .segments._geometry import extents
 from .validation import PreparedImage, check_segments, prepare_image, require_visible
 
 if TYPE_CHECKING:
     from helicopter.backends.protocol import FineNoise, Labels, Mask, NoiseRun
 
-    from .noise_moments import Moments
+    from .noise._moments import Moments
 
 __all__ = ["ZengezaNoiseDetector", "quantum_of"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from helicopter.io.atomic import atomic_open
-from helicopter.io.reading import DEFAULT_MAX_PIXELS, LoadedImage, read_image, read_mask
-from helicopter.io.sample import sample_image, sample_path
-from helicopter.io.writing import check_writable, write_image
+from ._atomic import atomic_open
+from ._reading import DEFAULT_MAX_PIXELS, LoadedImage, read_image, read_mask
+from ._sample import sample_image, sample_path
+from ._writing import check_writable, write_image
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

@@ -12,7 +12,8 @@ import numpy as np
 
 from helicopter.backends.protocol import UncertaintyModel
 from helicopter.errors import ModelError
-from helicopter.models.network import NetworkWeights, load_network
+
+from ._network import NetworkWeights, load_network
 
 __all__ = ["NetworkWeights", "load_network", "uncertainty_model"]
 

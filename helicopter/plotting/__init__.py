@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from helicopter.plotting.anomalies import anomaly_map_title, draw_regions, outlined_regions
-from helicopter.plotting.curves import draw_quality_curve, draw_understanding
-from helicopter.plotting.decisions import draw_policy, draw_values
-from helicopter.plotting.display import (
+from ._anomalies import anomaly_map_title, draw_regions, outlined_regions
+from ._curves import draw_quality_curve, draw_understanding
+from ._decisions import draw_policy, draw_values
+from ._display import (
     blank_hidden,
     displayable,
     shrink,
@@ -14,8 +14,8 @@ from helicopter.plotting.display import (
     shrink_mask,
     unit_of,
 )
-from helicopter.plotting.figures import map_figure, plot_result, quality_figure, result_overview
-from helicopter.plotting.noise import (
+from ._figures import map_figure, plot_result, quality_figure, result_overview
+from ._noise import (
     draw_level_function,
     draw_scales,
     draw_spectrum,
@@ -23,21 +23,11 @@ from helicopter.plotting.noise import (
     noise_map_title,
     noise_unit,
 )
-from helicopter.plotting.panels import draw_image, draw_map
-from helicopter.plotting.reliability import draw_reliability, reliability_figure
-from helicopter.plotting.segments import (
-    QUALITY_COLOURS,
-    draw_segments,
-    draw_types,
-    tinted_segments,
-)
-from helicopter.plotting.style import DARK, LIGHT, Style
-from helicopter.plotting.verification import (
-    draw_boundaries,
-    draw_probability,
-    draw_share,
-    verification_figure,
-)
+from ._panels import draw_image, draw_map
+from ._reliability import draw_reliability, reliability_figure
+from ._segments import QUALITY_COLOURS, draw_segments, draw_types, tinted_segments
+from ._style import DARK, LIGHT, Style
+from ._verification import draw_boundaries, draw_probability, draw_share, verification_figure
 
 __all__ = [
     "DARK",

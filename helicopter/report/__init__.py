@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from helicopter.report.fragment import result_to_html
-    from helicopter.report.page import ReportFiles, write_report
+    from ._fragment import result_to_html
+    from ._page import ReportFiles, write_report
 
 __all__ = ["ReportFiles", "result_to_html", "write_report"]
 
 # Loaded on first use: the wordings are wanted by the command line as well, which draws nothing.
 _HOME = {
-    "ReportFiles": "helicopter.report.page",
-    "result_to_html": "helicopter.report.fragment",
-    "write_report": "helicopter.report.page",
+    "ReportFiles": "helicopter.report._page",
+    "result_to_html": "helicopter.report._fragment",
+    "write_report": "helicopter.report._page",
 }
 
 

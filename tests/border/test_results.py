@@ -12,15 +12,25 @@ from matplotlib.figure import Figure
 from scenes import holes, scene, spoilt_cloth
 
 import helicopter
-from helicopter.core import (
-    anomaly_results,
-    cross_results,
-    hatata_results,
-    noise_results,
-    results,
-    segment_results,
+from helicopter.core.results import (
+    _anomalies as anomaly_results,
 )
-from helicopter.core.results import Result, understanding_level
+from helicopter.core.results import (
+    _cross as cross_results,
+)
+from helicopter.core.results import (
+    _noise as noise_results,
+)
+from helicopter.core.results import (
+    _reconstruction as results,
+)
+from helicopter.core.results import (
+    _segments as segment_results,
+)
+from helicopter.core.results import (
+    _verification as hatata_results,
+)
+from helicopter.core.results._reconstruction import Result, understanding_level
 
 IMAGE, MASK = scene(dtype="uint8"), holes()
 KINDS = (

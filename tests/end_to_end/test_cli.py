@@ -9,12 +9,12 @@ import pytest
 from command import BACKENDS, RUST, SMALL, done, environment, helicopter, refused
 from networks import write
 
-from helicopter.cli.options import Machine
-from helicopter.cli.reconstruct import reconstruct_image
+from helicopter._version import __version__
+from helicopter.cli._options import Machine
+from helicopter.cli._reconstruct import reconstruct_image
 from helicopter.core import RegionalReconstructionEngine
 from helicopter.errors import InvalidOptionError
 from helicopter.io import read_image, sample_image, write_image
-from helicopter.version import __version__
 
 # ---- analyze
 

@@ -7,10 +7,10 @@ import pytest
 from command import BACKENDS, done, helicopter, refused
 from scenes import cloth, spoilt_cloth
 
-from helicopter.cli import anomalies as command
-from helicopter.cli.options import Machine
+from helicopter._version import __version__
+from helicopter.cli import _anomalies as command
+from helicopter.cli._options import Machine
 from helicopter.io import read_image, write_image
-from helicopter.version import __version__
 
 QUICK = ["--algorithm", "harmonic"]
 

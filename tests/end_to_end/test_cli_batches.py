@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from command import SMALL, done, helicopter, refused
 
-from helicopter.cli import analyze as batch
-from helicopter.cli import app
-from helicopter.cli.options import Machine
+from helicopter.cli import _analyze as batch
+from helicopter.cli import _app as app
+from helicopter.cli._options import Machine
 from helicopter.io import read_image, sample_image, write_image
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from command import BACKENDS, done, helicopter, refused
 
-from helicopter.cli import verify as command
-from helicopter.cli.options import Machine
+from helicopter._version import __version__
+from helicopter.cli import _verify as command
+from helicopter.cli._options import Machine
 from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine
 from helicopter.io import read_image, write_image
-from helicopter.version import __version__
 
 QUICK = ("--patch-size", 8, "--algorithm", "harmonic")
 

@@ -5,7 +5,7 @@ import pytest
 from scenes import holes, scene, spoilt_cloth
 
 import helicopter
-from helicopter.analyzer import Analyzer, segments_called_for
+from helicopter._analyzer import Analyzer, segments_called_for
 from helicopter.core import (
     AutonomousReconstructionEngine,
     SegmentAwareReconstructionEngine,

@@ -7,7 +7,7 @@ import pytest
 from scenes import scene
 
 import helicopter
-from helicopter.analyzer import Analyzer
+from helicopter._analyzer import Analyzer
 from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine, StoppingPolicy
 from helicopter.errors import InvalidOptionError
 

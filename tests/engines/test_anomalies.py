@@ -265,8 +265,8 @@ def test_twice_is_the_same_and_seeds_matter(anomaly_detector):
 def test_strips_make_no_difference(anomaly_detector, monkeypatch):
     image, _ = spoilt_cloth(150, 96)
     whole = anomaly_detector("harmonic").find(image)
-    monkeypatch.setattr("helicopter.core.anomaly_map.STRIP", 40)
-    monkeypatch.setattr("helicopter.core.anomaly_map.SMALL", 0)
+    monkeypatch.setattr("helicopter.core.anomalies._map.STRIP", 40)
+    monkeypatch.setattr("helicopter.core.anomalies._map.SMALL", 0)
     strips = anomaly_detector("harmonic").find(image)
     np.testing.assert_allclose(strips.anomaly_map, whole.anomaly_map, atol=1e-5)
     np.testing.assert_array_equal(strips.labels, whole.labels)

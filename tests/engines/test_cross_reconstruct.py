@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import BUILT_IN, mean_colour, photograph, scene, unsure
 
-from helicopter.backends.reference.patches import PatchGrid
+from helicopter._shared.patches import PatchGrid
 from helicopter.core import RegionalReconstructionEngine
-from helicopter.core.cross_reconstruct import assign_folds
+from helicopter.core.prediction._cross import assign_folds
 from helicopter.errors import InvalidImageError, InvalidOptionError, KernelError
 from helicopter.testing import assert_parity
 

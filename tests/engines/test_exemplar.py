@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scenes import holes, photograph, scene
 
 from helicopter.backends.loader import accelerator
-from helicopter.backends.reference import exemplar, pde
+from helicopter.backends.reference.algorithms import exemplar, pde
 from helicopter.testing.strategies import images_with_masks, shapes
 
 

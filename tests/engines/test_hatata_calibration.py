@@ -8,11 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from helicopter.core import (
-    IsotonicCalibrator,
-    expected_calibration_error,
-    reliability_curve,
-)
+from helicopter.core import IsotonicCalibrator, expected_calibration_error, reliability_curve
 from helicopter.errors import InvalidOptionError
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helicopter.core import VERIFIER_ACTIONS, VERIFIER_STATES
-from helicopter.core.hatata_results import verifier_action, verifier_state
+from helicopter.core.results._verification import verifier_action, verifier_state
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy.special import betainc
 
 from helicopter.backends.protocol import StoppingOptions
-from helicopter.backends.reference.hatata_mdp import _last_level
+from helicopter.backends.reference.analysis.hatata_mdp import _last_level
 from helicopter.core import StoppingPolicy
-from helicopter.core.beta import beta_density, incomplete_beta
+from helicopter.core.evidence._beta import beta_density, incomplete_beta
 from helicopter.errors import InvalidOptionError
 
 COSTS = {"cost_of_look": 0.004, "cost_of_false_accept": 2.0, "cost_of_false_reject": 0.7}
@@ -144,7 +144,7 @@ def test_no_policy_is_better_where_no_later_look_is_worth_its_cost(hatata, share
     options = StoppingOptions(share, tuple(map(float, prior)), 0.02, 2.0, 0.7,
                               2 * policy.max_looks, incomplete_beta(*prior, share),
                               beta_density(*prior, share))  # fmt: skip
-    from helicopter.backends.reference.hatata_mdp import stopping_policy
+    from helicopter.backends.reference.analysis.hatata_mdp import stopping_policy
 
     free = stopping_policy(options)
     end = policy.max_looks

@@ -8,7 +8,7 @@ import pytest
 from networks import random_tensors, write
 from scenes import BUILT_IN, holes, mean_colour, scene
 
-from helicopter.core.laws import LAPLACE, CalibratedLaw
+from helicopter.core.prediction._error_law import LAPLACE, CalibratedLaw
 from helicopter.errors import InvalidOptionError
 from helicopter.models import load_network
 

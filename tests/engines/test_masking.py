@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scenes import scene
 
-from helicopter.core.masking import MASKING_STRATEGIES, make_mask
+from helicopter.core.prediction._masking import MASKING_STRATEGIES, make_mask
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 
 SIDE, PATCH = 96, 8

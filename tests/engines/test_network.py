@@ -5,10 +5,10 @@ import pytest
 from networks import SMALL, random_tensors, write
 from scenes import holes, in_dtype, photograph, scene
 
-from helicopter.backends.reference import network, pde
+from helicopter.backends.reference.algorithms import network, pde
 from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
 from helicopter.models import load_network
-from helicopter.models.network import Architecture
+from helicopter.models._network import Architecture
 
 DEEP = Architecture((6, 8, 10), (1, 1, 1), (1, 1), 4)
 

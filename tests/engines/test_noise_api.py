@@ -10,7 +10,7 @@ from scenes import calm_scene, noisy_scene, photograph
 
 import helicopter
 from helicopter.core import NOISE_KINDS, ZengezaNoiseDetector
-from helicopter.core.noise_results import decibels, describe_kind, noise_level_name
+from helicopter.core.results._noise import decibels, describe_kind, noise_level_name
 from helicopter.testing.strategies import images_with_masks, shapes
 
 # ---- what is measured

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from helicopter.backends.reference.noise.compression import (
+from helicopter.backends.reference.analysis.noise.compression import (
     FEATURES,
     find_compression,
     quantiser,

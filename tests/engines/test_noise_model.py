@@ -15,8 +15,8 @@ from scenes import noisy_scene
 from helicopter.backends.loader import accelerator
 from helicopter.core import ZengezaNoiseDetector
 from helicopter.errors import InvalidImageError, ModelError
-from helicopter.models import noise
-from helicopter.models.noise import FORMAT, SHIPPED, SHIPPED_DIGEST, noise_model
+from helicopter.models import _noise as noise
+from helicopter.models._noise import FORMAT, SHIPPED, SHIPPED_DIGEST, noise_model
 
 FOLDER = Path(noise.__file__).parent
 METADATA = {"format": FORMAT}

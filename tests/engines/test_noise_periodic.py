@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helicopter.backends.reference.noise.periodic import (
+from helicopter.backends.reference.analysis.noise.periodic import (
     FEATURES,
     SPECTRUM_SIDE,
     Component,

@@ -9,7 +9,7 @@ from scenes import BUILT_IN, mean_colour, photograph, scene
 from segment_scenes import patchwork, tile_scene, voronoi
 
 from helicopter.core import AutonomousReconstructionEngine
-from helicopter.core.segment_types import EFFORTS
+from helicopter.core.segments._types import EFFORTS
 from helicopter.errors import HelicopterError
 
 

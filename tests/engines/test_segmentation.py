@@ -8,7 +8,7 @@ from scenes import holes, photograph, scene
 from skimage.measure import label as connected_pieces
 
 import helicopter
-from helicopter.core.segmentation import PRESETS
+from helicopter.core.segments._partition import PRESETS
 from helicopter.testing.strategies import images
 
 
@@ -138,14 +138,14 @@ def test_merges_are_those_of_the_definition(segment):
     # so few pixels to a segment that atoms are pixels, and borders are put right once
     for count in (20, 12, 6):
         expected = plain_ward(image, count)
-        found = helicopter.core.segmentation.segment_values(
+        found = helicopter.core.segments._partition.segment_values(
             inner_of(segment), image[:, :, None], np.zeros(image.shape, bool), count, "plain"
         )
         np.testing.assert_array_equal(found, expected)
 
 
 def inner_of(segment):
-    from helicopter.core.engine import backend_of
+    from helicopter.core.prediction._engine import backend_of
 
     return backend_of(segment.__closure__[0].cell_contents)
 
@@ -156,7 +156,7 @@ def plain_preset(monkeypatch):
     from helicopter.backends.protocol import SegmentationOptions
 
     presets = {"plain": lambda count: SegmentationOptions(count, 10**6, 0.0, 0.0, 0.0, (0, 0))}
-    monkeypatch.setattr("helicopter.core.segmentation.PRESETS", {**PRESETS, **presets})
+    monkeypatch.setattr("helicopter.core.segments._partition.PRESETS", {**PRESETS, **presets})
 
 
 def plain_ward(image, count):

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from scenes import in_dtype, scene
 from scipy.ndimage import gaussian_filter
 
-from helicopter.backends.reference import exemplar, pde
-from helicopter.core.texture import texture_faithfulness
+from helicopter.backends.reference.algorithms import exemplar, pde
+from helicopter.core.prediction._texture import texture_faithfulness
 from helicopter.errors import InvalidImageError, InvalidMaskError
 from helicopter.testing.strategies import DTYPES, images_with_masks, shapes
 
@@ -110,7 +110,7 @@ def test_strips_do_not_show(monkeypatch):
     image, other = scene(90, 70), scene(90, 70, seed=3)
     mask = np.random.default_rng(0).random((90, 70)) < 0.5
     whole = texture_faithfulness(image, other, mask)
-    monkeypatch.setattr("helicopter.core.texture.STRIP", 17)
+    monkeypatch.setattr("helicopter.core.prediction._texture.STRIP", 17)
     assert texture_faithfulness(image, other, mask) == pytest.approx(whole, rel=1e-12)
 
 

@@ -15,10 +15,11 @@ from scenes import holes, photograph
 
 import helicopter
 from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
-from helicopter.core.laws import CalibratedLaw
+from helicopter.core.prediction._error_law import CalibratedLaw
 from helicopter.errors import InvalidOptionError, ModelError
-from helicopter.models import load_network, network
-from helicopter.models.network import Architecture
+from helicopter.models import _network as network
+from helicopter.models import load_network
+from helicopter.models._network import Architecture
 
 IMAGE, MASK = photograph(48, 56), holes()
 
@@ -73,7 +74,7 @@ def test_two_loads_of_one_file_are_equal_and_prepared_once(tmp_path, backend):
     if backend == "rust":
         from helicopter.backends.rust import _network as prepared
     else:
-        from helicopter.backends.reference.network import _layers as prepared
+        from helicopter.backends.reference.algorithms.network import _layers as prepared
     path = write(tmp_path / "own.safetensors")
     one, two = load_network(path), load_network(Place(str(path)))
     assert one is not two

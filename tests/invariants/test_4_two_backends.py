@@ -19,13 +19,23 @@ import helicopter
 from helicopter.core import (
     AutonomousReconstructionEngine,
     RegionalReconstructionEngine,
-    anomaly_results,
-    cross_results,
-    hatata_results,
     mdp_results,
-    noise_results,
-    results,
-    stopping_policy,
+)
+from helicopter.core.evidence import _stopping_policy as stopping_policy
+from helicopter.core.results import (
+    _anomalies as anomaly_results,
+)
+from helicopter.core.results import (
+    _cross as cross_results,
+)
+from helicopter.core.results import (
+    _noise as noise_results,
+)
+from helicopter.core.results import (
+    _reconstruction as results,
+)
+from helicopter.core.results import (
+    _verification as hatata_results,
 )
 from helicopter.testing import Tier, assert_parity, tiers_of
 from helicopter.testing.tiers import PREDICTION, UNCERTAINTY

@@ -16,7 +16,7 @@ from segment_scenes import voronoi
 import helicopter
 from helicopter import set_num_threads
 from helicopter.core import NOISE_KINDS
-from helicopter.core.results import Result
+from helicopter.core.results._reconstruction import Result
 
 ROOT = Path(helicopter.__file__).parents[1]
 

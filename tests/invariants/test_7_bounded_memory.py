@@ -12,7 +12,7 @@ import textwrap
 
 import pytest
 
-from helicopter.core.segmentation import PRESETS
+from helicopter.core.segments._partition import PRESETS
 
 SIDE = (2560, 3200)
 #: What tiles and threads may take, whatever the size of the image.

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scenes import holes, photograph, scene
 
 from helicopter.backends.loader import accelerator
-from helicopter.backends.reference import exemplar
-from helicopter.backends.reference.exemplar import RADII, _has_sources
-from helicopter.backends.reference.exemplar_frames import Frame
+from helicopter.backends.reference.algorithms import exemplar
+from helicopter.backends.reference.algorithms.exemplar import RADII, _has_sources
+from helicopter.backends.reference.algorithms.exemplar.frame import Frame
 from helicopter.testing.strategies import images_with_masks, shapes
 from helicopter.testing.tiers import PREDICTION
 

@@ -7,8 +7,9 @@ from scenes import EQUATIONS, holes, photograph, scene
 from scipy.sparse.linalg import spsolve
 from skimage import metrics, restoration
 
+from helicopter._shared import ranking
 from helicopter.backends.protocol import UncertaintyModel
-from helicopter.backends.reference import ranking, uncertainty
+from helicopter.backends.reference.reconstruction import uncertainty
 from helicopter.models import uncertainty_model
 
 MODEL = uncertainty_model("harmonic")

@@ -94,7 +94,7 @@ def test_photographs(kind, channels):
 
 
 def test_all_that_the_networks_see():
-    from helicopter.backends.reference import zengeza_detector
+    from helicopter.backends.reference.analysis import zengeza_detector
     from helicopter.backends.rust import _noise_detector
 
     for channels in (None, 3):

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scenes import photograph
 
 import helicopter
-from helicopter.core.segmentation import PRESETS
+from helicopter.core.segments._partition import PRESETS
 from helicopter.testing.strategies import images, shapes
 
 pytestmark = pytest.mark.usefixtures("both_backends")

@@ -5,17 +5,9 @@ import math
 import numpy as np
 from scenes import noise_by_hand
 
-from helicopter.core.anomaly_results import AnomalyAnalysis, AnomalyRegion
-from helicopter.core.hatata_results import (
-    StoppingBoundaries,
-    Verification,
-    VerificationCosts,
-    VerificationStep,
-    verifier_action,
-    verifier_state,
-)
-from helicopter.core.noise_results import NoiseLevel
-from helicopter.core.results import (
+from helicopter.core.results._anomalies import AnomalyAnalysis, AnomalyRegion
+from helicopter.core.results._noise import NoiseLevel
+from helicopter.core.results._reconstruction import (
     Analysis,
     AutonomousAnalysis,
     IterationRecord,
@@ -24,7 +16,15 @@ from helicopter.core.results import (
     UnderstandingTest,
     understanding_level,
 )
-from helicopter.core.segment_results import SegmentAwareReconstruction, SegmentReconstruction
+from helicopter.core.results._segments import SegmentAwareReconstruction, SegmentReconstruction
+from helicopter.core.results._verification import (
+    StoppingBoundaries,
+    Verification,
+    VerificationCosts,
+    VerificationStep,
+    verifier_action,
+    verifier_state,
+)
 
 
 def photograph(shape=(70, 90, 3), dtype="uint8", seed=0):

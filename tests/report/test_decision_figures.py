@@ -5,7 +5,7 @@ import pytest
 from test_plotting import drawn
 
 from helicopter.core import MDP, StoppingPolicy, TransitionPosterior
-from helicopter.core.calibration import reliability_curve
+from helicopter.core.evidence._calibration import reliability_curve
 from helicopter.core.gittins import gittins_table
 from helicopter.plotting import DARK, LIGHT, plot_result
 

@@ -8,9 +8,10 @@ from handmade import autonomous, photograph, whole
 from scenes import noise_by_hand
 from test_report import Page
 
-from helicopter.core.noise_results import NOISE_KINDS, NoiseLevelFunction, NoiseScale
+from helicopter.core.results._noise import NOISE_KINDS, NoiseLevelFunction, NoiseScale
 from helicopter.plotting import LIGHT, noise_details_figure, plot_result
-from helicopter.report import noise_wording, result_to_html, write_report
+from helicopter.report import _noise_wording as noise_wording
+from helicopter.report import result_to_html, write_report
 
 
 def only(*kinds, **changes):

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from helicopter._shared.progress import as_callback
 from helicopter.errors import InvalidOptionError
-from helicopter.progress import as_callback
 
 
 @pytest.mark.parametrize("nothing", [None, False])

@@ -11,9 +11,15 @@ from test_plotting import drawn
 from test_report import Page
 
 from helicopter.core import HatataMDPEngine
-from helicopter.core.hatata_results import VerificationCosts
+from helicopter.core.results._verification import VerificationCosts
 from helicopter.plotting import DARK, LIGHT, plot_result, verification_figure
-from helicopter.report import result_to_html, verification_wording, write_report
+from helicopter.report import (
+    _verification_wording as verification_wording,
+)
+from helicopter.report import (
+    result_to_html,
+    write_report,
+)
 
 
 def real(qualities, **options):
@@ -89,7 +95,7 @@ def test_a_limit_of_looks_is_named_where_it_decided():
 
 def test_the_words_do_not_need_what_draws():
     code = (
-        "import sys; import helicopter.report.verification_wording; "
+        "import sys; import helicopter.report._verification_wording; "
         "sys.exit('matplotlib' in sys.modules or 'jinja2' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,8 @@ from handmade import autonomous, photograph, whole
 
 from helicopter.core import AutonomousReconstructionEngine
 from helicopter.io import read_image, sample_image
-from helicopter.report import wording, write_report
+from helicopter.report import _wording as wording
+from helicopter.report import write_report
 
 OPEN = {"open_book": True}
 

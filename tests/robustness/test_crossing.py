@@ -153,7 +153,7 @@ def test_what_a_signal_handler_raises_is_what_the_caller_gets():
 @posix
 @pytest.mark.parametrize("seconds", [0.03, 0.15])
 def test_a_signal_stops_an_analysis_of_noise_wherever_it_is(seconds):
-    from helicopter.models.noise import noise_model
+    from helicopter.models._noise import noise_model
 
     detector = rust.ZengezaNoiseDetector(rust.NoiseModel(noise_model(3).tensors))
     image, _ = scene(3000, 3000)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import helicopter.errors as errors
+from helicopter._version import __version__
 from helicopter.backends import (
     BackendStatus,
     get_num_threads,
@@ -18,9 +19,10 @@ from helicopter.backends import (
     report,
     resolve,
     set_num_threads,
-    threads,
 )
-from helicopter.version import __version__
+from helicopter.backends import (
+    _threads as threads,
+)
 
 ROOT = Path(errors.__file__).resolve().parents[1]
 

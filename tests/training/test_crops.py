@@ -6,8 +6,8 @@ from training_scenes import photograph
 
 from helicopter.backends.loader import DISABLE_VARIABLE, accelerator
 from helicopter.testing.tiers import PREDICTION
-from helicopter.training.crops import SHAPES, Crops, solve_harmonic
-from helicopter.training.masks import LEARNABLE, WIDE
+from helicopter.training._crops import SHAPES, Crops, solve_harmonic
+from helicopter.training._masks import LEARNABLE, WIDE
 
 FIELDS = ("truth", "harmonic", "hidden", "inside")
 
@@ -96,7 +96,7 @@ def test_masks_of_all_families_come_when_the_first_are_learnt(crops, monkeypatch
         mask[10:20, 10:20] = True
         return mask
 
-    monkeypatch.setattr("helicopter.training.crops.random_mask", spy)
+    monkeypatch.setattr("helicopter.training._crops.random_mask", spy)
     crops.batch(1499)
     crops.batch(1500)
     assert asked[0] is LEARNABLE

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helicopter.training.masks import LEARNABLE, WIDE, random_mask
+from helicopter.training._masks import LEARNABLE, WIDE, random_mask
 
 
 @pytest.mark.parametrize("family", WIDE)

@@ -6,7 +6,7 @@ from training_scenes import photograph
 
 from helicopter.errors import InvalidImageError, InvalidOptionError
 from helicopter.io import write_image
-from helicopter.training.photographs import find_photographs, hold_out, read_photographs
+from helicopter.training._photographs import find_photographs, hold_out, read_photographs
 
 
 def test_images_are_found_by_name_and_nothing_else_is(tmp_path):

@@ -10,15 +10,10 @@ import numpy as np
 import pytest
 from training_scenes import photograph
 
-from helicopter.cli import train
+from helicopter.cli import _train as train
 from helicopter.errors import DeviceError, InvalidImageError, InvalidOptionError, ModelError
 from helicopter.io import write_image
-from helicopter.training.defaults import (
-    FINE_TUNING_RATE,
-    FINE_TUNING_STEPS,
-    LEARNING_RATE,
-    STEPS,
-)
+from helicopter.training._defaults import FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS
 
 
 @pytest.fixture

@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from training_scenes import photograph
 
-from helicopter.backends.reference import network as reference
+from helicopter.backends.reference.algorithms import network as reference
 from helicopter.errors import InvalidOptionError, ModelError
 from helicopter.io import write_image
-from helicopter.models.network import load_network
+from helicopter.models._network import load_network
 
 torch = pytest.importorskip("torch")
 
-from helicopter.training.calibration import calibrate, predict  # noqa: E402
-from helicopter.training.crops import solve_harmonic  # noqa: E402
-from helicopter.training.export import half_precision, write_weights  # noqa: E402
-from helicopter.training.masks import WIDE, random_mask  # noqa: E402
-from helicopter.training.network import Architecture, Network  # noqa: E402
-from helicopter.training.trainer import Settings, Trainer, starting_point  # noqa: E402
-from helicopter.training.validation import KINDS, gains  # noqa: E402
+from helicopter.training._calibration import calibrate, predict  # noqa: E402
+from helicopter.training._crops import solve_harmonic  # noqa: E402
+from helicopter.training._export import half_precision, write_weights  # noqa: E402
+from helicopter.training._masks import WIDE, random_mask  # noqa: E402
+from helicopter.training._network import Architecture, Network  # noqa: E402
+from helicopter.training._trainer import Settings, Trainer, starting_point  # noqa: E402
+from helicopter.training._validation import KINDS, gains  # noqa: E402
 
 SMALL = Architecture(widths=(8, 12, 8), down=(1, 1, 1), up=(1, 0), scale_width=8)
 PHOTOGRAPHS = [photograph(0), photograph(1)]

@@ -1,6 +1,6 @@
 //! What is measured around each pixel in search of anomalies, and how far that is from what is usual.
 //!
-//! The twin in `helicopter/backends/reference/anomaly_map.py` is the law.
+//! The twin in `helicopter/backends/reference/analysis/anomaly_map.py` is the law.
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Zip};
 use rayon::prelude::*;

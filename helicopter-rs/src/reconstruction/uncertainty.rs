@@ -1,6 +1,6 @@
 //! How far a filled pixel may be off, told from the visible pixels alone.
 //!
-//! The model and its sources stand in `helicopter/backends/reference/uncertainty.py`. Sums are taken
+//! The model and its sources stand in `helicopter/backends/reference/reconstruction/uncertainty.py`. Sums are taken
 //! over integers and everything else in the reference's order, so that both give the same bits.
 
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, Axis};

@@ -25,7 +25,7 @@ const LEAST_AREAS: [usize; 2] = [8, 32];
 /// image's variance; what costs more is left for the end, and for whoever else lies around.
 const CAP: f64 = 0.005;
 
-/// What makes a partition; see `helicopter.core.segmentation` for the presets.
+/// What makes a partition; see `helicopter.core.segments._partition` for the presets.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
     /// How many segments there shall be.

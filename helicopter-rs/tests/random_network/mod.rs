@@ -7,7 +7,7 @@ use safetensors::tensor::TensorView;
 use safetensors::Dtype;
 use sha2::{Digest, Sha256};
 
-/// Sizes of a network, as in `helicopter/training/network.py`.
+/// Sizes of a network, as in `helicopter/training/_network.py`.
 #[derive(Clone, Debug)]
 pub struct Architecture {
     pub widths: Vec<usize>,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import autonomous_engine, regional_engine, scores, uncertainty
+from .reconstruction import autonomous_engine, regional_engine, scores, uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ class ReferenceBackend:
         return regional_engine.reconstruct(context, mask, algorithm, model)
 
     def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
-        from . import exemplar
+        from .algorithms import exemplar
 
         exemplar.fill(context, mask, seed)
 
@@ -66,19 +66,19 @@ class ReferenceBackend:
         return uncertainty.hidden_variance(context, mask, model)
 
     def noise_level(self, image: Image, included: Mask, quantum: float) -> FineNoise:
-        from . import zengeza_detector
+        from .analysis import zengeza_detector
 
         return zengeza_detector.noise_level(image, included, quantum)
 
     def analyze_noise(
         self, image: Image, included: Mask, quantum: float, segments: Labels | None
     ) -> tuple[NoiseRun, list[NoiseRun]]:
-        from . import zengeza_detector
+        from .analysis import zengeza_detector
 
         return zengeza_detector.analyze_noise(image, included, quantum, segments)
 
     def anomaly_measurements(self, evidence: AnomalyEvidence, width: float) -> NDArray[np.float32]:
-        from . import anomaly_map
+        from .analysis import anomaly_map
 
         return anomaly_map.measure(evidence, width)
 
@@ -88,7 +88,7 @@ class ReferenceBackend:
         centre: NDArray[np.float64],
         form: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        from . import anomaly_map
+        from .analysis import anomaly_map
 
         return anomaly_map.squared_distances(measured, centre, form)
 
@@ -123,7 +123,7 @@ class ReferenceBackend:
         model: UncertaintyModel,
         progress: Progress | None,
     ) -> SegmentAwareRun:
-        from . import segment_aware
+        from .reconstruction import segment_aware
 
         return segment_aware.run(
             image, missing, labels, tasks, halo, algorithm, options, model, progress
@@ -195,13 +195,13 @@ class ReferenceBackend:
         return solver.q_values(model, discount, value)
 
     def stopping_policy(self, options: StoppingOptions) -> StoppingRun:
-        from . import hatata_mdp
+        from .analysis import hatata_mdp
 
         return hatata_mdp.stopping_policy(options)
 
     def verify(
         self, successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
     ) -> EvidenceRun:
-        from . import hatata_mdp
+        from .analysis import hatata_mdp
 
         return hatata_mdp.verify(successes, evidence, policy)

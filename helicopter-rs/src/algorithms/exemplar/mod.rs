@@ -8,7 +8,7 @@
 //! image is there at full resolution, is that of Newson et al., "Video inpainting of complex scenes",
 //! SIAM J. Imaging Sci. 7 (2014).
 //!
-//! The twin is `helicopter/backends/reference/exemplar.py`, which is the law. Both give the same bits:
+//! The twin is `helicopter/backends/reference/algorithms/exemplar/__init__.py`, which is the law. Both give the same bits:
 //! patches are compared in integers, votes are summed in a fixed order, random numbers are hashes.
 
 use ndarray::{ArrayView2, ArrayViewMut3};

@@ -1,7 +1,7 @@
 //! The network: corrects the harmonic solution, and says how far it may still be off.
 //!
 //! A residual U-Net of 3 x 3 convolutions at half resolution and below; what it is exactly stands in
-//! `helicopter/backends/reference/network.py`, which is the law. From a file of weights to pixels:
+//! `helicopter/backends/reference/algorithms/network.py`, which is the law. From a file of weights to pixels:
 //!
 //! * `weights` reads and checks the file, `graph` makes a list of layers of it;
 //! * `tiles` looks where something is hidden and cuts that into parts that fit into memory;

@@ -1,5 +1,5 @@
 //! How many independent looks a sequence of looks is worth; the twin
-//! `helicopter/backends/reference/effective_looks.py` says how and why.
+//! `helicopter/_shared/effective_looks.py` says how and why.
 
 use std::collections::VecDeque;
 

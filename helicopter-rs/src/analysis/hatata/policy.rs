@@ -1,4 +1,4 @@
-//! When to stop looking, by backward induction; `helicopter/backends/reference/hatata_mdp.py` is the
+//! When to stop looking, by backward induction; `helicopter/backends/reference/analysis/hatata_mdp.py` is the
 //! law. Here and there the same operations are done in the same order: the policies are the same.
 
 use super::beta::Beta;

@@ -1,6 +1,6 @@
 //! JPEG compression: where its lattice of blocks lies and which quality it was saved with.
 //!
-//! The twin of `helicopter/backends/reference/noise/compression.py`, which says why each step is taken.
+//! The twin of `helicopter/backends/reference/analysis/noise/compression.py`, which says why each step is taken.
 
 mod blockiness;
 mod combs;

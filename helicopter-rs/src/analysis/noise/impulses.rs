@@ -1,6 +1,6 @@
 //! Impulse noise: salt and pepper, and pixels replaced by random values.
 //!
-//! The twin of `helicopter/backends/reference/noise/impulses.py`, which explains the idea. Here, the
+//! The twin of `helicopter/backends/reference/analysis/noise/impulses/__init__.py`, which explains the idea. Here, the
 //! neighbours of a whole row are put in order at once, in loops that become vector instructions.
 
 mod counts;

@@ -1,6 +1,6 @@
 //! Periodic interference: sinusoids that run unchanged over the whole image.
 //!
-//! The twin of `helicopter/backends/reference/noise/periodic.py`, which says why each step is taken.
+//! The twin of `helicopter/backends/reference/analysis/noise/periodic/__init__.py`, which says why each step is taken.
 
 mod bands;
 mod candidates;

@@ -9,9 +9,9 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
+from helicopter.backends._blas import blas_on_one_thread
 from helicopter.backends.protocol import AverageRun
 
-from ..blas import blas_on_one_thread
 from .bellman import Bellman
 from .exact import UNIT, Exact
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter.backends._blas import blas_on_one_thread
 from helicopter.backends.protocol import MdpRun
 
-from ..blas import blas_on_one_thread
 from .bellman import Bellman
 from .certificate import discounted_steps, enclose, total_steps
 from .exact import Exact, two_sum

@@ -1,0 +1,1 @@
+"""What predicts hidden pixels from visible ones."""

@@ -1,0 +1,138 @@
+"""What the networks' outputs mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from helicopter.backends.protocol import FineNoise
+
+from .block_features import BINS, by_intensity, noise_energy
+from .level_map import NOTHING
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from helicopter.models._noise import NoiseModel
+
+    from .block_features import Witnesses
+
+__all__ = [
+    "KINDS",
+    "Kinds",
+    "Level",
+    "conclude_kinds",
+    "conclude_level",
+    "level_function",
+    "no_idea",
+]
+
+#: Kinds of noise, "clean" being the first.
+KINDS = 9
+#: Squares over which the noise is averaged, by their sides.
+SCALES = (1, 2, 4, 8)
+#: A level of zero can be reached: it is so much less than the exponential of the output.
+FLOOR = 0.1
+
+
+class Level(NamedTuple):
+    """The fine noise, and how it looks from further away."""
+
+    fine: FineNoise
+    coloured: float
+    scale_sigma: tuple[float, ...]
+
+
+class Kinds(NamedTuple):
+    """Probabilities of the kinds, "clean" being the first, and parameters that go with them."""
+
+    probabilities: tuple[float, ...]
+    gain: float
+    speckle: float
+
+
+def conclude_level(
+    features: NDArray[np.float64], heard: Witnesses, model: NoiseModel, channels: int
+) -> Level:
+    """Conclude the level of the fine noise from the features."""
+    outputs = model.level.answer(features)
+    scale = np.sqrt(heard.anchor) / heard.unit
+
+    def of(x: float) -> float:
+        return float(max(scale * (np.exp(x) - FLOOR), 0.0))
+
+    middle = float(np.clip(outputs[0], -6, 4))
+    sigma = of(middle)
+    low, high = of(middle - _softplus(outputs[1] - 2)), of(middle + _softplus(outputs[2] - 2))
+    coloured = _sigmoid(outputs[3])
+    scale_sigma = tuple(sigma / side for side in SCALES)
+    if coloured >= 0.5:
+        scale_sigma = tuple((scale * np.exp(np.clip(outputs[4:8], -8, 6))).tolist())
+        factor = scale_sigma[0] / sigma if sigma > 0 else 1.0
+        sigma, low, high = scale_sigma[0], low * factor, max(high * factor, scale_sigma[0])
+    by_channel = (sigma,)
+    if channels == 3:
+        each = np.exp(np.clip(outputs[8:11], -8, 6))
+        by_channel = tuple((each * sigma / np.sqrt(np.mean(each**2))).tolist())
+    return Level(FineNoise(sigma, low, high, by_channel), coloured, scale_sigma)
+
+
+def conclude_kinds(measured: NDArray[np.float64], heard: Witnesses, model: NoiseModel) -> Kinds:
+    """Conclude the kinds from everything that has been measured."""
+    outputs = model.kinds.answer(measured)
+    fine, impulses = _softmax(outputs[:6]), _softmax(outputs[6:9])
+    periodic, compression = _sigmoid(outputs[9]), _sigmoid(outputs[10])
+    clean = fine[0] * impulses[0] * (1 - periodic) * (1 - compression)
+    probabilities = (
+        clean,
+        fine[1] + fine[5],  # of Poisson's and Gaussian noise together, both are present
+        fine[2] + fine[5],
+        fine[3],
+        fine[4],
+        impulses[1],
+        impulses[2],
+        periodic,
+        compression,
+    )
+    scale = np.sqrt(heard.anchor) / heard.unit
+    gain, speckle = np.exp(np.clip(outputs[11:13], -12, 12)) * 2 * (scale**2, scale)
+    return Kinds(tuple(float(p) for p in probabilities), float(gain), float(speckle))
+
+
+def no_idea() -> tuple[float, ...]:
+    """Without evidence, every kind may be."""
+    return (0.5, *[0.5 / (KINDS - 1)] * (KINDS - 1))
+
+
+def level_function(heard: Witnesses, sigma: float) -> NDArray[np.float64]:
+    """Intensity, variance of the noise there, share of the evidence, of each bin: (bins, 3).
+
+    The variance is such that its mean over the image is the square of `sigma`.
+    """
+    belongs, energy = by_intensity(heard.blocks), noise_energy(heard.blocks)
+    mass = belongs * heard.share[:, :1]
+    part = mass.sum(axis=0)
+    known = np.flatnonzero(part > 1e-3)
+    bins = np.arange(BINS)
+    variance = np.ones(BINS)
+    if known.size:
+        variance = np.interp(bins, known, (mass.T @ energy)[known] / part[known])
+    count = belongs[heard.blocks.valid].sum(axis=0)
+    mean = count @ variance / max(count.sum(), 1e-9)
+    variance = sigma**2 * (variance + NOTHING) / (mean + NOTHING)
+    intensity = (bins + 0.5) / BINS * 255 / heard.unit
+    return np.stack([intensity, variance, part], axis=1)
+
+
+def _sigmoid(x: float) -> float:
+    return float(1 / (1 + np.exp(-x)))
+
+
+def _softplus(x: float) -> float:
+    return float(np.logaddexp(x, 0))
+
+
+def _softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    each = np.exp(x - x.max())
+    return np.asarray(each / each.sum())

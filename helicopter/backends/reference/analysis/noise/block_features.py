@@ -1,0 +1,221 @@
+"""How much each block's testimony counts, and what all of them say together.
+
+A small network looks at one block at a time, on the scale of a first rough estimate of the noise,
+and gives it a weight for each of several heads (attention that sees nothing but the block's own
+energies). The weighted means are the features from which `answers` concludes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .blocks import SIDE, testimony
+from .low_detail import anchor, calmest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from helicopter.backends.protocol import Image, Mask
+    from helicopter.models._noise import BlockNetwork
+
+    from .blocks import Blocks
+
+__all__ = ["BINS", "Witnesses", "by_intensity", "hear", "noise_energy"]
+
+BINS = 8
+#: The image itself, and copies of half and a quarter of its size.
+LEVELS = 3
+#: Heads that the level function and the smaller copies are looked at with.
+FEW_HEADS = 2
+#: More blocks than this are as good as this many.
+MANY = 16384
+
+
+@dataclass(frozen=True)
+class Witnesses:
+    """Features of an image's fine noise, and what is needed to draw its map.
+
+    Attributes
+    ----------
+    features : float64 ndarray
+    anchor : float
+        Variance of the calmest blocks, in squared levels: what answers are relative to.
+    unit : float
+        Levels per unit of intensity of the image.
+    blocks : Blocks
+    share : float64 ndarray of shape (N, heads)
+        The blocks' weights, which add up to one for each head.
+    """
+
+    features: NDArray[np.float64]
+    anchor: float
+    unit: float
+    blocks: Blocks
+    share: NDArray[np.float64]
+
+
+def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) -> Witnesses | None:
+    """Hear all blocks of an image on the [0, 1] scale; None when no block has anything to say."""
+    values = image[included]
+    if values.size == 0 or min(image.shape[:2]) < SIDE:
+        return None
+    # the brightest pixel becomes 255, whatever the exposure
+    unit = np.float32(255) / max(values.max(), np.float32(1e-6))
+    levels = image * unit
+    low, high = values.min() * unit, values.max() * unit
+    step = quantum * float(unit)
+    blocks = testimony(levels, included, low, high, copy=False)
+    if not blocks.valid.any():
+        return None
+    base = _base(blocks, step)
+    weights = network.weigh(_seen(blocks, base, low, high)) * blocks.valid[:, None]
+    total = weights.sum(axis=0) + 1e-9
+    share = weights / total
+    valid = int(np.count_nonzero(blocks.valid))
+    parts = [
+        _pool(share, blocks, base),
+        np.log(np.maximum(np.square(share).sum(axis=0), 1 / MANY)) / 10,
+        share.T @ blocks.mean.mean(axis=1) / 255,
+        share.T @ blocks.clipped,
+        np.log(total / valid + 1e-6),
+        _kurtosis(share, blocks),
+        *_levels_of_bins(share, blocks, base),
+    ]
+    smaller, inside, fraction = levels, included, step
+    for _ in range(1, LEVELS):
+        if min(smaller.shape[:2]) < 2 * SIDE:
+            parts.append(np.zeros(FEW_HEADS * 6 * image.shape[2] + 2))
+            smaller = smaller[:SIDE, :SIDE]
+            continue
+        smaller, inside, fraction = _halve(smaller), _halve_mask(inside), fraction / 2
+        coarse = testimony(smaller, inside, low, high, copy=True)
+        rough = _base(coarse, fraction)
+        seen = _seen(coarse, rough, low, high)
+        weights = network.weigh(seen, FEW_HEADS) * coarse.valid[:, None]
+        pooled = _pool(weights / (weights.sum(axis=0) + 1e-9), coarse, base, cross=False)
+        parts += [pooled, np.array([np.log(rough / base), 1.0])]
+    others = [
+        np.log(base) / 2,
+        min(np.log(base / (step**2 + 1e-3)), 12) / 2,
+        np.log(min(valid, MANY) + 1.0) / 10,
+        1 - valid / len(blocks.valid),
+        blocks.clipped.mean(dtype=np.float64),
+        low / 255,
+    ]
+    calm = calmest(blocks, base)
+    features = np.concatenate([np.reshape(part, -1) for part in [*parts, others, calm]])
+    return Witnesses(features.astype(np.float64), anchor(calm, base), float(unit), blocks, share)
+
+
+def noise_energy(blocks: Blocks) -> NDArray[np.float32]:
+    """Energy of each block in which noise is most of what there is, (N,)."""
+    planes = blocks.fine.shape[1]
+    # in colour: all but the luminance
+    return blocks.fine[:, 0] if planes == 1 else blocks.fine[:, 1:].mean(axis=1)
+
+
+def by_intensity(blocks: Blocks) -> NDArray[np.float64]:
+    """How far each block belongs to each bin of intensity, (N, bins); rows add up to one."""
+    position = blocks.mean.mean(axis=1, dtype=np.float64) / 255 * BINS - 0.5
+    position = np.clip(position, 0, BINS - 1)
+    distance = np.abs(position[:, None] - np.arange(BINS))
+    return np.asarray(np.maximum(1 - distance, 0))
+
+
+def _base(blocks: Blocks, step: float) -> float:
+    """Rough variance: that of the calmest tenth of the blocks that are not mostly clipped."""
+    good = blocks.valid & (blocks.clipped <= 0.5)
+    if not good.any():
+        good = blocks.valid
+    value = _tenth(noise_energy(blocks)[good])
+    if blocks.fine.shape[1] == 3:  # nearly grey: the luminance has a say
+        value = max(value, 0.01 * _tenth(blocks.fine[good, 0]))
+    # a hundredth of a level is below what rounding to float32 leaves
+    return value + max(0.05 * step, 0.01) ** 2
+
+
+def _tenth(values: NDArray[np.float32]) -> float:
+    """The value that a tenth of all are below; 0 of none."""
+    if values.size == 0:
+        return 0.0
+    rank = (values.size - 1) // 10
+    return float(np.partition(values, rank)[rank])
+
+
+def _seen(blocks: Blocks, base: float, low: float, high: float) -> NDArray[np.float32]:
+    """What the network sees of each block, (N, 7 P + 3)."""
+    count = len(blocks.energy)
+    relative = np.concatenate([blocks.energy[..., :5], _axial(blocks)], axis=2) / np.float32(base)
+    distance = np.minimum(blocks.mean.min(axis=1) - low, high - blocks.mean.max(axis=1))
+    distance = np.clip(distance / np.float32(np.sqrt(base)), 0, 6) / 6
+    intensity = blocks.mean.mean(axis=1) / 255
+    more = np.stack([distance, blocks.clipped, intensity], axis=1)
+    logs = np.log(relative + np.float32(1e-3)).reshape(count, -1)
+    return np.concatenate([logs, more], axis=1).astype(np.float32)
+
+
+def _axial(blocks: Blocks) -> NDArray[np.float32]:
+    """The two axial bands, the larger first: which is which depends on how the image lies."""
+    a, b = blocks.energy[..., 5], blocks.energy[..., 6]
+    return np.stack([np.maximum(a, b), np.minimum(a, b)], axis=2)
+
+
+def _pool(
+    share: NDArray[np.float64], blocks: Blocks, base: float, *, cross: bool = True
+) -> NDArray[np.float64]:
+    """Logarithms of weighted mean energies; products of planes, squashed."""
+    bands = np.concatenate([blocks.energy[..., 1:5], _axial(blocks)], axis=2)
+    mean = share.T @ bands.reshape(len(bands), -1) / base
+    pooled = [np.log(mean + 1e-4).reshape(-1)]
+    if cross:
+        products = share.T @ blocks.cross / base
+        pooled.append((products / (1 + np.abs(products))).reshape(-1))
+    return np.concatenate(pooled)
+
+
+def _kurtosis(share: NDArray[np.float64], blocks: Blocks) -> NDArray[np.float64]:
+    square = share.T @ blocks.square
+    return _beyond_normal(share.T @ blocks.fourth / (square**2 + 1e-9))
+
+
+def _beyond_normal(kurtosis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far from that of normal noise, squashed: small differences there are what matters."""
+    excess = kurtosis - 3
+    return np.asarray(excess / (np.abs(excess) + 0.25))
+
+
+def _levels_of_bins(
+    share: NDArray[np.float64], blocks: Blocks, base: float
+) -> list[NDArray[np.float64]]:
+    """Noise, and how much evidence there is of it, by intensity; shape of its distribution."""
+    belongs, energy = by_intensity(blocks), noise_energy(blocks)
+    found = []
+    for head in range(FEW_HEADS):
+        mass = belongs * share[:, head : head + 1]
+        part = mass.sum(axis=0)
+        overall = share[:, head] @ energy / base
+        level = mass.T @ energy / base
+        found += [np.log((level + 1e-3 * overall) / (part + 1e-3) + 1e-4), part]
+    mass = belongs * share[:, :1]
+    part = mass.sum(axis=0)
+    square, fourth = mass.T @ blocks.square, mass.T @ blocks.fourth
+    # as good as normal where there is nothing to go by
+    kurtosis = (fourth * part + 3e-6 * base**2) / (square**2 + 1e-6 * base**2)
+    return [*found, _beyond_normal(kurtosis)]
+
+
+def _halve(levels: Image) -> Image:
+    """Means of squares of 2 x 2 pixels."""
+    height, width = (side // 2 * 2 for side in levels.shape[:2])
+    even, odd = levels[0:height:2], levels[1:height:2]
+    sums = even[:, 0:width:2] + even[:, 1:width:2] + odd[:, 0:width:2] + odd[:, 1:width:2]
+    return np.asarray(sums * np.float32(0.25))
+
+
+def _halve_mask(included: Mask) -> Mask:
+    height, width = (side // 2 * 2 for side in included.shape)
+    rows = included[0:height:2] & included[1:height:2]
+    return np.asarray(rows[:, 0:width:2] & rows[:, 1:width:2])

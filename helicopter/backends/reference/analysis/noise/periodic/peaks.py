@@ -1,0 +1,155 @@
+"""Lines of a spectrum: peaks far above the mean of their surroundings, and which are kept."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .candidates import Candidate, bins_apart
+from .tiles import measure
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from .bands import Band
+
+
+__all__ = ["BANDS", "new_candidates", "strong"]
+
+#: Octave bands, finest first: frequencies in cycles per pixel of that level, from and to. Together
+#: they reach from a period of about 45 pixels to the finest.
+BANDS = ((0.11, 0.75), (0.11, 0.25), (0.088, 0.25))
+#: A peak must exceed the mean of its surroundings by this factor, or by what the highest of as many
+#: exponential variates is expected to reach.
+LEAST_RATIO = 8.0
+MOST_CANDIDATES = 5
+#: Two candidates within so many bins are one; what is left of a component reaches a bit farther.
+SAME = 2.0
+LEFTOVER = 2.5
+#: Components below this share of the strongest are what clipping and rounding make of it.
+LEAST_SHARE = 0.25
+MIXTURES = ((1.0, 1.0), (1.0, -1.0), (2.0, 1.0), (2.0, -1.0), (1.0, 2.0), (1.0, -2.0))
+
+
+def new_candidates(
+    power: list[NDArray[np.float32]],
+    bands: list[list[Band]],
+    known: list[Candidate],
+    shape: tuple[int, int],
+) -> list[Candidate]:
+    """Peaks of all octaves, the highest ratio first, each measured."""
+    peaks = []
+    for level, spectrum in enumerate(power):
+        peaks += _peaks(spectrum, level, bands[0][level].signal.shape)
+    peaks.sort(key=lambda peak: -peak.ratio)
+    found: list[Candidate] = []
+    for peak in peaks:
+        taken = any(_apart(peak, old, shape) < LEFTOVER for old in known)
+        taken = taken or any(_apart(peak, other, shape) < SAME for other in found)
+        if not taken:
+            found.append(peak)
+    # all of them before any is measured, which moves its frequency: no order must matter
+    for peak in found:
+        peak.harmonics = min(sum(_related(peak, other, shape) for other in found), 2.0)
+    for peak in found:
+        measure(peak, [band[peak.level] for band in bands], shape)
+    return found
+
+
+def strong(new: list[Candidate], known: list[Candidate], shape: tuple[int, int]) -> list[Candidate]:
+    """Those that are not what clipping makes of stronger ones: weak, or at sums of frequencies."""
+    kept: list[Candidate] = []
+    for candidate in sorted(new, key=lambda each: -abs(each.phasor)):
+        others = known + kept
+        top = max((abs(each.phasor) for each in others), default=0.0)
+        weak = abs(candidate.phasor) < LEAST_SHARE * top
+        if not weak and not _is_mixed(candidate, others, shape):
+            kept.append(candidate)
+    return kept
+
+
+def _is_mixed(candidate: Candidate, others: list[Candidate], shape: tuple[int, int]) -> bool:
+    stronger = [each.frequency for each in others if abs(each.phasor) > abs(candidate.phasor)]
+    sums = [factor * each for each in stronger for factor in (2.0, 3.0)]
+    for number, one in enumerate(stronger):
+        for other in stronger[:number]:
+            sums += [m * one + n * other for m, n in MIXTURES]
+    return any(bins_apart(candidate.frequency, each, shape) < SAME for each in sums)
+
+
+def _peaks(power: NDArray[np.float32], level: int, shape: tuple[int, int]) -> list[Candidate]:
+    rows, columns = shape
+    outer, inner = (8, 3) if min(rows, columns) >= 64 else (4, 2)
+    wide = _with_margins(power, columns, outer)
+    cut = outer - inner
+    ring = _box_sums(wide, outer) - _box_sums(wide[:, cut : wide.shape[1] - cut], inner)
+    around = ring / ((2 * outer + 1) ** 2 - (2 * inner + 1) ** 2)
+    ratio = power / (around + 1e-3)
+    bins = np.arange(rows)
+    fy = (np.where(2 * bins > rows, bins - rows, bins) / rows)[:, None]
+    fx = (np.arange(columns // 2 + 1) / columns)[None, :]
+    low, high = BANDS[level]
+    least = max(LEAST_RATIO, math.log(rows * columns / 2))
+    norm = fy * fy + fx * fx
+    # two columns mirror themselves: half of each is enough
+    single = ((fx > 0) | (fy > 0)) & ((2 * fx < 1) | (fy >= 0))
+    eligible = (ratio > least) & (norm >= low * low) & (norm < high * high) & single
+    peaks = []
+    for y, x in zip(*np.nonzero(eligible), strict=True):
+        near = wide[np.arange(y - 2, y + 3) % rows, x + outer - 2 : x + outer + 3]
+        if near[2, 2] < near.max():
+            continue
+        shift_y, shift_x = _vertex(near[1:4, 2]), _vertex(near[2, 1:4])
+        signed = y - rows if 2 * y > rows else y
+        frequency = np.array([(signed + shift_y) / rows, (x + shift_x) / columns]) / 2**level
+        share = float(near[1:4, 1:4].sum(dtype=np.float64) / near.sum(dtype=np.float64))
+        peaks.append(Candidate(level, frequency, float(ratio[y, x]), share))
+    peaks.sort(key=lambda peak: -peak.ratio)
+    return peaks[:MOST_CANDIDATES]
+
+
+def _with_margins(power: NDArray[np.float32], columns: int, margin: int) -> NDArray[np.float32]:
+    """The half spectrum with columns of the other half on either side (a real image's mirror)."""
+    mirrored = power[-np.arange(power.shape[0]) % power.shape[0]]
+    beyond = columns - np.arange(power.shape[1], power.shape[1] + margin)
+    wide = np.concatenate([mirrored[:, margin:0:-1], power, mirrored[:, beyond]], axis=1)
+    # mirrored values of the same column must be equal to the bit, not just nearly
+    negative = 2 * np.arange(power.shape[0]) > power.shape[0]
+    for column in (0, columns // 2):
+        wide[negative, margin + column] = mirrored[negative, column]
+    return wide
+
+
+def _box_sums(values: NDArray[np.float32], reach: int) -> NDArray[np.float64]:
+    """Sums over squares; rows are cyclic, of columns only those with a whole square are kept."""
+    cyclic = np.concatenate([values[-reach:], values, values[:reach]], axis=0).astype(np.float64)
+    for _ in range(2):
+        sums = np.cumsum(np.pad(cyclic, ((1, 0), (0, 0))), axis=0)
+        cyclic = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]).T
+    return cyclic
+
+
+def _vertex(three: NDArray[np.float32]) -> float:
+    """Where the parabola through three logarithms has its top, at most half a bin away."""
+    a, b, c = (math.log(float(value) + 1e-30) for value in three)
+    bend = a - 2.0 * b + c
+    return 0.0 if bend >= 0.0 else min(max(0.5 * (a - c) / bend, -0.5), 0.5)
+
+
+def _apart(one: Candidate, other: Candidate, shape: tuple[int, int]) -> float:
+    """Distance of two frequencies in bins of the window."""
+    return bins_apart(one.frequency, other.frequency, shape)
+
+
+def _related(one: Candidate, other: Candidate, shape: tuple[int, int]) -> int:
+    """Whether one is a harmonic of the other."""
+    pairs = ((one, other), (other, one))
+    return int(
+        any(
+            bins_apart(factor * low.frequency, high.frequency, shape) < 1.5
+            for low, high in pairs
+            for factor in (2, 3, 4, 5)
+        )
+    )

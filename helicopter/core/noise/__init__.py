@@ -1,0 +1,1 @@
+"""From what a backend finds out about noise to what is said of it."""

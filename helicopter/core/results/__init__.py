@@ -1,0 +1,1 @@
+"""What the engines return: frozen dataclasses that also read like mappings."""

@@ -1,0 +1,1 @@
+"""Segments: the partition of an image, and the types of its parts."""

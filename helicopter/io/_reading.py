@@ -1,0 +1,194 @@
+"""Reading images and masks: the size first, then the pixels, then the right way up."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
+
+from ._decoding import DECODERS, Refusal, sniff
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["DEFAULT_MAX_PIXELS", "LoadedImage", "read_image", "read_mask"]
+
+DEFAULT_MAX_PIXELS = 512_000_000
+"""Larger images are refused unless asked for: 512 megapixels of RGB are 6 GB as float32."""
+
+
+_GREY_MASK = "save it as a grey image, black where visible and white where hidden"
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """An image as it came from a file.
+
+    Attributes
+    ----------
+    pixels : ndarray of shape (H, W), (H, W, 3) or (H, W, 4)
+        uint8 or uint16; float32 or float64 from a TIFF. The right way up.
+    path : Path
+    format : str
+        ``"PNG"``, ``"JPEG"``, ``"TIFF"`` or ``"WEBP"``.
+    icc_profile : bytes or None
+        What the colour values mean; `write_image` takes it.
+    """
+
+    pixels: NDArray[Any]
+    path: Path
+    format: str
+    icc_profile: bytes | None = None
+
+
+def read_image(
+    path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> LoadedImage:
+    """Read a PNG, JPEG, TIFF or WebP file, its dtype kept.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What the file is, its content tells; the suffix is not looked at.
+    max_pixels : int, default 512 million
+        The size is read from the header, and a larger image refused before any pixel is decoded:
+        a few kilobytes can unpack to more than the memory holds.
+
+    Returns
+    -------
+    LoadedImage
+        8- and 16-bit grey, RGB and RGBA stay as they are, floats in a TIFF too (half precision
+        becomes float32). 1-bit images become uint8 of 0 and 255, palettes RGB, grey with alpha
+        RGBA. The orientation stored by a camera (EXIF, or the TIFF tag) is applied.
+
+    Raises
+    ------
+    InvalidImageError
+        If there is no readable single image of at most `max_pixels` pixels. CMYK, CIELAB, other
+        dtypes, animations and stacks of pages are refused: a guess at what is meant would change
+        the values that are to be analysed.
+    """
+    given: object = max_pixels  # a caller may pass anything
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise InvalidOptionError(f"max_pixels must be a positive integer, got {max_pixels!r}")
+    checked = _regular_file(path)
+    shown = repr(os.fspath(path))
+    try:
+        with checked.open("rb") as file:
+            name = sniff(file.read(32))
+            if name is None:
+                raise Refusal(
+                    "it is not a PNG, JPEG, TIFF or WebP file; convert it to one of these"
+                )
+            file.seek(0)
+            decoded = DECODERS[name](file, lambda w, h: _check_size(w, h, max_pixels))
+    except Refusal as refusal:
+        raise InvalidImageError(f"cannot read {shown}: {refusal}") from refusal.__cause__
+    except PermissionError as error:
+        raise InvalidImageError(
+            f"cannot read {shown}: permission denied; check who may read it"
+        ) from error
+    except OSError as error:
+        raise InvalidImageError(f"cannot read {shown}: {error.strerror or error}") from error
+    pixels = upright(decoded.pixels, decoded.orientation)
+    return LoadedImage(pixels, checked, name, decoded.icc_profile)
+
+
+def read_mask(
+    path: str | os.PathLike[str], *, max_pixels: int = DEFAULT_MAX_PIXELS
+) -> NDArray[np.bool_]:
+    """Read a mask: ``True`` (hidden, to be predicted) wherever the file is not zero (not black).
+
+    Parameters
+    ----------
+    path : str or path-like
+        A grey file of 1, 8 or 16 bits (or floats), or a colour file that holds only greys, as
+        painting programs write them; opaque, if it has an alpha channel. JPEG and WebP may hold
+        nothing but black and white, since lossy compression turns black into almost black.
+    max_pixels : int, default 512 million
+        As in `read_image`.
+
+    Returns
+    -------
+    bool ndarray of shape (H, W)
+
+    Raises
+    ------
+    InvalidMaskError
+        If the file cannot be read or leaves open what is hidden.
+    """
+    try:
+        loaded = read_image(path, max_pixels=max_pixels)
+    except InvalidImageError as error:
+        raise InvalidMaskError(str(error)) from error
+    shown = repr(os.fspath(path))
+    pixels = loaded.pixels
+    if pixels.ndim == 3:
+        if pixels.shape[2] == 4:
+            opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
+            if not (pixels[..., 3] == opaque).all():
+                raise InvalidMaskError(
+                    f"cannot read {shown} as a mask: it is partly transparent, which leaves open "
+                    f"what is hidden; {_GREY_MASK}"
+                )
+        if not (pixels[..., :1] == pixels[..., 1:3]).all():
+            raise InvalidMaskError(f"cannot read {shown} as a mask: it has colours; {_GREY_MASK}")
+        pixels = pixels[..., 0]
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise InvalidMaskError(f"cannot read {shown} as a mask: it holds NaN or infinity")
+    if loaded.format in ("JPEG", "WEBP") and not np.isin(pixels, (0, 255)).all():
+        raise InvalidMaskError(
+            f"cannot read {shown} as a mask: {loaded.format} compression has blurred it (it holds "
+            "values besides black and white); save the mask as PNG"
+        )
+    return np.asarray(pixels != 0, dtype=np.bool_)
+
+
+def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Undo one of the eight EXIF orientations; what is not one of them counts as upright."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _regular_file(path: str | os.PathLike[str]) -> Path:
+    given: object = path  # a caller may pass anything
+    if not isinstance(given, (str, Path)):
+        raise InvalidOptionError(f"path must be a str or a Path, got {type(path).__name__}")
+    checked = Path(path)
+    shown = repr(os.fspath(path))
+    try:
+        status = checked.stat()
+    except FileNotFoundError as error:
+        raise InvalidImageError(f"cannot read {shown}: no such file; check the path") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidImageError(f"cannot read {shown}: {reason}; check the path") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise InvalidImageError(f"cannot read {shown}: it is a folder; name the image inside it")
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidImageError(f"cannot read {shown}: it is not a regular file")
+    if status.st_size == 0:
+        raise InvalidImageError(f"cannot read {shown}: the file is empty")
+    return checked
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width < 1 or height < 1:
+        raise Refusal(f"its header gives a size of {width} x {height} pixels")
+    if width * height > max_pixels:
+        raise Refusal(
+            f"it is {width} x {height} = {width * height:,} pixels, more than the limit of "
+            f"{max_pixels:,}; if you trust the file, raise the limit (max_pixels=..., "
+            "or --max-pixels on the command line)"
+        )

@@ -1,0 +1,115 @@
+"""The network as PyTorch trains it; `backends/reference/algorithms/network.py` is its law.
+
+A residual U-Net (Ronneberger et al., "U-Net", MICCAI 2015; residual blocks without normalisation as
+in Lim et al., "Enhanced deep residual networks for single image super-resolution", CVPRW 2017) that
+works from half resolution down and predicts a correction to the harmonic solution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["INPUT_CHANNELS", "Architecture", "Network", "network_input"]
+
+#: harmonic solution (3), hidden (1), inside the image (1)
+INPUT_CHANNELS = 5
+#: corrections of three channels
+MEAN_OUTPUTS = 3
+#: Sub-pixels of one position of the highest level, which has half the resolution.
+SUBPIXELS = 4
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of the network.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Channels of each level; level 0 has half the image's resolution, each next half of that.
+    down, up : tuple of int
+        Residual blocks of each level on the way down and up; the deepest level has no way up.
+    scale_width : int
+        Channels of the hidden layer of the head that predicts the scale of the errors.
+    """
+
+    widths: tuple[int, ...] = (48, 64, 112, 160)
+    down: tuple[int, ...] = (1, 2, 2, 2)
+    up: tuple[int, ...] = (2, 1, 1)
+    scale_width: int = 32
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Block(nn.Module):
+    """x + conv(relu(conv(x)))"""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        with torch.no_grad():  # begins near the identity, so that depth costs nothing
+            self.second.weight.mul_(0.1)
+            self.second.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.second(F.relu(self.first(x)))
+        return x + y
+
+
+def _blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(Block(width) for _ in range(count)))
+
+
+class Network(nn.Module):
+    """Predicts hidden pixels and the logarithm of the scale of their errors."""
+
+    def __init__(self, architecture: Architecture | None = None) -> None:
+        super().__init__()
+        self.architecture = a = architecture or Architecture()
+        depth = len(a.widths)
+        self.enter = nn.Conv2d(SUBPIXELS * INPUT_CHANNELS, a.widths[0], 3, padding=1)
+        self.down = nn.ModuleList(_blocks(a.widths[i], a.down[i]) for i in range(depth))
+        self.up = nn.ModuleList(_blocks(a.widths[i], a.up[i]) for i in range(depth - 1))
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(a.widths[i], a.widths[i + 1], 2, stride=2) for i in range(depth - 1)
+        )
+        self.grow = nn.ModuleList(
+            nn.Conv2d(a.widths[i + 1], SUBPIXELS * a.widths[i], 1) for i in range(depth - 1)
+        )
+        self.mean = nn.Conv2d(a.widths[0], SUBPIXELS * MEAN_OUTPUTS, 3, padding=1)
+        self.scale_first = nn.Conv2d(a.widths[0], a.scale_width, 3, padding=1)
+        self.scale_second = nn.Conv2d(a.scale_width, SUBPIXELS, 1)
+        with torch.no_grad():
+            # the prediction begins as the harmonic solution, and so can only get better
+            for parameter in (self.mean.weight, self.mean.bias, self.scale_second.weight):
+                parameter.zero_()
+            self.scale_second.bias.fill_(-4.0)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return corrections (N, 3, H, W) and log scale (N, 1, H, W).
+
+        H and W must be multiples of ``2 ** len(widths)``.
+        """
+        x = self.enter(F.pixel_unshuffle(x, 2))
+        skips = []
+        for level, blocks in enumerate(self.down):
+            x = blocks(x)
+            if level < len(self.shrink):
+                skips.append(x)
+                x = self.shrink[level](x)
+        for level in reversed(range(len(self.up))):
+            x = self.up[level](skips[level] + F.pixel_shuffle(self.grow[level](x), 2))
+        scale = self.scale_second(F.relu(self.scale_first(x)))
+        return F.pixel_shuffle(self.mean(x), 2), F.pixel_shuffle(scale, 2)
+
+
+def network_input(harmonic: Tensor, hidden: Tensor, inside: Tensor) -> Tensor:
+    """Return (N, 5, H, W) out of a solution (N, 3, H, W) and two maps (N, 1, H, W) of 0 and 1."""
+    return torch.cat([(2.0 * harmonic - 1.0) * inside, hidden * inside, inside], dim=1)
