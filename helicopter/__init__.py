@@ -13,13 +13,17 @@ from helicopter._version import __version__
 
 if TYPE_CHECKING:
     from helicopter import backends, core, errors, io, testing
-    from helicopter.analysis import analyze, reconstruct
-    from helicopter.anomalies import find_anomalies
+    from helicopter.api import (
+        analyze,
+        estimate_noise,
+        estimate_sigma,
+        find_anomalies,
+        reconstruct,
+        segment,
+    )
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
-    from helicopter.core.segments._partition import segment
-    from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
     "MDP",
@@ -46,14 +50,14 @@ __all__ = [
 _HOME = {
     "MDP": "helicopter.core.mdp",
     "algorithms": "helicopter.core.registry",
-    "analyze": "helicopter.analysis",
-    "estimate_noise": "helicopter.noise",
-    "estimate_sigma": "helicopter.noise",
-    "find_anomalies": "helicopter.anomalies",
+    "analyze": "helicopter.api",
+    "estimate_noise": "helicopter.api",
+    "estimate_sigma": "helicopter.api",
+    "find_anomalies": "helicopter.api",
     "get_num_threads": "helicopter.backends",
-    "reconstruct": "helicopter.analysis",
+    "reconstruct": "helicopter.api",
     "register_algorithm": "helicopter.core.registry",
-    "segment": "helicopter.core.segments._partition",
+    "segment": "helicopter.api",
     "set_num_threads": "helicopter.backends",
     "unregister_algorithm": "helicopter.core.registry",
 }

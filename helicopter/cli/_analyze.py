@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from helicopter._analyzer import Analyzer
+    from helicopter.core._analyzer import Analyzer
     from helicopter.core.results._reconstruction import Analysis
     from helicopter.io import LoadedImage
 
@@ -102,7 +102,7 @@ def _analyzer(machine: Machine, options: Mapping[str, Any]) -> Analyzer:
     """Make the engines of all images; what is wrong with an option is said here, and once."""
     import numpy as np
 
-    from helicopter._analyzer import Analyzer
+    from helicopter.core._analyzer import Analyzer
     from helicopter.core.validation import check_fraction, check_integer, prepare_image
 
     if options["max_iterations"] is not None:

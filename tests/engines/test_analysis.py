@@ -5,12 +5,12 @@ import pytest
 from scenes import holes, scene, spoilt_cloth
 
 import helicopter
-from helicopter._analyzer import Analyzer, segments_called_for
 from helicopter.core import (
     AutonomousReconstructionEngine,
     SegmentAwareReconstructionEngine,
     ZengezaNoiseDetector,
 )
+from helicopter.core._analyzer import Analyzer, segments_called_for
 from helicopter.errors import InvalidOptionError
 
 IMAGE = scene(96, 112, dtype="uint8")

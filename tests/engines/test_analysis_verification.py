@@ -7,8 +7,8 @@ import pytest
 from scenes import scene
 
 import helicopter
-from helicopter._analyzer import Analyzer
 from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine, StoppingPolicy
+from helicopter.core._analyzer import Analyzer
 from helicopter.errors import InvalidOptionError
 
 IMAGE = scene(dtype="uint8")
