@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         find_anomalies,
         reconstruct,
         segment,
+        verify,
     )
     from helicopter.backends import get_num_threads, set_num_threads
     from helicopter.core.mdp import MDP
@@ -44,6 +45,7 @@ __all__ = [
     "set_num_threads",
     "testing",
     "unregister_algorithm",
+    "verify",
 ]
 
 # Loaded on first use (PEP 562): importing the package costs no more than what is used of it.
@@ -60,6 +62,7 @@ _HOME = {
     "segment": "helicopter.api",
     "set_num_threads": "helicopter.backends",
     "unregister_algorithm": "helicopter.core.registry",
+    "verify": "helicopter.api",
 }
 _SUBPACKAGES = ("backends", "core", "errors", "io", "testing")
 

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from helicopter.core._analyzer import PARTS_ALGORITHM, Analyzer
+from helicopter.core._analyzer import (
+    PARTS_ALGORITHM,
+    Analyzer,
+    EngineOptions,
+    Machine,
+    RunOptions,
+    VerifierOptions,
+)
 from helicopter.core.anomalies._detector import AnomalyDetector
+from helicopter.core.hatata_mdp import HatataMDPEngine
 from helicopter.core.prediction._engine import Engine
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
@@ -17,9 +25,11 @@ if TYPE_CHECKING:
 
     from helicopter._shared.progress import ProgressCallback
     from helicopter.backends.protocol import Labels
+    from helicopter.core.evidence._stopping_policy import StoppingPolicy
     from helicopter.core.results._anomalies import AnomalyAnalysis
     from helicopter.core.results._noise import NoiseAnalysis, NoiseLevel
     from helicopter.core.results._reconstruction import Analysis, RegionalReconstruction
+    from helicopter.core.results._verification import Verification
 
 __all__ = [
     "analyze",
@@ -28,9 +38,8 @@ __all__ = [
     "find_anomalies",
     "reconstruct",
     "segment",
+    "verify",
 ]
-
-_OF_CALL = ("max_iterations", "target_quality", "initial_known", "open_book")
 
 
 def analyze(
@@ -43,7 +52,28 @@ def analyze(
     mask: object = None,
     data_range: tuple[float, float] | None = None,
     progress: bool | ProgressCallback | None = None,
-    **options: Any,
+    device: str = "auto",
+    use_rust_acceleration: bool | None = None,
+    patch_size: int = 32,
+    context_size: int | None = None,
+    algorithm: str = DEFAULT,
+    strategy: str = "adaptive",
+    seed: int = 0,
+    weights: str | os.PathLike[str] | None = None,
+    stop: str | StoppingPolicy = "quality",
+    max_iterations: int | None = None,
+    target_quality: float = 0.9,
+    initial_known: float = 0.2,
+    open_book: bool = False,
+    threshold: float = 0.8,
+    required_share: float = 0.8,
+    cost_of_look: float = 0.001,
+    cost_of_false_accept: float = 1.0,
+    cost_of_false_reject: float = 1.0,
+    prior: tuple[float, float] = (1.0, 1.0),
+    credible_level: float = 0.95,
+    max_looks: int | None = None,
+    effective_looks: str = "auto",
 ) -> Analysis:
     """Tell how well an image can be explained from its own context, and what cannot be.
 
@@ -73,10 +103,15 @@ def analyze(
         The values of black and white.
     progress : None, True or callable
         Of the engines that take their time, one after the other.
-    **options
-        Of `AutonomousReconstructionEngine`, of its `autonomous_analyze` and of
-        `HatataMDPEngine.verify`, by their names; those that concern several engines (device,
-        backend, weights, seed) are used for all of these.
+    device : str, default "auto"
+    use_rust_acceleration : bool, optional
+    patch_size, context_size, algorithm, strategy, seed, weights, stop
+        See `AutonomousReconstructionEngine`; seed and weights are used for the parts as well.
+    max_iterations, target_quality, initial_known, open_book
+        See `AutonomousReconstructionEngine.autonomous_analyze`.
+    threshold, required_share, cost_of_look, cost_of_false_accept, cost_of_false_reject, prior, \
+credible_level, max_looks, effective_looks
+        See `HatataMDPEngine.verify`. With ``stop="hatata"`` they also decide when to stop.
 
     Returns
     -------
@@ -87,8 +122,23 @@ def analyze(
     InvalidImageError, InvalidMaskError, InvalidOptionError, DeviceError, RustAccelerationError,
     ModelError
     """
-    of_call = {name: options.pop(name) for name in _OF_CALL if name in options}
-    return Analyzer(parts_algorithm=parts_algorithm, **options).analyze(
+    analyzer = Analyzer(
+        Machine(device, use_rust_acceleration),
+        EngineOptions(patch_size, context_size, algorithm, strategy, seed, weights, stop),
+        VerifierOptions(
+            threshold=threshold,
+            required_share=required_share,
+            cost_of_look=cost_of_look,
+            cost_of_false_accept=cost_of_false_accept,
+            cost_of_false_reject=cost_of_false_reject,
+            prior=prior,
+            credible_level=credible_level,
+            max_looks=max_looks,
+            effective_looks=effective_looks,
+        ),
+        parts_algorithm=parts_algorithm,
+    )
+    return analyzer.analyze(
         image,
         segments=segments,
         anomalies=anomalies,
@@ -96,7 +146,7 @@ def analyze(
         mask=mask,
         data_range=data_range,
         progress=progress,
-        **of_call,
+        run=RunOptions(max_iterations, target_quality, initial_known, open_book),
     )
 
 
@@ -350,3 +400,62 @@ def segment(
     """
     backend = Engine(device, use_rust_acceleration)._backend
     return _partition.segment(backend, image, n_segments, preset, mask, data_range)
+
+
+def verify(
+    evidence: object,
+    threshold: float = 0.8,
+    *,
+    required_share: float = 0.8,
+    cost_of_look: float = 0.001,
+    cost_of_false_accept: float = 1.0,
+    cost_of_false_reject: float = 1.0,
+    prior: tuple[float, float] = (1.0, 1.0),
+    credible_level: float = 0.95,
+    max_looks: int | None = None,
+    effective_looks: str = "auto",
+    progress: bool | ProgressCallback | None = None,
+    device: str = "auto",
+    use_rust_acceleration: bool | None = None,
+) -> Verification:
+    """Decide whether what was scored of an image is evidence enough to call it understood.
+
+    The short form of `HatataMDPEngine.verify`, where the parameters are described.
+
+    Parameters
+    ----------
+    evidence : iterable of float, AutonomousAnalysis or CrossReconstruction
+    threshold, required_share : float, default 0.8
+        The quality of a patch that is understood, and the share of such patches that it takes.
+    cost_of_look, cost_of_false_accept, cost_of_false_reject : float
+    prior : pair of float, default (1, 1)
+    credible_level : float, default 0.95
+    max_looks : int, optional
+    effective_looks : str, default "auto"
+    progress : None, True or callable
+    device : str, default "auto"
+    use_rust_acceleration : bool, optional
+
+    Returns
+    -------
+    Verification
+
+    Examples
+    --------
+    >>> import helicopter
+    >>> helicopter.verify([0.95] * 40).decision
+    'accept'
+    """
+    return HatataMDPEngine(device, use_rust_acceleration).verify(
+        evidence,
+        threshold,
+        required_share=required_share,
+        cost_of_look=cost_of_look,
+        cost_of_false_accept=cost_of_false_accept,
+        cost_of_false_reject=cost_of_false_reject,
+        prior=prior,
+        credible_level=credible_level,
+        max_looks=max_looks,
+        effective_looks=effective_looks,
+        progress=progress,
+    )

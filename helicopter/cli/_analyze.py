@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from helicopter.core.results._reconstruction import Analysis
     from helicopter.io import LoadedImage
 
-    from ._options import Machine
+    from . import _options
 
 __all__ = ["analyze_images", "folder_names", "make_folder", "remove_earlier"]
 
 _ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy", "weights")
+_RUN_OPTIONS = ("max_iterations", "target_quality", "initial_known", "open_book")
 _PLOTS = (
     "original",
     "what-was-shown",
@@ -55,7 +56,7 @@ _LOSSLESS_SUFFIX = {"PNG": ".png", "JPEG": ".png", "TIFF": ".tif", "WEBP": ".web
 def analyze_images(
     paths: Sequence[Path],
     output: Path,
-    machine: Machine,
+    machine: _options.Machine,
     options: Mapping[str, Any],
     *,
     mask: Path | None,
@@ -98,11 +99,11 @@ def make_folder(output: Path) -> None:
         ) from error
 
 
-def _analyzer(machine: Machine, options: Mapping[str, Any]) -> Analyzer:
+def _analyzer(machine: _options.Machine, options: Mapping[str, Any]) -> Analyzer:
     """Make the engines of all images; what is wrong with an option is said here, and once."""
     import numpy as np
 
-    from helicopter.core._analyzer import Analyzer
+    from helicopter.core._analyzer import Analyzer, EngineOptions, Machine
     from helicopter.core.validation import check_fraction, check_integer, prepare_image
 
     if options["max_iterations"] is not None:
@@ -119,10 +120,8 @@ def _analyzer(machine: Machine, options: Mapping[str, Any]) -> Analyzer:
         data_range=options["data_range"],
     )
     return Analyzer(
-        **{name: options[name] for name in _ENGINE_OPTIONS},
-        device=machine.device,
-        use_rust_acceleration=machine.use_rust_acceleration,
-        seed=machine.seed,
+        Machine(machine.device, machine.use_rust_acceleration),
+        EngineOptions(**{name: options[name] for name in _ENGINE_OPTIONS}, seed=machine.seed),
     )
 
 
@@ -137,10 +136,20 @@ def _analyze_one(
     inputs: Sequence[Path],
 ) -> dict[str, Any]:
     from helicopter._shared.progress import as_callback
+    from helicopter.core._analyzer import RunOptions
 
-    of_run = {name: value for name, value in options.items() if name not in _ENGINE_OPTIONS}
+    of_run = RunOptions(**{name: options[name] for name in _RUN_OPTIONS})
     with as_callback(True, path.name) as progress:
-        analysis = analyzer.analyze(loaded.pixels, **of_run, mask=missing, progress=progress)
+        analysis = analyzer.analyze(
+            loaded.pixels,
+            segments=options["segments"],
+            anomalies=options["anomalies"],
+            level=options["level"],
+            data_range=options["data_range"],
+            mask=missing,
+            progress=progress,
+            run=of_run,
+        )
     settings = {**options, "seed": analyzer.autonomous.seed}
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -10,7 +10,7 @@ from helicopter.core import (
     SegmentAwareReconstructionEngine,
     ZengezaNoiseDetector,
 )
-from helicopter.core._analyzer import Analyzer, segments_called_for
+from helicopter.core._analyzer import Analyzer, EngineOptions, Machine, segments_called_for
 from helicopter.errors import InvalidOptionError
 
 IMAGE = scene(96, 112, dtype="uint8")
@@ -101,7 +101,10 @@ def test_wrong_options_are_refused_before_any_work(analyze, monkeypatch, name, v
 
 
 def test_engines_serve_many_images(backend):
-    analyzer = Analyzer(patch_size=8, algorithm="harmonic", use_rust_acceleration=backend == "rust")
+    analyzer = Analyzer(
+        Machine(use_rust_acceleration=backend == "rust"),
+        EngineOptions(patch_size=8, algorithm="harmonic"),
+    )
     first = analyzer.analyze(IMAGE)
     analyzer.analyze(IMAGE[::-1])
     assert plain(analyzer.analyze(IMAGE).anomalies) == plain(first.anomalies)

@@ -8,7 +8,7 @@ from scenes import scene
 
 import helicopter
 from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine, StoppingPolicy
-from helicopter.core._analyzer import Analyzer
+from helicopter.core._analyzer import Analyzer, Machine
 from helicopter.errors import InvalidOptionError
 
 IMAGE = scene(dtype="uint8")
@@ -81,7 +81,7 @@ def test_it_can_stop_by_the_evidence(analyze):
 def test_without_evidence_there_is_no_verdict(analyze):
     autonomous = analyze().autonomous
     nothing = np.full_like(autonomous.patch_qualities, np.nan)
-    analyzer = Analyzer(use_rust_acceleration=False)
+    analyzer = Analyzer(Machine(use_rust_acceleration=False))
     for qualities in (nothing, nothing[:0]):
         bare = dataclasses.replace(autonomous, patch_qualities=qualities)
         assert analyzer._verify(bare) is None

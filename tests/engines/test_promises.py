@@ -1,5 +1,7 @@
 """What the package promises: the page it was announced with, versions, a light import."""
 
+import dataclasses
+import inspect
 import json
 import os
 import re
@@ -14,7 +16,11 @@ from scenes import photograph
 
 import helicopter
 from helicopter import backends, errors
-from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
+from helicopter.core import (
+    AutonomousReconstructionEngine,
+    HatataMDPEngine,
+    RegionalReconstructionEngine,
+)
 
 PACKAGE = Path(helicopter.__file__).parent
 ROOT = PACKAGE.parent
@@ -261,3 +267,37 @@ def test_the_short_form_is_the_engine():
     np.testing.assert_array_equal(analysis.autonomous.reconstruction, expected.reconstruction)
     assert analysis.autonomous.stop_reason == expected.stop_reason
     assert analysis.seconds >= analysis.autonomous.seconds
+
+
+def options_of(*calls):
+    """Name and default of each option."""
+    found = {}
+    for call in calls:
+        for parameter in inspect.signature(call).parameters.values():
+            if parameter.name not in ("self", "image", "evidence"):
+                found.setdefault(parameter.name, parameter.default)
+    return found
+
+
+def test_options_of_short_forms_are_those_of_the_engines():
+    engine = AutonomousReconstructionEngine
+    for short, *long in (
+        (helicopter.analyze, engine, engine.autonomous_analyze, HatataMDPEngine.verify),
+        (helicopter.verify, HatataMDPEngine, HatataMDPEngine.verify),
+    ):
+        options, expected = options_of(short), options_of(*long)
+        assert {name: options[name] for name in expected} == expected
+
+
+def test_a_verdict_in_one_line():
+    qualities = [0.9, 0.7, 0.95] * 9
+    options = {"required_share": 0.5, "cost_of_look": 0.01, "prior": (2, 1), "max_looks": 20}
+    found = helicopter.verify(qualities, 0.85, use_rust_acceleration=False, **options)
+    engine = HatataMDPEngine(use_rust_acceleration=False)
+    expected = engine.verify(qualities, 0.85, **options)
+    assert repr(found) == repr(dataclasses.replace(expected, seconds=found.seconds))
+
+
+def test_what_no_engine_takes_is_refused():
+    with pytest.raises(TypeError, match="patch_sizes"):
+        helicopter.analyze(photograph(), patch_sizes=8)
