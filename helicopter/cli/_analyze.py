@@ -2,235 +2,277 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-from helicopter._version import __version__
+import typer
+
+from helicopter._shared.progress import as_callback
 from helicopter.errors import InvalidOptionError
 
-from ._many import each_image
-from ._masks import check_fits
-from ._output import printable, stdout
+from ._files import folder_names, make_folder, remove_earlier, results_in, write_json
+from ._images import each_image, read_mask
+from ._options import (
+    IMAGES,
+    AlgorithmOption,
+    InitialKnownOption,
+    JsonOption,
+    LevelOption,
+    Machine,
+    MissingOption,
+    PatchSizeOption,
+    Reading,
+    WeightsOption,
+    text_of,
+)
+from ._output import number, printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from helicopter.core import Analysis
     from helicopter.core._analyzer import Analyzer
-    from helicopter.core.results._reconstruction import Analysis
-    from helicopter.io import LoadedImage
 
-    from . import _options
+    from ._images import Mask, Picture
 
-__all__ = ["analyze_images", "folder_names", "make_folder", "remove_earlier"]
+__all__ = ["AnalyzeOptions", "analyze"]
 
-_ENGINE_OPTIONS = ("patch_size", "context_size", "algorithm", "strategy", "weights")
-_RUN_OPTIONS = ("max_iterations", "target_quality", "initial_known", "open_book")
-_PLOTS = (
-    "original",
-    "what-was-shown",
-    "uncertainty",
-    "error",
-    "quality",
-    "overview",
-    "noise",
-    "segments",
-    "anomalies",
-    "verification",
-)
-#: All that a run may write into an image's folder.
-_KNOWN_FILES = (
-    "report.html",
-    "figures.json",
-    *(f"{plot}.png" for plot in _PLOTS),
-    *(f"reconstruction{suffix}" for suffix in (".png", ".tif", ".webp")),
-)
 _LOSSLESS_SUFFIX = {"PNG": ".png", "JPEG": ".png", "TIFF": ".tif", "WEBP": ".webp"}
 
 
-def analyze_images(
-    paths: Sequence[Path],
-    output: Path,
-    machine: _options.Machine,
-    options: Mapping[str, Any],
-    *,
-    mask: Path | None,
-    report: bool,
-    max_pixels: int | None,
-    as_json: bool,
-) -> int:
-    """Analyse each image, print what came of it, and return the exit code."""
-    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
+class AnalyzeOptions(NamedTuple):
+    """What the command takes."""
 
-    analyzer = _analyzer(machine, options)
-    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    missing = None if mask is None else read_mask(mask, max_pixels=limit)
-    make_folder(output)
-    weights = [] if options["weights"] is None else [Path(options["weights"])]
-    inputs = [*paths, *([] if mask is None else [mask]), *weights]
+    images: Annotated[list[Path] | None, IMAGES] = None
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the results go.")
+    ] = Path("helicopter-report")
+    sample: Annotated[
+        bool, typer.Option("--sample", help="Analyse the photograph that comes with Helicopter.")
+    ] = False
+    as_json: JsonOption = False
+    mask: MissingOption = None
+    patch_size: PatchSizeOption = 32
+    context_size: Annotated[
+        int | None,
+        typer.Option(
+            "--context-size",
+            help="Side of the window that a prediction may draw from (default: everything)",
+            show_default=False,
+        ),
+    ] = None
+    algorithm: AlgorithmOption = "network"
+    weights: WeightsOption = None
+    strategy: Annotated[
+        str,
+        typer.Option(
+            "--strategy",
+            help="What chooses the next patches: random, edge_guided, content_aware, "
+            "uncertainty_guided, progressive_refinement or adaptive.",
+        ),
+    ] = "adaptive"
+    target_quality: Annotated[
+        float, typer.Option("--target-quality", help="Stop at this quality (0 to 1).")
+    ] = 0.9
+    initial_known: InitialKnownOption = 0.2
+    max_iterations: Annotated[
+        int | None,
+        typer.Option(
+            "--max-iterations",
+            help="Stop after so many iterations (default: no limit)",
+            show_default=False,
+        ),
+    ] = None
+    open_book: Annotated[
+        bool,
+        typer.Option("--open-book", help="Show the truth of each patch after its prediction."),
+    ] = False
+    segments: Annotated[
+        str,
+        typer.Option(
+            "--segments",
+            metavar="N|auto|none",
+            help="Into how many parts the image is cut, to look at them one by one; auto: where "
+            "there is something to tell about them.",
+        ),
+    ] = "auto"
+    anomalies: Annotated[
+        bool,
+        typer.Option(
+            "--anomalies/--no-anomalies", help="Look for what is unlike the rest of the image."
+        ),
+    ] = True
+    level: LevelOption = 0.1
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no page and no plots.")] = (
+        False
+    )
+    reading: Reading = Reading()
+    machine: Machine = Machine()
+
+    @property
+    def parts(self) -> int | str | None:
+        """What ``--segments`` says: how many, ``"auto"``, or None, for which ``none`` stands.
+
+        Raises
+        ------
+        InvalidOptionError
+        """
+        if self.segments == "auto":
+            return self.segments
+        if self.segments == "none":
+            return None
+        try:
+            return int(self.segments)
+        except ValueError:
+            raise InvalidOptionError(
+                f"segments: got {self.segments!r}; expected a whole number, auto or none."
+            ) from None
+
+    def settings(self) -> dict[str, Any]:
+        """Return what is written down beside the results."""
+        return {
+            "patch_size": self.patch_size,
+            "context_size": self.context_size,
+            "algorithm": self.algorithm,
+            "weights": text_of(self.weights),
+            "strategy": self.strategy,
+            "target_quality": self.target_quality,
+            "initial_known": self.initial_known,
+            "max_iterations": self.max_iterations,
+            "open_book": self.open_book,
+            "segments": self.parts,
+            "anomalies": self.anomalies,
+            "level": self.level,
+            "data_range": self.reading.data_range,
+            "seed": self.machine.seed,
+        }
+
+
+def analyze(options: AnalyzeOptions) -> int:
+    """Analyse images and write a report of each.
+
+    [b]helicopter analyze --sample[/b]
+
+    [b]helicopter analyze photo.jpg -o results[/b]
+
+    [b]helicopter analyze *.png --json > figures.json[/b]
+
+    Each image gets a folder in DIR, with report.html, plots, the reconstruction and figures.json.
+    An image that fails does not stop the others.
+    """
+    from helicopter.io._sample import sample_path
+
+    paths = [*(options.images or []), *([sample_path()] if options.sample else [])]
+    if not paths:
+        raise typer.BadParameter("name at least one image, or --sample", param_hint="IMAGE")
+    options.machine.prepare()
+    analyzer = _analyzer(options)
+    mask = read_mask(options.mask, options.reading)
+    make_folder(options.output)
+    inputs = [*paths, options.mask, options.weights]
     names = folder_names(paths)
 
-    def work(number: int, path: Path) -> dict[str, Any]:
-        loaded = read_image(path, max_pixels=limit)
-        check_fits(mask, missing, path, loaded.pixels)
-        folder = output / names[number]
-        return _analyze_one(path, loaded, folder, analyzer, options, missing, report, inputs)
+    def work(picture: Picture) -> dict[str, Any]:
+        analysis = _analysis(picture, mask, analyzer, options)
+        folder = options.output / names[picture.number]
+        with results_in(folder):
+            return _write(picture, analysis, folder, options, inputs)
 
-    outcome = each_image(paths, work)
-    if as_json:
+    outcome = each_image(paths, options.reading, mask, work)
+    if options.as_json:
         outcome.emit_json()
     elif outcome.done:
         _print_table(outcome.done)
     return outcome.exit_code()
 
 
-def make_folder(output: Path) -> None:
-    """Make the folder of all results, or say why not."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidOptionError(
-            f"cannot make the folder {str(output)!r}: {error.strerror}; choose another with -o"
-        ) from error
-
-
-def _analyzer(machine: _options.Machine, options: Mapping[str, Any]) -> Analyzer:
+def _analyzer(options: AnalyzeOptions) -> Analyzer:
     """Make the engines of all images; what is wrong with an option is said here, and once."""
-    import numpy as np
+    from helicopter.core import _analyzer as engines
+    from helicopter.core.validation import check_fraction, check_integer
 
-    from helicopter.core._analyzer import Analyzer, EngineOptions, Machine
-    from helicopter.core.validation import check_fraction, check_integer, prepare_image
-
-    if options["max_iterations"] is not None:
-        check_integer(options["max_iterations"], "max_iterations", 1)
-    check_fraction(options["target_quality"], "target_quality", ends=True)
-    check_fraction(options["initial_known"], "initial_known", ends=False)
-    check_fraction(options["level"], "level", ends=False)
-    if options["segments"] not in ("auto", None):
-        check_integer(options["segments"], "segments", 1)
-    # an image of which nothing is looked at: only the range can be refused
-    prepare_image(
-        np.zeros((1, 1), np.float32),
-        hidden=np.ones((1, 1), np.bool_),
-        data_range=options["data_range"],
+    parts = options.parts
+    if options.max_iterations is not None:
+        check_integer(options.max_iterations, "max_iterations", 1)
+    check_fraction(options.target_quality, "target_quality", ends=True)
+    check_fraction(options.initial_known, "initial_known", ends=False)
+    check_fraction(options.level, "level", ends=False)
+    if parts not in ("auto", None):
+        check_integer(parts, "segments", 1)
+    options.reading.check()
+    return engines.Analyzer(
+        engines.Machine(options.machine.device, options.machine.use_rust_acceleration),
+        engines.EngineOptions(
+            patch_size=options.patch_size,
+            context_size=options.context_size,
+            algorithm=options.algorithm,
+            strategy=options.strategy,
+            seed=options.machine.seed,
+            weights=text_of(options.weights),
+        ),
     )
-    return Analyzer(
-        Machine(machine.device, machine.use_rust_acceleration),
-        EngineOptions(**{name: options[name] for name in _ENGINE_OPTIONS}, seed=machine.seed),
-    )
 
 
-def _analyze_one(
-    path: Path,
-    loaded: LoadedImage,
-    folder: Path,
-    analyzer: Analyzer,
-    options: Mapping[str, Any],
-    missing: NDArray[np.bool_] | None,
-    report: bool,
-    inputs: Sequence[Path],
-) -> dict[str, Any]:
-    from helicopter._shared.progress import as_callback
+def _analysis(
+    picture: Picture, mask: Mask, analyzer: Analyzer, options: AnalyzeOptions
+) -> Analysis:
     from helicopter.core._analyzer import RunOptions
 
-    of_run = RunOptions(**{name: options[name] for name in _RUN_OPTIONS})
-    with as_callback(True, path.name) as progress:
-        analysis = analyzer.analyze(
-            loaded.pixels,
-            segments=options["segments"],
-            anomalies=options["anomalies"],
-            level=options["level"],
-            data_range=options["data_range"],
-            mask=missing,
+    with as_callback(True, picture.path.name) as progress:
+        return analyzer.analyze(
+            picture.loaded.pixels,
+            segments=options.parts,
+            anomalies=options.anomalies,
+            level=options.level,
+            mask=mask.hidden,
+            data_range=options.reading.data_range,
             progress=progress,
-            run=of_run,
+            run=RunOptions(
+                max_iterations=options.max_iterations,
+                target_quality=options.target_quality,
+                initial_known=options.initial_known,
+                open_book=options.open_book,
+            ),
         )
-    settings = {**options, "seed": analyzer.autonomous.seed}
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        return _write(path, loaded, folder, analysis, settings, report, inputs)
-    except BaseException:  # Ctrl-C as well
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # which works only if it is empty
-        raise
 
 
 def _write(
-    path: Path,
-    loaded: LoadedImage,
-    folder: Path,
+    picture: Picture,
     analysis: Analysis,
-    settings: Mapping[str, Any],
-    report: bool,
-    inputs: Sequence[Path],
+    folder: Path,
+    options: AnalyzeOptions,
+    inputs: Sequence[Path | None],
 ) -> dict[str, Any]:
-    from helicopter.io import atomic_open, write_image
+    from helicopter.io import write_image
 
+    loaded, settings = picture.loaded, options.settings()
     suffix = ".tif" if loaded.pixels.dtype.kind == "f" else _LOSSLESS_SUFFIX[loaded.format]
     redrawn = folder / f"reconstruction{suffix}"
     write_image(redrawn, analysis.autonomous.reconstruction, icc_profile=loaded.icc_profile)
     remove_earlier(folder, (redrawn, *inputs))
-    files = {"figures": str(folder / "figures.json"), "reconstruction": str(redrawn)}
-    if report:
+    figures = folder / "figures.json"
+    files = {"figures": str(figures), "reconstruction": str(redrawn)}
+    if not options.no_report:
         from helicopter.report import write_report
 
         written = write_report(
             analysis,
             loaded.pixels,
             folder,
-            name=path.name,
+            name=picture.path.name,
             options=settings,
             icc_profile=loaded.icc_profile,
-            data_range=settings["data_range"],
+            data_range=options.reading.data_range,
         )
         files["report"] = str(written.html)
     entry = {
-        "image": str(path),
-        "format": loaded.format,
-        "shape": list(loaded.pixels.shape),
-        "dtype": str(loaded.pixels.dtype),
-        "options": dict(settings),
+        **picture.facts(),
+        "options": settings,
         "files": files,
         "analysis": analysis.to_dict(),
     }
-    with atomic_open(folder / "figures.json") as file:
-        text = json.dumps({"version": __version__, **entry}, indent=2, allow_nan=False)
-        file.write(text.encode("ascii"))
+    write_json(figures, entry)
     return entry
-
-
-def remove_earlier(folder: Path, keep: Sequence[Path]) -> None:
-    """Remove what an earlier run has left, which may be of another image of the same name.
-
-    Not before the first new file is there: with a full disk the old results stay.
-    """
-    kept = {path.resolve() for path in keep}
-    for name in _KNOWN_FILES:
-        old = folder / name
-        if old.is_file() and old.resolve() not in kept:
-            old.unlink()
-
-
-def folder_names(paths: Sequence[Path]) -> list[str]:
-    """Name a folder for each image: its stem, made safe, and numbered where stems are alike."""
-    names: list[str] = []
-    taken: set[str] = set()
-    for path in paths:
-        # what is special to some file system or shell becomes an underscore
-        stem = re.sub(r"[^\w .+=@-]", "_", path.stem.encode("utf-8", "replace").decode("utf-8"))
-        stem = stem[:60].strip(" .-") or "image"
-        name, number = stem, 1
-        while name.casefold() in taken:  # some file systems do not tell a from A
-            number += 1
-            name = f"{stem}-{number}"
-        taken.add(name.casefold())
-        names.append(name)
-    return names
 
 
 def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
@@ -248,16 +290,16 @@ def _print_table(done: Sequence[Mapping[str, Any]]) -> None:
         found = entry["analysis"]["autonomous"]
         table.add_row(
             Text(printable(Path(entry["image"]).name)),
-            _number(found["reconstruction_quality"], ".3f"),
+            number(found["reconstruction_quality"], ".3f"),
             found["understanding_level"],
-            _number(found["skill"], ".2f"),
-            _number(found["psnr_db"], ".1f", " dB"),
-            _number(found["average_confidence"], ".0%"),
-            _number(entry["analysis"]["noise"]["total_sigma"], ".3g"),
+            number(found["skill"], ".2f"),
+            number(found["psnr_db"], ".1f", " dB"),
+            number(found["average_confidence"], ".0%"),
+            number(entry["analysis"]["noise"]["total_sigma"], ".3g"),
             _count(entry["analysis"]["anomalies"]),
             _evidence(entry["analysis"]["verification"]),
             found["backend"],
-            _number(entry["analysis"]["seconds"], ".2f", " s"),
+            number(entry["analysis"]["seconds"], ".2f", " s"),
         )
     console = stdout()
     console.print(table)
@@ -277,7 +319,3 @@ def _evidence(verification: Mapping[str, Any] | None) -> str:
     if verification is None:
         return "-"
     return f"{verification['decision']} ({verification['understanding_probability']:.0%})"
-
-
-def _number(value: float | None, form: str, unit: str = "") -> str:
-    return "-" if value is None else f"{value:{form}}{unit}"

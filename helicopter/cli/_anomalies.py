@@ -2,137 +2,167 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
+import typer
 
+from helicopter._shared.progress import as_callback
 from helicopter.errors import InvalidOptionError
 
-from ._many import each_image
-from ._maps import PICTURE_SUFFIXES, check_output
-from ._masks import check_fits
+from ._files import PICTURE_SUFFIXES, check_output, write_figure, write_map
+from ._images import each_image, read_mask
+from ._options import (
+    AlgorithmOption,
+    ImagesArgument,
+    JsonOption,
+    LeftOutOption,
+    LevelOption,
+    Machine,
+    Reading,
+    WeightsOption,
+    text_of,
+)
 from ._output import printable, stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from matplotlib.figure import Figure
 
-    from helicopter.core import AnomalyAnalysis
+    from helicopter.core import AnomalyAnalysis, AnomalyDetector
 
-    from ._options import Machine
+    from ._images import Picture
 
-__all__ = ["show_anomalies"]
+__all__ = ["AnomaliesOptions", "anomalies"]
 
 #: So many regions of an image are listed; JSON has all.
 _LISTED = 20
 
 
-def show_anomalies(
-    paths: Sequence[Path],
-    machine: Machine,
-    *,
-    level: float = 0.1,
-    segments: int | None = None,
-    algorithm: str = "network",
-    weights: Path | None = None,
-    mask: Path | None = None,
-    map_file: Path | None = None,
-    figure: Path | None = None,
-    data_range: tuple[float, float] | None = None,
-    max_pixels: int | None = None,
-    as_json: bool = False,
-) -> int:
-    """Find the anomalies of each image, print them, and return the exit code."""
-    from helicopter._shared.progress import as_callback
-    from helicopter.core import AnomalyDetector
-    from helicopter.core.validation import check_fraction, check_integer, prepare_image
-    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
+class AnomaliesOptions(NamedTuple):
+    """What the command takes."""
 
-    check_fraction(level, "level", ends=False)
-    if segments is not None:
-        check_integer(segments, "segments", 1)
-    # an image of which nothing is looked at: only the range can be refused
-    prepare_image(
-        np.zeros((1, 1), np.float32), hidden=np.ones((1, 1), np.bool_), data_range=data_range
-    )
-    check_output(map_file, "--map", paths, mask, weights)
-    check_output(figure, "--figure", paths, mask, weights, suffixes=PICTURE_SUFFIXES)
-    if figure is not None and map_file is not None and figure.absolute() == map_file.absolute():
-        raise InvalidOptionError(
-            f"--figure {str(figure)!r}: is what --map writes; choose another name"
-        )
-    detector = AnomalyDetector(
-        algorithm,
-        machine.device,
-        machine.use_rust_acceleration,
-        machine.seed,
-        None if weights is None else str(weights),
-    )
-    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    hidden = None if mask is None else read_mask(mask, max_pixels=limit)
+    images: ImagesArgument
+    level: LevelOption = 0.1
+    figure: Annotated[
+        Path | None,
+        typer.Option(
+            "--figure",
+            "-o",
+            metavar="FILE",
+            help="Also draw one image with its anomalies outlined, beside the map (.png).",
+            show_default=False,
+        ),
+    ] = None
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Also write how unlike the rest each place of one image is: as numbers (.tif) or "
+            "as a picture with a colour bar (.png).",
+            show_default=False,
+        ),
+    ] = None
+    segments: Annotated[
+        int | None,
+        typer.Option(
+            "--segments",
+            metavar="N",
+            help="Let regions consist of whole segments, of which there are so many.",
+            show_default=False,
+        ),
+    ] = None
+    as_json: JsonOption = False
+    mask: LeftOutOption = None
+    algorithm: AlgorithmOption = "network"
+    weights: WeightsOption = None
+    reading: Reading = Reading()
+    machine: Machine = Machine()
+
+
+def anomalies(options: AnomaliesOptions) -> int:
+    """Find what in images does not follow from the rest of them, and is no noise either.
+
+    [b]helicopter anomalies cloth.png scans/*.tif[/b]
+
+    [b]helicopter anomalies cloth.png -o marked.png --level 0.01[/b]
+
+    Of the regions that are declared no more than the share --level is false, on average.
+    An image that fails does not stop the others; one with anomalies is no failure.
+    """
+    options.machine.prepare()
+    detector = _detector(options)
+    mask = read_mask(options.mask, options.reading)
     said: list[tuple[str, AnomalyAnalysis]] = []
 
-    def work(_: int, path: Path) -> dict[str, Any]:
-        loaded = read_image(path, max_pixels=limit)
-        check_fits(mask, hidden, path, loaded.pixels)
-        with as_callback(True, path.name) as progress:
+    def work(picture: Picture) -> dict[str, Any]:
+        with as_callback(True, picture.path.name) as progress:
             found = detector.find(
-                loaded.pixels,
-                level=level,
-                segments=segments,
-                mask=hidden,
-                data_range=data_range,
+                picture.loaded.pixels,
+                level=options.level,
+                segments=options.segments,
+                mask=mask.hidden,
+                data_range=options.reading.data_range,
                 progress=progress,
             )
-        if map_file is not None:
-            _write_map(map_file, found)
-        if figure is not None:
-            _write_figure(figure, found)
-        said.append((printable(path.name), found))
+        if options.map_file is not None:
+            write_map(options.map_file, found.anomaly_map, lambda: _draw_map(found))
+        if options.figure is not None:
+            write_figure(options.figure, found.plot())
+        said.append((printable(picture.path.name), found))
         return {
-            "image": str(path),
-            "format": loaded.format,
-            "shape": list(loaded.pixels.shape),
-            "dtype": str(loaded.pixels.dtype),
-            "map": None if map_file is None else str(map_file),
-            "figure": None if figure is None else str(figure),
+            **picture.facts(),
+            "map": text_of(options.map_file),
+            "figure": text_of(options.figure),
             "anomalies": found.to_dict(),
         }
 
-    outcome = each_image(paths, work)
-    if as_json:
+    outcome = each_image(options.images, options.reading, mask, work)
+    if options.as_json:
         outcome.emit_json()
     elif said:
         for number, (name, found) in enumerate(said):
             if number:
                 print()
             _print(name, found)
-        for file in (map_file, figure):
+        for file in (options.map_file, options.figure):
             if file is not None:
                 print(printable(str(file)))
     return outcome.exit_code()
 
 
-def _write_map(path: Path, found: AnomalyAnalysis) -> None:
-    from helicopter.io import atomic_open, write_image
+def _detector(options: AnomaliesOptions) -> AnomalyDetector:
+    """Make what looks at all images; what is wrong with an option is said here, and once."""
+    from helicopter.core import AnomalyDetector
+    from helicopter.core.validation import check_fraction, check_integer
 
-    if path.suffix.lower() != ".png":
-        write_image(path, found.anomaly_map)
-        return
+    check_fraction(options.level, "level", ends=False)
+    if options.segments is not None:
+        check_integer(options.segments, "segments", 1)
+    options.reading.check()
+    images, figure, map_file = options.images, options.figure, options.map_file
+    inputs = (options.mask, options.weights)
+    check_output(map_file, "--map", images, *inputs)
+    check_output(figure, "--figure", images, *inputs, suffixes=PICTURE_SUFFIXES)
+    if figure is not None and map_file is not None and figure.absolute() == map_file.absolute():
+        raise InvalidOptionError(
+            f"--figure {str(figure)!r}: is what --map writes; choose another name"
+        )
+    machine = options.machine
+    return AnomalyDetector(
+        options.algorithm,
+        machine.device,
+        machine.use_rust_acceleration,
+        machine.seed,
+        text_of(options.weights),
+    )
+
+
+def _draw_map(found: AnomalyAnalysis) -> Figure:
     from helicopter.plotting import anomaly_map_title, map_figure
     from helicopter.plotting._anomalies import MAP_UNIT
 
-    figure = map_figure(found.anomaly_map, anomaly_map_title(), MAP_UNIT)
-    with atomic_open(path) as file:
-        figure.savefig(file, format="png")
-
-
-def _write_figure(path: Path, found: AnomalyAnalysis) -> None:
-    from helicopter.io import atomic_open
-
-    figure = found.plot()
-    with atomic_open(path) as file:
-        figure.savefig(file, format="png")
+    return map_figure(found.anomaly_map, anomaly_map_title(), MAP_UNIT)
 
 
 def _print(name: str, found: AnomalyAnalysis) -> None:

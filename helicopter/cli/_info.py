@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
-import platform
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from helicopter import algorithms, backends
 from helicopter._version import __version__
 
+from ._options import JsonOption, Machine
 from ._output import emit_json, stdout
 
 if TYPE_CHECKING:
-    from ._options import Machine
+    from collections.abc import Mapping
 
-__all__ = ["show_info"]
+__all__ = ["InfoOptions", "info"]
 
 
-def show_info(machine: Machine, *, as_json: bool) -> None:
-    """Print the facts about this installation."""
-    facts = _facts(machine)
-    if as_json:
+class InfoOptions(NamedTuple):
+    """What the command takes."""
+
+    as_json: JsonOption = False
+    machine: Machine = Machine()
+
+
+def info(options: InfoOptions) -> int:
+    """Say which backend and device is used and, for each that is not, why.
+
+    [b]helicopter info[/b]
+
+    [b]helicopter info --backend rust[/b]  fails, and says why, if Rust cannot be used
+    """
+    options.machine.prepare()
+    facts = _facts(options.machine)
+    if options.as_json:
         emit_json(facts)
-        return
+    else:
+        _print(facts)
+    return 0
+
+
+def _print(facts: Mapping[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -49,6 +66,10 @@ def show_info(machine: Machine, *, as_json: bool) -> None:
 
 
 def _facts(machine: Machine) -> dict[str, Any]:
+    import platform
+
+    from helicopter import algorithms, backends
+
     backend, device = backends.resolve(machine.use_rust_acceleration, machine.device)
     asked = machine.use_rust_acceleration is not None
     statuses = []

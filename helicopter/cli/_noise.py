@@ -2,94 +2,111 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
+import typer
 
-from ._many import each_image
-from ._maps import check_output
-from ._masks import check_fits
+from ._files import check_output, write_map
+from ._images import each_image, read_mask
+from ._options import ImagesArgument, JsonOption, LeftOutOption, Machine, Reading, text_of
 from ._output import printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from matplotlib.figure import Figure
 
     from helicopter.core import NoiseAnalysis
 
-    from ._options import Machine
+    from ._images import Picture
 
-__all__ = ["show_noise"]
+__all__ = ["NoiseOptions", "noise"]
 
 
-def show_noise(
-    paths: Sequence[Path],
-    machine: Machine,
-    *,
-    segments: int | None = None,
-    mask: Path | None = None,
-    map_file: Path | None = None,
-    data_range: tuple[float, float] | None = None,
-    max_pixels: int | None = None,
-    as_json: bool = False,
-) -> int:
-    """Analyse the noise of each image, print what was found, and return the exit code."""
+class NoiseOptions(NamedTuple):
+    """What the command takes."""
+
+    images: ImagesArgument
+    as_json: JsonOption = False
+    map_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            metavar="FILE",
+            help="Also write where one image is how noisy: as numbers (.tif) or as a picture with "
+            "a colour bar (.png).",
+            show_default=False,
+        ),
+    ] = None
+    segments: Annotated[
+        int | None,
+        typer.Option(
+            "--segments",
+            metavar="N",
+            help="Also analyse the cells of a grid of N x N, one by one.",
+            show_default=False,
+        ),
+    ] = None
+    mask: LeftOutOption = None
+    reading: Reading = Reading()
+    machine: Machine = Machine()
+
+
+def noise(options: NoiseOptions) -> int:
+    """Tell how noisy images are, with which kinds of noise, and where.
+
+    [b]helicopter noise photo.jpg scans/*.tif[/b]
+
+    [b]helicopter noise photo.jpg --map noise.png --segments 4[/b]
+
+    Sigma is the standard deviation of the noise that is in every pixel, in the image's own units.
+    An image that fails does not stop the others.
+    """
     from helicopter.core import ZengezaNoiseDetector
-    from helicopter.core.validation import check_integer, prepare_image
-    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
+    from helicopter.core.validation import check_integer
 
-    if segments is not None:
-        check_integer(segments, "segments", 1)
-    # an image of which nothing is looked at: only the range can be refused
-    prepare_image(
-        np.zeros((1, 1), np.float32), hidden=np.ones((1, 1), np.bool_), data_range=data_range
-    )
-    check_output(map_file, "--map", paths, mask)
-    detector = ZengezaNoiseDetector(machine.device, machine.use_rust_acceleration)
-    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    hidden = None if mask is None else read_mask(mask, max_pixels=limit)
+    options.machine.prepare()
+    if options.segments is not None:
+        check_integer(options.segments, "segments", 1)
+    options.reading.check()
+    check_output(options.map_file, "--map", options.images, options.mask)
+    detector = ZengezaNoiseDetector(options.machine.device, options.machine.use_rust_acceleration)
+    mask = read_mask(options.mask, options.reading)
     found: list[tuple[str, NoiseAnalysis]] = []
 
-    def work(_: int, path: Path) -> dict[str, Any]:
-        loaded = read_image(path, max_pixels=limit)
-        check_fits(mask, hidden, path, loaded.pixels)
+    def work(picture: Picture) -> dict[str, Any]:
         noise = detector.analyze(
-            loaded.pixels, segments=segments, mask=hidden, data_range=data_range
+            picture.loaded.pixels,
+            segments=options.segments,
+            mask=mask.hidden,
+            data_range=options.reading.data_range,
         )
-        if map_file is not None:
-            _write_map(map_file, noise)
-        found.append((printable(path.name), noise))
+        if options.map_file is not None:
+            write_map(options.map_file, noise.sigma_map, lambda: _draw_map(noise))
+        found.append((printable(picture.path.name), noise))
         return {
-            "image": str(path),
-            "format": loaded.format,
-            "shape": list(loaded.pixels.shape),
-            "dtype": str(loaded.pixels.dtype),
-            "map": None if map_file is None else str(map_file),
+            **picture.facts(),
+            "map": text_of(options.map_file),
             "noise": noise.to_dict(),
         }
 
-    outcome = each_image(paths, work)
-    if as_json:
+    outcome = each_image(options.images, options.reading, mask, work)
+    if options.as_json:
         outcome.emit_json()
     elif found:
         _print_table(found)
-        if map_file is not None:
+        if options.map_file is not None:
             print()
-            print(printable(str(map_file)))
+            print(printable(str(options.map_file)))
     return outcome.exit_code()
 
 
-def _write_map(path: Path, noise: NoiseAnalysis) -> None:
-    from helicopter.io import atomic_open, write_image
-
-    if path.suffix.lower() != ".png":
-        write_image(path, noise.sigma_map)
-        return
+def _draw_map(noise: NoiseAnalysis) -> Figure:
     from helicopter.plotting import map_figure, noise_map_title, noise_unit
 
-    figure = map_figure(noise.sigma_map, noise_map_title(), noise_unit(noise))
-    with atomic_open(path) as file:
-        figure.savefig(file, format="png")
+    return map_figure(noise.sigma_map, noise_map_title(), noise_unit(noise))
 
 
 def _print_table(found: Sequence[tuple[str, NoiseAnalysis]]) -> None:
@@ -113,7 +130,7 @@ def _print_table(found: Sequence[tuple[str, NoiseAnalysis]]) -> None:
             Text(name),
             f"{noise.sigma:.3g}",
             f"{low:.3g} to {high:.3g}",
-            "infinite" if np.isposinf(noise.snr_db) else f"{noise.snr_db:.1f} dB",
+            "infinite" if noise.snr_db == math.inf else f"{noise.snr_db:.1f} dB",
             noise.level,
             "; ".join(describe_kind(kind, noise.parameters) for kind in noise.kinds),
             noise.backend,

@@ -1,22 +1,25 @@
-"""The options that all commands share."""
+"""What commands take, read once into one object; and the options that they share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import inspect
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_type_hints
 
 import typer
 
-from helicopter.errors import InvalidOptionError
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
+    "IMAGES",
     "AlgorithmOption",
     "Backend",
     "BackendOption",
     "DataRangeOption",
     "DeviceOption",
+    "ImagesArgument",
     "InitialKnownOption",
     "JsonOption",
     "LeftOutOption",
@@ -25,11 +28,12 @@ __all__ = [
     "MaxPixelsOption",
     "MissingOption",
     "PatchSizeOption",
+    "Reading",
     "SeedOption",
     "ThreadsOption",
     "WeightsOption",
-    "machine",
-    "parts_option",
+    "as_command",
+    "text_of",
 ]
 
 _PANEL = "Machine"
@@ -69,6 +73,13 @@ SeedOption = Annotated[
     int,
     typer.Option("--seed", help="Seed of all random choices.", rich_help_panel=_PANEL),
 ]
+IMAGES = typer.Argument(
+    metavar="IMAGE",
+    help="PNG, JPEG, TIFF or WebP files.",
+    show_default=False,
+    readable=False,  # left to the reader, so that one bad file does not stop the others
+)
+ImagesArgument = Annotated[list[Path], IMAGES]
 AlgorithmOption = Annotated[
     str, typer.Option("--algorithm", help="What predicts; `helicopter info` lists them.")
 ]
@@ -134,46 +145,101 @@ MaxPixelsOption = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Machine:
-    """The shared options, as the engines take them."""
+class Reading(NamedTuple):
+    """How images are read."""
 
-    use_rust_acceleration: bool | None
-    device: str
-    seed: int
+    data_range: DataRangeOption = None
+    max_pixels: MaxPixelsOption = None
+
+    @property
+    def limit(self) -> int:
+        """The most pixels that an image may have."""
+        from helicopter.io import DEFAULT_MAX_PIXELS
+
+        return DEFAULT_MAX_PIXELS if self.max_pixels is None else self.max_pixels
+
+    def check(self) -> None:
+        """Refuse a range that is none, before any image is read.
+
+        Raises
+        ------
+        InvalidOptionError
+        """
+        import numpy as np
+
+        from helicopter.core.validation import prepare_image
+
+        # an image of which nothing is looked at: only the range can be refused
+        prepare_image(
+            np.zeros((1, 1), np.float32),
+            hidden=np.ones((1, 1), np.bool_),
+            data_range=self.data_range,
+        )
 
 
-def machine(backend: Backend, device: str, threads: int | None, seed: int) -> Machine:
-    """Apply the number of threads, and translate the rest.
+class Machine(NamedTuple):
+    """What computes."""
 
-    Raises
-    ------
-    RustAccelerationError
-        If a backend or device is asked for that cannot be used: before any file is touched.
+    backend: BackendOption = Backend.auto
+    device: DeviceOption = "auto"
+    threads: ThreadsOption = None
+    seed: SeedOption = 0
+
+    @property
+    def use_rust_acceleration(self) -> bool | None:
+        """The backend as the engines take it."""
+        return {Backend.auto: None, Backend.rust: True, Backend.python: False}[self.backend]
+
+    def prepare(self) -> None:
+        """Apply the number of threads; refuse what cannot be used, before any file is touched.
+
+        Raises
+        ------
+        RustAccelerationError
+        """
+        from helicopter import backends
+
+        if self.threads is not None:
+            backends.set_num_threads(self.threads)
+        backends.resolve(self.use_rust_acceleration, self.device)
+
+
+def text_of(path: Path | None) -> str | None:
+    """Return a path as JSON has it."""
+    return None if path is None else str(path)
+
+
+def as_command(run: Callable[[Any], int]) -> Callable[..., None]:
+    """Make a function of one object, its options, to what Typer takes for a command.
+
+    Its docstring is the help, and what it returns the exit code. The options are a named tuple,
+    whose fields Typer reads in their order; one that is itself a named tuple stands for its fields.
     """
-    from helicopter import backends
+    kind = get_type_hints(run)["options"]
 
-    if threads is not None:
-        backends.set_num_threads(threads)
-    wanted = {Backend.auto: None, Backend.rust: True, Backend.python: False}[backend]
-    backends.resolve(wanted, device)
-    return Machine(wanted, device, seed)
+    def command(**values: Any) -> None:
+        raise typer.Exit(run(_gathered(kind, values)))
+
+    command.__name__, command.__doc__ = run.__name__, run.__doc__
+    command.__signature__ = inspect.Signature([*_parameters(kind)])  # type: ignore[attr-defined]
+    return command
 
 
-def parts_option(text: str) -> int | str | None:
-    """Read ``--segments``: how many, ``"auto"``, or ``"none"``, which stands for None.
+def _parameters(kind: type[NamedTuple]) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    for name in kind._fields:
+        if hasattr(hints[name], "_fields"):
+            yield from _parameters(hints[name])
+        else:
+            default = kind._field_defaults.get(name, inspect.Parameter.empty)
+            yield inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[name]
+            )
 
-    Raises
-    ------
-    InvalidOptionError
-    """
-    if text == "auto":
-        return text
-    if text == "none":
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise InvalidOptionError(
-            f"segments: got {text!r}; expected a whole number, auto or none."
-        ) from None
+
+def _gathered(kind: type[NamedTuple], values: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(kind)
+    return kind._make(
+        _gathered(hints[name], values) if hasattr(hints[name], "_fields") else values[name]
+        for name in kind._fields
+    )

@@ -22,6 +22,7 @@ __all__ = [
     "emit_json",
     "explain",
     "forgiving_streams",
+    "number",
     "printable",
     "stdout",
 ]
@@ -79,6 +80,11 @@ def about(path: Path, message: str) -> str:
 def printable(text: str) -> str:
     """Make text safe for a terminal, on one line: file names may hold escape sequences."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def number(value: float | None, form: str, unit: str = "") -> str:
+    """Return the entry of a table for a number that may not be there."""
+    return "-" if value is None else f"{value:{form}}{unit}"
 
 
 def forgiving_streams() -> None:

@@ -2,70 +2,99 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import numpy as np
+import typer
 
+from helicopter._shared.progress import as_callback
 from helicopter.errors import HelicopterError, InvalidOptionError
-from helicopter.io import (
-    DEFAULT_MAX_PIXELS,
-    atomic_open,
-    check_writable,
-    read_image,
-    read_mask,
-    write_image,
-)
 
-from ._masks import check_fits
+from ._files import check_inputs_stay, check_output, write_map
+from ._images import read_mask, read_picture
+from ._options import (
+    AlgorithmOption,
+    JsonOption,
+    Machine,
+    Reading,
+    WeightsOption,
+    text_of,
+)
 from ._output import about, complain, emit_json, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
+    import numpy as np
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from ._options import Machine
+    from helicopter.core import RegionalReconstruction
 
-__all__ = ["reconstruct_image"]
+__all__ = ["ReconstructOptions", "reconstruct"]
 
 
-def reconstruct_image(
-    image: Path,
-    mask: Path,
-    output: Path,
-    machine: Machine,
-    *,
-    algorithm: str,
-    weights: Path | None = None,
-    uncertainty: Path | None,
-    data_range: tuple[float, float] | None = None,
-    max_pixels: int | None,
-    as_json: bool,
-) -> None:
-    """Redraw what the mask hides, and write it."""
-    from helicopter._shared.progress import as_callback
+class ReconstructOptions(NamedTuple):
+    """What the command takes."""
+
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGE", help="A PNG, JPEG, TIFF or WebP file.", readable=False),
+    ]
+    mask: Annotated[
+        Path,
+        typer.Option(
+            "--mask", metavar="MASK", help="A grey image of the same size: white is to be redrawn."
+        ),
+    ]
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="The suffix names the format; JPEG is lossy, so visible pixels change too.",
+        ),
+    ]
+    algorithm: AlgorithmOption = "network"
+    weights: WeightsOption = None
+    uncertainty: Annotated[
+        Path | None,
+        typer.Option(
+            "--uncertainty",
+            metavar="FILE",
+            help="Also write the predicted standard deviation: as numbers (.tif) or as a picture "
+            "with a colour bar (.png).",
+            show_default=False,
+        ),
+    ] = None
+    as_json: JsonOption = False
+    reading: Reading = Reading()
+    machine: Machine = Machine()
+
+
+def reconstruct(options: ReconstructOptions) -> int:
+    """Redraw the masked part of an image; the rest stays exactly as it is.
+
+    [b]helicopter reconstruct photo.jpg --mask scratches.png -o mended.png[/b]
+
+    [b]helicopter reconstruct scan.tif --mask holes.png -o mended.tif --uncertainty sigma.tif[/b]
+    """
     from helicopter.core import RegionalReconstructionEngine
+    from helicopter.io import check_writable, write_image
 
-    inputs = (image, mask) if weights is None else (image, mask, weights)
-    _spare_inputs(inputs, (output, uncertainty))
-    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    loaded = read_image(image, max_pixels=limit)
-    hidden = read_mask(mask, max_pixels=limit)
-    check_fits(mask, hidden, image, loaded.pixels)
-    check_writable(output, loaded.pixels)
-    if uncertainty is not None:
-        if uncertainty.suffix.lower() not in (".tif", ".tiff", ".png"):
-            raise InvalidOptionError(
-                f"--uncertainty {str(uncertainty)!r}: use .tif for numbers or .png for a picture"
-            )
-        check_writable(uncertainty.with_suffix(".tif"), np.zeros((1, 1), np.float32))
+    options.machine.prepare()
+    image, output, uncertainty = options.image, options.output, options.uncertainty
+    _check_outputs(options)
+    picture = read_picture(image, options.reading)
+    pixels = picture.loaded.pixels
+    mask = read_mask(options.mask, options.reading)
+    mask.check_fits(picture)
+    check_writable(output, pixels)
     engine = RegionalReconstructionEngine(
-        algorithm=algorithm,
-        device=machine.device,
-        use_rust_acceleration=machine.use_rust_acceleration,
-        seed=machine.seed,
-        weights=weights,
+        algorithm=options.algorithm,
+        device=options.machine.device,
+        use_rust_acceleration=options.machine.use_rust_acceleration,
+        seed=options.machine.seed,
+        weights=options.weights,
     )
     if output.suffix.lower() in (".jpg", ".jpeg"):
         complain(
@@ -75,57 +104,60 @@ def reconstruct_image(
     try:
         with as_callback(True, image.name) as progress:
             result = engine.reconstruct(
-                loaded.pixels, hidden, data_range=data_range, progress=progress
+                pixels, mask.hidden, data_range=options.reading.data_range, progress=progress
             )
     except HelicopterError as error:
         raise type(error)(about(image, str(error))) from error
-    write_image(output, result.reconstruction, icc_profile=loaded.icc_profile)
+    write_image(output, result.reconstruction, icc_profile=picture.loaded.icc_profile)
+    assert mask.hidden is not None  # the option is required
+    hidden = mask.hidden
     if uncertainty is not None:
-        _write_uncertainty(uncertainty, result.uncertainty_map, hidden, loaded.pixels)
-    sigma = result.uncertainty_map[hidden]
-    if as_json:
-        emit_json(
-            {
-                "image": str(image),
-                "mask": str(mask),
-                "output": str(output),
-                "uncertainty": None if uncertainty is None else str(uncertainty),
-                "hidden_fraction": float(hidden.mean()),
-                "mean_uncertainty": float(sigma.mean()) if sigma.size else None,
-                **result.to_dict(),
-            }
+        write_map(
+            uncertainty, result.uncertainty_map, lambda: _draw_uncertainty(result, hidden, pixels)
         )
-        return
+    if options.as_json:
+        _emit(options, result, hidden)
+        return 0
     print(
         f"{printable(str(output))}: {100 * hidden.mean():.1f} % redrawn by {result.algorithm} "
         f"in {result.seconds:.2f} s ({result.backend})"
     )
     if uncertainty is not None:
         print(printable(str(uncertainty)))
+    return 0
 
 
-def _write_uncertainty(
-    path: Path, sigma: NDArray[np.float32], hidden: NDArray[np.bool_], image: NDArray[np.generic]
-) -> None:
-    if path.suffix.lower() != ".png":
-        write_image(path, sigma)
-        return
+def _check_outputs(options: ReconstructOptions) -> None:
+    """Refuse what could not be written, as far as that can be said before the image is read."""
+    output, uncertainty = options.output, options.uncertainty
+    inputs = (options.image, options.mask, options.weights)
+    check_inputs_stay(output, *inputs)
+    check_output(uncertainty, "--uncertainty", inputs[:1], *inputs[1:])
+    if uncertainty is not None and output.absolute() == uncertainty.absolute():
+        raise InvalidOptionError(f"--output and --uncertainty are the same file, {str(output)!r}")
+
+
+def _draw_uncertainty(
+    result: RegionalReconstruction, hidden: NDArray[np.bool_], image: NDArray[np.generic]
+) -> Figure:
     from helicopter.plotting import map_figure, unit_of
 
-    figure = map_figure(
-        sigma, "Uncertainty (predicted standard deviation)", unit_of(image), where=hidden
+    title = "Uncertainty (predicted standard deviation)"
+    return map_figure(result.uncertainty_map, title, unit_of(image), where=hidden)
+
+
+def _emit(
+    options: ReconstructOptions, result: RegionalReconstruction, hidden: NDArray[np.bool_]
+) -> None:
+    sigma = result.uncertainty_map[hidden]
+    emit_json(
+        {
+            "image": str(options.image),
+            "mask": str(options.mask),
+            "output": str(options.output),
+            "uncertainty": text_of(options.uncertainty),
+            "hidden_fraction": float(hidden.mean()),
+            "mean_uncertainty": float(sigma.mean()) if sigma.size else None,
+            **result.to_dict(),
+        }
     )
-    with atomic_open(path) as file:
-        figure.savefig(file, format="png")
-
-
-def _spare_inputs(inputs: Sequence[Path], outputs: tuple[Path | None, ...]) -> None:
-    """Refuse to write over what is read: the original would be gone for good."""
-    given = [path for path in outputs if path is not None]
-    for path in given:
-        if any(path.exists() and other.exists() and path.samefile(other) for other in inputs):
-            raise InvalidOptionError(
-                f"cannot write {str(path)!r}: it is one of the inputs; choose another name"
-            )
-    if len({path.absolute() for path in given}) < len(given):
-        raise InvalidOptionError(f"--output and --uncertainty are the same file, {str(given[0])!r}")

@@ -7,30 +7,28 @@ import importlib.util
 import os
 import signal
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
+import typer
 
 from helicopter._shared.progress import as_callback
-from helicopter.core.validation import check_seed
 from helicopter.errors import DeviceError, HelicopterError, InvalidOptionError, ModelError
-from helicopter.io._atomic import checked_target
-from helicopter.models._network import load_network
 from helicopter.training._defaults import FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS
-from helicopter.training._photographs import find_photographs, hold_out, read_photographs
 
+from ._options import DeviceOption, JsonOption, Reading, SeedOption
 from ._output import complain, emit_json, printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from helicopter.models._network import NetworkWeights
     from helicopter.training._trainer import Trainer
 
-__all__ = ["train_network"]
+__all__ = ["TrainOptions", "train"]
 
 #: What ``--from`` takes for the weights that come with the package.
 SHIPPED = "default"
@@ -38,72 +36,107 @@ SHIPPED = "default"
 MOST_WORKERS = 16
 
 
-def train_network(
-    folder: Path,
-    output: Path,
-    *,
-    steps: int | None = None,
-    seed: int = 0,
-    device: str = "auto",
-    threads: int | None = None,
-    checkpoint: Path | None = None,
-    start: str | None = None,
-    validation: Path | None = None,
-    learning_rate: float | None = None,
-    data_range: tuple[float, float] | None = None,
-    max_pixels: int | None = None,
-    as_json: bool = False,
-) -> None:
-    """Train, calibrate, and write the weights.
+class TrainOptions(NamedTuple):
+    """What the command takes."""
 
-    Raises
-    ------
-    InvalidOptionError, InvalidImageError
-        If the folder or one of its images cannot be used, or nothing can be written: before any
-        training.
-    ModelError
-        If PyTorch is not installed, the weights or the checkpoint to go on with are unusable, or
-        training diverged.
-    KeyboardInterrupt
-        After Ctrl-C, when the checkpoint is written.
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="Holds PNG, JPEG, TIFF or WebP files of at least 96 x 96 pixels.",
+            readable=False,  # left to the reader, which says what to do
+        ),
+    ]
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", help="Where the weights go."),
+    ]
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            "--steps",
+            help=f"Batches to learn from (default: {STEPS}, with --from {FINE_TUNING_STEPS})",
+            show_default=False,
+        ),
+    ] = None
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="WEIGHTS",
+            help="Begin with these weights; `default` means those that come with Helicopter.",
+            show_default=False,
+        ),
+    ] = None
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            "--validation",
+            metavar="FOLDER",
+            help="Images to calibrate on (default: every tenth image, which is then kept out)",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Is written now and then, and continued if it is there (default: beside FILE)",
+            show_default=False,
+            readable=False,
+        ),
+    ] = None
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(
+            "--learning-rate",
+            help=f"Size of the steps (default: {LEARNING_RATE:g}, "
+            f"with --from {FINE_TUNING_RATE:g})",
+            show_default=False,
+        ),
+    ] = None
+    reading: Reading = Reading()
+    as_json: JsonOption = False
+    device: DeviceOption = "auto"
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            min=1,
+            help="Threads of PyTorch (default: its own choice)",
+            rich_help_panel="Machine",
+            show_default=False,
+        ),
+    ] = None
+    seed: SeedOption = 0
+
+
+def train(options: TrainOptions) -> int:
+    """Train a network on images of your own; needs PyTorch: pip install 'helicopter\\[train]'
+
+    [b]helicopter train cells/ -o cells.safetensors --from default[/b]
+
+    [b]helicopter reconstruct a.tif --mask holes.png -o b.tif --weights cells.safetensors[/b]
+
+    Ctrl-C writes a checkpoint; the same command goes on from it.
     """
-    if importlib.util.find_spec("torch") is None:
-        raise ModelError("training needs PyTorch: pip install 'helicopter[train]'")
-    if steps is not None and steps < 1:
-        raise InvalidOptionError(f"--steps must be at least 1, got {steps}")
-    check_seed(seed)
-    if learning_rate is not None and not 0 < learning_rate < 1:
-        raise InvalidOptionError(f"--learning-rate must be between 0 and 1, got {learning_rate}")
-    checked_target(output)
-    checkpoint = checkpoint or output.with_suffix(".checkpoint")
-    checked_target(checkpoint)
-    if checkpoint.resolve() == output.resolve():
-        raise InvalidOptionError(f"--checkpoint and --output are the same file: {str(output)!r}")
-    if threads is not None:
-        _limit_threads(threads)
-    chosen = _device(device)
+    from helicopter.models._network import load_network
+
+    checkpoint = _checked(options)
+    if options.threads is not None:
+        _limit_threads(options.threads)
+    device = _device(options.device)
+    start = options.start
     begin = None if start is None else load_network(None if start == SHIPPED else start)
-    paths = find_photographs(folder)
-    if validation is None:
-        paths, held_out = hold_out(paths)
-    else:
-        held_out = find_photographs(validation)
-        _require_apart(paths, held_out)
-    photographs, others = (_read(found, data_range, max_pixels) for found in (paths, held_out))
-    trainer = _trainer(
-        photographs,
-        checkpoint,
-        chosen,
-        steps=steps,
-        seed=seed,
-        begin=begin,
-        learning_rate=learning_rate,
-    )
-    say = (lambda text: None) if as_json else _say
+    photographs, others = _photographs(options)
+    trainer = _trainer(photographs, checkpoint, device, begin, options)
+    say = (lambda text: None) if options.as_json else _say
     pixels = sum(photograph[..., 0].size for photograph in photographs)
     say(
         f"{len(photographs)} photographs to train on ({pixels / 1e6:.1f} megapixels), "
-        f"{len(others)} to calibrate on; device {chosen}"
+        f"{len(others)} to calibrate on; device {device}"
     )
     if trainer.other_photographs is not None:
         changed = ", which was begun with other photographs" if trainer.other_photographs else ""
@@ -114,15 +147,52 @@ def train_network(
             f"{str(checkpoint)!r} is written. The same command goes on from there."
         )
         raise KeyboardInterrupt
-    figures = _finish(trainer, others, output, seed)
-    figures |= {"steps": trainer.step, "seed": seed, "device": chosen}
+    figures = _finish(trainer, others, options.output, options.seed)
+    figures |= {"steps": trainer.step, "seed": options.seed, "device": device}
     figures |= {"photographs": len(photographs), "held_out": len(others)}
-    if as_json:
-        emit_json({"weights": str(output), **figures})
-        return
+    if options.as_json:
+        emit_json({"weights": str(options.output), **figures})
+        return 0
     better = ", ".join(f"{kind} {gain:+.2f} dB" for kind, gain in figures["gains"].items())
     say(f"less error than the harmonic solution, on photographs kept out: {better}")
-    print(printable(str(output)))
+    print(printable(str(options.output)))
+    return 0
+
+
+def _checked(options: TrainOptions) -> Path:
+    """Refuse what cannot be, before any image is read; return where the checkpoint goes."""
+    from helicopter.core.validation import check_seed
+    from helicopter.io._atomic import checked_target
+
+    if importlib.util.find_spec("torch") is None:
+        raise ModelError("training needs PyTorch: pip install 'helicopter[train]'")
+    steps, rate, output = options.steps, options.learning_rate, options.output
+    if steps is not None and steps < 1:
+        raise InvalidOptionError(f"--steps must be at least 1, got {steps}")
+    check_seed(options.seed)
+    if rate is not None and not 0 < rate < 1:
+        raise InvalidOptionError(f"--learning-rate must be between 0 and 1, got {rate}")
+    checked_target(output)
+    checkpoint = options.checkpoint or output.with_suffix(".checkpoint")
+    checked_target(checkpoint)
+    if checkpoint.resolve() == output.resolve():
+        raise InvalidOptionError(f"--checkpoint and --output are the same file: {str(output)!r}")
+    return checkpoint
+
+
+def _photographs(
+    options: TrainOptions,
+) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
+    """Read what is to be trained on, and what is kept out."""
+    from helicopter.training._photographs import find_photographs, hold_out
+
+    paths = find_photographs(options.folder)
+    if options.validation is None:
+        paths, held_out = hold_out(paths)
+    else:
+        held_out = find_photographs(options.validation)
+        _require_apart(paths, held_out)
+    return _read(paths, options.reading), _read(held_out, options.reading)
 
 
 def _require_apart(paths: Sequence[Path], held_out: Sequence[Path]) -> None:
@@ -136,12 +206,12 @@ def _require_apart(paths: Sequence[Path], held_out: Sequence[Path]) -> None:
         )
 
 
-def _read(
-    paths: Sequence[Path], data_range: tuple[float, float] | None, max_pixels: int | None
-) -> list[NDArray[np.uint8]]:
+def _read(paths: Sequence[Path], reading: Reading) -> list[NDArray[np.uint8]]:
+    from helicopter.training._photographs import read_photographs
+
     try:
         with as_callback(True, "reading") as progress:
-            return read_photographs(paths, data_range, max_pixels, progress)
+            return read_photographs(paths, reading.data_range, reading.max_pixels, progress)
     except HelicopterError as error:
         # the remedy as the command line has it
         raise type(error)(
@@ -183,24 +253,19 @@ def _trainer(
     photographs: Sequence[NDArray[np.uint8]],
     checkpoint: Path,
     device: str,
-    *,
-    steps: int | None,
-    seed: int,
     begin: NetworkWeights | None,
-    learning_rate: float | None,
+    options: TrainOptions,
 ) -> Trainer:
     from helicopter.training._trainer import Settings, Trainer, starting_point
 
+    steps, rate, seed = options.steps, options.learning_rate, options.seed
     cuda = device != "cpu"
     workers = min(MOST_WORKERS, os.cpu_count() or 1) if cuda else 1
     if begin is None:
-        settings = Settings(steps or STEPS, learning_rate or LEARNING_RATE, seed=seed)
+        settings = Settings(steps or STEPS, rate or LEARNING_RATE, seed=seed)
         return Trainer(photographs, checkpoint, settings, device=device, workers=workers)
     settings = Settings(
-        steps or FINE_TUNING_STEPS,
-        learning_rate or FINE_TUNING_RATE,
-        seed=seed,
-        learnable_share=0.0,
+        steps or FINE_TUNING_STEPS, rate or FINE_TUNING_RATE, seed=seed, learnable_share=0.0
     )
     architecture, state = starting_point(begin)
     return Trainer(photographs, checkpoint, settings, architecture, device, state, workers)
@@ -250,6 +315,8 @@ def _finish(
     trainer: Trainer, held_out: Sequence[NDArray[np.uint8]], output: Path, seed: int
 ) -> dict[str, Any]:
     """Calibrate, write the weights, and say how good they are on photographs kept out."""
+    import numpy as np
+
     from helicopter.training._calibration import calibrate
     from helicopter.training._export import half_precision, write_weights
     from helicopter.training._network import Network

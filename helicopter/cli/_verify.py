@@ -2,170 +2,228 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
-import numpy as np
+import typer
 
-from helicopter._version import __version__
-from helicopter.report import _verification_wording as wording
+from helicopter._shared.progress import as_callback
 
-from ._many import each_image
-from ._masks import check_fits
+from ._files import folder_names, make_folder, remove_earlier, results_in, write_json
+from ._images import each_image, read_mask
+from ._options import (
+    AlgorithmOption,
+    ImagesArgument,
+    InitialKnownOption,
+    JsonOption,
+    Machine,
+    MissingOption,
+    PatchSizeOption,
+    Reading,
+    WeightsOption,
+    text_of,
+)
 from ._output import printable, stdout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from helicopter.core import AutonomousAnalysis, AutonomousReconstructionEngine, Verification
-    from helicopter.io import LoadedImage
+    from helicopter.core import AutonomousAnalysis, AutonomousReconstructionEngine
 
-    from ._options import Machine
+    from ._images import Mask, Picture
 
-__all__ = ["verify_images"]
+__all__ = ["VerifyOptions", "verify"]
 
 
-def verify_images(
-    paths: Sequence[Path],
-    machine: Machine,
-    verifier: Mapping[str, Any],
-    options: Mapping[str, Any],
-    *,
-    mask: Path | None = None,
-    output: Path | None = None,
-    max_pixels: int | None = None,
-    as_json: bool = False,
-) -> int:
-    """Look at each image until it can be decided, print the verdicts, and return the exit code."""
-    from helicopter._shared.progress import as_callback
-    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
+class VerifyOptions(NamedTuple):
+    """What the command takes."""
 
-    from ._analyze import folder_names, make_folder
+    images: ImagesArgument
+    threshold: Annotated[
+        float,
+        typer.Option("--threshold", help="The quality (0 to 1) from which a patch is understood."),
+    ] = 0.8
+    required_share: Annotated[
+        float,
+        typer.Option(
+            "--required-share", help="Accept if at least this share of the patches is understood."
+        ),
+    ] = 0.8
+    cost_of_look: Annotated[
+        float, typer.Option("--cost-of-look", help="What it costs to predict one more patch.")
+    ] = 0.001
+    cost_of_false_accept: Annotated[
+        float,
+        typer.Option("--cost-of-false-accept", help="What it costs to accept what is not so."),
+    ] = 1.0
+    cost_of_false_reject: Annotated[
+        float, typer.Option("--cost-of-false-reject", help="What it costs to reject what is so.")
+    ] = 1.0
+    max_looks: Annotated[
+        int | None,
+        typer.Option(
+            "--max-looks",
+            help="Decide after so many patches at the latest (default: 4096)",
+            show_default=False,
+        ),
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Also write a report of each image into a folder of its own in DIR.",
+            show_default=False,
+        ),
+    ] = None
+    as_json: JsonOption = False
+    mask: MissingOption = None
+    patch_size: PatchSizeOption = 32
+    algorithm: AlgorithmOption = "network"
+    weights: WeightsOption = None
+    initial_known: InitialKnownOption = 0.2
+    reading: Reading = Reading()
+    machine: Machine = Machine()
 
-    engine = _engine(machine, verifier, options)
-    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    missing = None if mask is None else read_mask(mask, max_pixels=limit)
-    if output is not None:
-        make_folder(output)
-    given = [*paths, *(Path(file) for file in (mask, options["weights"]) if file is not None)]
-    names = folder_names(paths)
-    settings = {**verifier, **options, "seed": machine.seed}
+    def settings(self) -> dict[str, Any]:
+        """Return what is written down beside the results."""
+        return {
+            "threshold": self.threshold,
+            "required_share": self.required_share,
+            "cost_of_look": self.cost_of_look,
+            "cost_of_false_accept": self.cost_of_false_accept,
+            "cost_of_false_reject": self.cost_of_false_reject,
+            "max_looks": self.max_looks,
+            "patch_size": self.patch_size,
+            "algorithm": self.algorithm,
+            "weights": text_of(self.weights),
+            "initial_known": self.initial_known,
+            "data_range": self.reading.data_range,
+            "seed": self.machine.seed,
+        }
+
+
+def verify(options: VerifyOptions) -> int:
+    """Decide whether images are understood, after no more looks than the decision is worth.
+
+    [b]helicopter verify photo.jpg scans/*.tif[/b]
+
+    [b]helicopter verify photo.jpg --threshold 0.9 --required-share 0.7 -o verified[/b]
+
+    A look predicts one hidden patch and scores it. The costs are in one unit, whichever you like.
+    An image that fails does not stop the others; a rejected image is no failure.
+    """
+    options.machine.prepare()
+    engine = _engine(options)
+    mask = read_mask(options.mask, options.reading)
+    if options.output is not None:
+        make_folder(options.output)
+    inputs = [*options.images, options.mask, options.weights]
+    names = folder_names(options.images)
     said: list[tuple[str, Sequence[str], str | None]] = []
 
-    def work(number: int, path: Path) -> dict[str, Any]:
-        loaded = read_image(path, max_pixels=limit)
-        check_fits(mask, missing, path, loaded.pixels)
-        with as_callback(True, path.name) as progress:
-            found = engine.autonomous_analyze(
-                loaded.pixels,
-                initial_known=options["initial_known"],
-                data_range=options["data_range"],
-                mask=missing,
-                progress=progress,
-            )
-        verification = found.verification
-        assert verification is not None  # the engine was told to stop by it
-        possible = wording.possible_looks(found)
-        sentences = _sentences(verification, possible)
-        files: dict[str, str] = {}
-        entry = {
-            "image": str(path),
-            "format": loaded.format,
-            "shape": list(loaded.pixels.shape),
-            "dtype": str(loaded.pixels.dtype),
-            "options": settings,
-            "possible_looks": possible,
-            "verdict": sentences,
-            "verification": verification.to_dict(),
-            "autonomous": found.to_dict(),
-            "files": files,
-        }
-        if output is not None:
-            _write_report(path, loaded, output / names[number], found, entry, given)
-        said.append((printable(path.name), sentences, files.get("report")))
+    def work(picture: Picture) -> dict[str, Any]:
+        found = _look(picture, mask, engine, options)
+        entry = {**picture.facts(), "options": options.settings(), **_verdict(found), "files": {}}
+        if options.output is not None:
+            folder = options.output / names[picture.number]
+            with results_in(folder):
+                _write_report(picture, found, folder, entry, inputs)
+        said.append((printable(picture.path.name), entry["verdict"], entry["files"].get("report")))
         return entry
 
-    outcome = each_image(paths, work)
-    if as_json:
+    outcome = each_image(options.images, options.reading, mask, work)
+    if options.as_json:
         outcome.emit_json()
     else:
         _print(said)
     return outcome.exit_code()
 
 
-def _engine(
-    machine: Machine, verifier: Mapping[str, Any], options: Mapping[str, Any]
-) -> AutonomousReconstructionEngine:
+def _engine(options: VerifyOptions) -> AutonomousReconstructionEngine:
     """Make the engine of all images; what is wrong with an option is said here, and once."""
     from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine
-    from helicopter.core.validation import check_fraction, prepare_image
+    from helicopter.core.validation import check_fraction
 
-    check_fraction(options["initial_known"], "initial_known", ends=False)
-    # an image of which nothing is looked at: only the range can be refused
-    prepare_image(
-        np.zeros((1, 1), np.float32),
-        hidden=np.ones((1, 1), np.bool_),
-        data_range=options["data_range"],
+    check_fraction(options.initial_known, "initial_known", ends=False)
+    options.reading.check()
+    device, rust = options.machine.device, options.machine.use_rust_acceleration
+    policy = HatataMDPEngine(device, rust).stopping_policy(
+        options.required_share,
+        cost_of_look=options.cost_of_look,
+        cost_of_false_accept=options.cost_of_false_accept,
+        cost_of_false_reject=options.cost_of_false_reject,
+        max_looks=options.max_looks,
     )
-    hatata = HatataMDPEngine(machine.device, machine.use_rust_acceleration)
-    of_policy = {name: value for name, value in verifier.items() if name != "threshold"}
     return AutonomousReconstructionEngine(
-        **{name: options[name] for name in ("patch_size", "algorithm", "weights")},
-        device=machine.device,
-        use_rust_acceleration=machine.use_rust_acceleration,
-        seed=machine.seed,
-        stop=hatata.stopping_policy(**of_policy),
-        threshold=verifier["threshold"],
+        options.patch_size,
+        device=device,
+        use_rust_acceleration=rust,
+        algorithm=options.algorithm,
+        seed=options.machine.seed,
+        weights=text_of(options.weights),
+        stop=policy,
+        threshold=options.threshold,
     )
 
 
-def _sentences(verification: Verification, possible: int) -> list[str]:
-    return [
-        wording.verdict_sentence(verification),
-        wording.interval_sentence(verification),
-        wording.looks_sentence(verification, possible),
-        wording.next_sentence(verification),
-    ]
+def _look(
+    picture: Picture, mask: Mask, engine: AutonomousReconstructionEngine, options: VerifyOptions
+) -> AutonomousAnalysis:
+    with as_callback(True, picture.path.name) as progress:
+        return engine.autonomous_analyze(
+            picture.loaded.pixels,
+            initial_known=options.initial_known,
+            mask=mask.hidden,
+            data_range=options.reading.data_range,
+            progress=progress,
+        )
+
+
+def _verdict(found: AutonomousAnalysis) -> dict[str, Any]:
+    from helicopter.report import _verification_wording as wording
+
+    verification = found.verification
+    assert verification is not None  # the engine was told to stop by it
+    possible = wording.possible_looks(found)
+    return {
+        "possible_looks": possible,
+        "verdict": [
+            wording.verdict_sentence(verification),
+            wording.interval_sentence(verification),
+            wording.looks_sentence(verification, possible),
+            wording.next_sentence(verification),
+        ],
+        "verification": verification.to_dict(),
+        "autonomous": found.to_dict(),
+    }
 
 
 def _write_report(
-    path: Path,
-    loaded: LoadedImage,
-    folder: Path,
+    picture: Picture,
     found: AutonomousAnalysis,
+    folder: Path,
     entry: dict[str, Any],
-    inputs: Sequence[Path],
+    inputs: Sequence[Path | None],
 ) -> None:
     """Write the page, its plots and the figures; what an earlier run has left there goes."""
-    from helicopter.io import atomic_open
     from helicopter.report import write_report
 
-    from ._analyze import remove_earlier
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        written = write_report(
-            found,
-            loaded.pixels,
-            folder,
-            name=path.name,
-            options=entry["options"],
-            icc_profile=loaded.icc_profile,
-            data_range=entry["options"]["data_range"],
-        )
-        remove_earlier(folder, (written.html, *written.plots, *inputs))
-        figures = folder / "figures.json"
-        entry["files"].update(figures=str(figures), report=str(written.html))
-        with atomic_open(figures) as file:
-            text = json.dumps({"version": __version__, **entry}, indent=2, allow_nan=False)
-            file.write(text.encode("ascii"))
-    except BaseException:  # Ctrl-C as well
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # which works only if it is empty
-        raise
+    written = write_report(
+        found,
+        picture.loaded.pixels,
+        folder,
+        name=picture.path.name,
+        options=entry["options"],
+        icc_profile=picture.loaded.icc_profile,
+        data_range=entry["options"]["data_range"],
+    )
+    remove_earlier(folder, (written.html, *written.plots, *inputs))
+    figures = folder / "figures.json"
+    entry["files"].update(figures=str(figures), report=str(written.html))
+    write_json(figures, entry)
 
 
 def _print(said: Sequence[tuple[str, Sequence[str], str | None]]) -> None:

@@ -10,8 +10,7 @@ from command import BACKENDS, RUST, SMALL, done, environment, helicopter, refuse
 from networks import write
 
 from helicopter._version import __version__
-from helicopter.cli._options import Machine
-from helicopter.cli._reconstruct import reconstruct_image
+from helicopter.cli._reconstruct import ReconstructOptions, reconstruct
 from helicopter.core import RegionalReconstructionEngine
 from helicopter.errors import InvalidOptionError
 from helicopter.io import read_image, sample_image, write_image
@@ -333,10 +332,7 @@ def test_an_unwritable_result_is_not_computed(tmp_path, photo, mask, monkeypatch
 
     monkeypatch.setattr(RegionalReconstructionEngine, "reconstruct", computed)
     with pytest.raises(InvalidOptionError, match="suffix"):
-        reconstruct_image(
-            photo, mask, tmp_path / "o.gif", Machine(False, "auto", 0), algorithm="harmonic",
-            uncertainty=None, max_pixels=None, as_json=False,
-        )  # fmt: skip
+        reconstruct(ReconstructOptions(photo, mask, tmp_path / "o.gif", algorithm="harmonic"))
 
 
 # ---- weights of one's own

@@ -8,8 +8,7 @@ from command import BACKENDS, done, helicopter, refused
 from scenes import cloth, spoilt_cloth
 
 from helicopter._version import __version__
-from helicopter.cli import _anomalies as command
-from helicopter.cli._options import Machine
+from helicopter.cli._anomalies import AnomaliesOptions, anomalies
 from helicopter.io import read_image, write_image
 
 QUICK = ["--algorithm", "harmonic"]
@@ -150,10 +149,7 @@ def test_control_c_keeps_what_is_done(tmp_path, spoilt, monkeypatch, capsys):
         return read_image(path, **limits)
 
     monkeypatch.setattr("helicopter.io.read_image", interrupted)
-    code = command.show_anomalies(
-        [spoilt, second, spoilt], Machine(False, "auto", 0), algorithm="harmonic"
-    )
-    assert code == 130
+    assert anomalies(AnomaliesOptions([spoilt, second, spoilt], algorithm="harmonic")) == 130
     stdout, stderr = capsys.readouterr()
     assert "spoilt.png" in stdout
     assert stderr == "helicopter: interrupted; 1 of 3 done\n"

@@ -7,26 +7,18 @@ import numpy as np
 import pytest
 from command import SMALL, done, helicopter, refused
 
-from helicopter.cli import _analyze as batch
-from helicopter.cli import _app as app
-from helicopter.cli._options import Machine
+from helicopter.cli._analyze import AnalyzeOptions, analyze
+from helicopter.cli._noise import NoiseOptions
+from helicopter.cli._reconstruct import ReconstructOptions
 from helicopter.io import read_image, sample_image, write_image
 
 
-def options(**changes):
-    return {
-        "patch_size": 16, "context_size": None, "algorithm": "harmonic", "strategy": "adaptive",
-        "weights": None,
-        "target_quality": 0.9, "initial_known": 0.2, "max_iterations": 1, "open_book": False,
-        "segments": None, "anomalies": False, "level": 0.1,
-        "data_range": None, **changes,
-    }  # fmt: skip
-
-
-def run(paths, out, **changes):
-    return batch.analyze_images(
-        paths, out, Machine(False, "auto", 0), options(**changes), mask=None, report=False,
-        max_pixels=None, as_json=False,
+def run(paths, out):
+    return analyze(
+        AnalyzeOptions(
+            paths, out, patch_size=16, algorithm="harmonic", max_iterations=1, segments="none",
+            anomalies=False, no_report=True,
+        )
     )  # fmt: skip
 
 
@@ -96,10 +88,10 @@ def test_jpeg_is_warned_of(tmp_path, photo, mask):
 
 
 def test_an_unreadable_file_is_left_to_the_reader():
-    for command, name in (
-        (app.analyze, "images"), (app.reconstruct, "image"), (app.noise, "images"),
+    for options, name in (
+        (AnalyzeOptions, "images"), (ReconstructOptions, "image"), (NoiseOptions, "images"),
     ):  # fmt: skip
-        annotation = get_type_hints(command, include_extras=True)[name]
+        annotation = get_type_hints(options, include_extras=True)[name]
         assert not annotation.__metadata__[0].readable
     for command in ("analyze", "noise"):
         usage = helicopter(command, "--help").stdout

@@ -8,8 +8,7 @@ from command import BACKENDS, done, helicopter, refused
 from scenes import noisy_scene
 
 from helicopter._version import __version__
-from helicopter.cli import _noise as command
-from helicopter.cli._options import Machine
+from helicopter.cli._noise import NoiseOptions, noise
 from helicopter.io import read_image, write_image
 
 
@@ -150,7 +149,7 @@ def test_control_c_keeps_what_is_done(tmp_path, noisy, monkeypatch, capsys):
         return read_image(path, **limits)
 
     monkeypatch.setattr("helicopter.io.read_image", interrupted)
-    assert command.show_noise([noisy, second, noisy], Machine(False, "auto", 0)) == 130
+    assert noise(NoiseOptions([noisy, second, noisy])) == 130
     stdout, stderr = capsys.readouterr()
     assert "noisy.png" in stdout
     assert stderr == "helicopter: interrupted; 1 of 3 done\n"

@@ -7,8 +7,7 @@ import pytest
 from command import BACKENDS, done, helicopter, refused
 
 from helicopter._version import __version__
-from helicopter.cli import _verify as command
-from helicopter.cli._options import Machine
+from helicopter.cli._verify import VerifyOptions, verify
 from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine
 from helicopter.io import read_image, write_image
 
@@ -212,14 +211,8 @@ def test_control_c_keeps_what_is_done(tmp_path, smooth, monkeypatch, capsys):
         return read_image(path, **limits)
 
     monkeypatch.setattr("helicopter.io.read_image", interrupted)
-    options = {
-        "patch_size": 8, "algorithm": "harmonic", "weights": None, "initial_known": 0.2,
-        "data_range": None,
-    }  # fmt: skip
-    machine = Machine(False, "auto", 0)
-    assert (
-        command.verify_images([smooth, second, smooth], machine, {"threshold": 0.8}, options) == 130
-    )
+    images = [smooth, second, smooth]
+    assert verify(VerifyOptions(images, patch_size=8, algorithm="harmonic")) == 130
     stdout, stderr = capsys.readouterr()
     assert "smooth.png" in stdout
     assert stderr == "helicopter: interrupted; 1 of 3 done\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from training_scenes import photograph
 
-from helicopter.cli import _train as train
+from helicopter.cli._train import TrainOptions, train
 from helicopter.errors import DeviceError, InvalidImageError, InvalidOptionError, ModelError
 from helicopter.io import write_image
 from helicopter.training._defaults import FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS
@@ -36,7 +36,7 @@ def without_gpu(monkeypatch):
 def test_without_pytorch_it_says_what_to_install(folder, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"pip install 'helicopter\[train\]'"):
-        train.train_network(folder / "photos", folder / "w.safetensors")
+        train(TrainOptions(folder / "photos", folder / "w.safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -52,24 +52,23 @@ def test_without_pytorch_it_says_what_to_install(folder, monkeypatch):
 )
 def test_bad_options(folder, without_gpu, options, error, named):
     with pytest.raises(error, match=named):
-        train.train_network(folder / "photos", folder / "w.safetensors", **options)
+        train(TrainOptions(folder / "photos", folder / "w.safetensors", **options))
 
 
 def test_bad_places(folder, without_gpu):
     with pytest.raises(InvalidOptionError, match="does not exist"):
-        train.train_network(folder / "photos", folder / "no" / "w.safetensors")
+        train(TrainOptions(folder / "photos", folder / "no" / "w.safetensors"))
+    weights = folder / "w.safetensors"
     with pytest.raises(InvalidOptionError, match="same file"):
-        train.train_network(
-            folder / "photos", folder / "w.safetensors", checkpoint=folder / "w.safetensors"
-        )
+        train(TrainOptions(folder / "photos", weights, checkpoint=weights))
     with pytest.raises(InvalidOptionError, match="folder"):
-        train.train_network(folder / "no", folder / "w.safetensors")
+        train(TrainOptions(folder / "no", folder / "w.safetensors"))
 
 
 def test_images_that_train_do_not_calibrate(folder, without_gpu):
     photos, others = folder / "photos", folder / "others"
     with pytest.raises(InvalidOptionError, match="2 of its images are among those to train on"):
-        train.train_network(photos, folder / "w.safetensors", validation=photos)
+        train(TrainOptions(photos, folder / "w.safetensors", validation=photos))
     others.mkdir()
     write_image(others / "a.png", photograph(5, 100, 104))
     try:
@@ -77,7 +76,7 @@ def test_images_that_train_do_not_calibrate(folder, without_gpu):
     except OSError:
         pytest.skip("this user may make no links")
     with pytest.raises(InvalidOptionError, match=r"1 of its images .*b\.png"):
-        train.train_network(photos, folder / "w.safetensors", validation=others)
+        train(TrainOptions(photos, folder / "w.safetensors", validation=others))
 
 
 def test_help_tells_the_defaults_and_does_without_pytorch():
@@ -104,4 +103,4 @@ def test_the_remedy_is_the_command_lines(folder, without_gpu):
         dark = photograph(0, 100, 104).astype(np.uint16)
         write_image(folder / "photos" / name, dark)
     with pytest.raises(InvalidImageError, match="--data-range LOW HIGH"):
-        train.train_network(folder / "photos", folder / "w.safetensors")
+        train(TrainOptions(folder / "photos", folder / "w.safetensors"))

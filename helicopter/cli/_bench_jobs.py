@@ -1,20 +1,43 @@
-"""The jobs of ``helicopter bench`` that have no image: decision models, and evidence."""
+"""The jobs of ``helicopter bench``: engines on an image, decision models, and evidence."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+from helicopter.io import sample_image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
     from scipy.sparse import csr_array
 
-__all__ = ["evidence_job", "looks_of", "models_job", "states_of"]
+__all__ = ["JOBS", "Job"]
+
+Work = Callable[[bool], NDArray[Any]]
+"""Does what is measured, in Rust or not, and returns what can be compared."""
+
+
+class Job(NamedTuple):
+    """What is measured at each size.
+
+    Attributes
+    ----------
+    prepare : callable
+        Makes, for a size and a seed, what does the work.
+    amount : callable
+        Says how much work that is, for a size.
+    difference : pair of str
+        Format and unit of the largest difference.
+    """
+
+    prepare: Callable[[int, int], Work]
+    amount: Callable[[int], str]
+    difference: tuple[str, str] = (".0e", "")
+
 
 #: Beside one large model of each family, so many small ones of so many states.
 _SMALL, _STATES = 20, 100
@@ -22,24 +45,89 @@ _ACTIONS, _SUCCESSORS = 4, 5
 _CALLS = {False: count(), True: count()}
 
 
-def states_of(size: int) -> int:
+def _photograph(size: int) -> NDArray[np.uint8]:
+    """Return the sample photograph as a square; mirrored tiles, so that detail stays detail."""
+    photograph = sample_image()
+    square = photograph[:, :400]
+    pair = np.concatenate([square, square[:, ::-1]], axis=1)
+    tile = np.concatenate([pair, pair[::-1]], axis=0)
+    count = -(-size // tile.shape[0])
+    return np.ascontiguousarray(np.tile(tile, (count, count, 1))[:size, :size])
+
+
+def _autonomous(image: NDArray[np.uint8], seed: int) -> Work:
+    from helicopter.core import AutonomousReconstructionEngine
+
+    def job(rust: bool) -> NDArray[Any]:
+        engine = AutonomousReconstructionEngine(use_rust_acceleration=rust, device="cpu", seed=seed)
+        # a target that is never reached: both sides do all of the work
+        return engine.autonomous_analyze(image, target_quality=1.0).reconstruction
+
+    return job
+
+
+def _regional(algorithm: str) -> Callable[[NDArray[np.uint8], int], Work]:
+    def prepare(image: NDArray[np.uint8], seed: int) -> Work:
+        from helicopter.core import RegionalReconstructionEngine
+
+        blocks = np.random.default_rng(seed).random((-(-image.shape[0] // 16),) * 2) < 0.25
+        blocks.flat[0] = True
+        hidden = blocks.repeat(16, 0).repeat(16, 1)[: image.shape[0], : image.shape[1]]
+
+        def job(rust: bool) -> NDArray[Any]:
+            engine = RegionalReconstructionEngine(
+                algorithm=algorithm, use_rust_acceleration=rust, device="cpu", seed=seed
+            )
+            return engine.reconstruct(image, hidden).reconstruction
+
+        return job
+
+    return prepare
+
+
+def _segments(image: NDArray[np.uint8], seed: int) -> Work:
+    from helicopter.core import SegmentAwareReconstructionEngine
+
+    # as many as 250 to a megapixel, and a grid, so that nothing but the engine is measured
+    side = max(round(16 * image.shape[0] / 1024), 1)
+
+    def job(rust: bool) -> NDArray[Any]:
+        engine = SegmentAwareReconstructionEngine(
+            use_rust_acceleration=rust, device="cpu", seed=seed
+        )
+        return engine.segment_aware_reconstruction(image, segments=(side, side)).reconstruction
+
+    return job
+
+
+def _noise(image: NDArray[np.uint8], _: int) -> Work:
+    from helicopter.core import ZengezaNoiseDetector
+
+    def job(rust: bool) -> NDArray[Any]:
+        detector = ZengezaNoiseDetector(use_rust_acceleration=rust, device="cpu")
+        return detector.analyze(image).sigma_map
+
+    return job
+
+
+def _states_of(size: int) -> int:
     """Return how many states the large models have at a size of image, which has nothing to say."""
     return 8 * min(size, 1024)
 
 
-def looks_of(size: int) -> int:
+def _looks_of(size: int) -> int:
     """Return how many patches of 16 pixels an image has, as far as looks are taken."""
     return min((size // 16) ** 2, 4096)
 
 
-def models_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
+def _models(size: int, seed: int) -> Work:
     """State decision models and solve them.
 
     Random ones (which mix at once), walks on a grid and ladders (which mix slowly), and small ones.
     """
     from helicopter.core import MDP
 
-    states = states_of(size)
+    states = _states_of(size)
     random = np.random.default_rng(seed)
     large = [
         (_random(states, random), 0.99),
@@ -61,7 +149,7 @@ def models_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
     return job
 
 
-def evidence_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
+def _evidence(size: int, seed: int) -> Work:
     """Find a stopping policy, and verify the evidence of a whole image with it.
 
     Of the patches the required share succeeds, and looks cost next to nothing, so that none is left
@@ -69,7 +157,7 @@ def evidence_job(size: int, seed: int) -> Callable[[bool], NDArray[Any]]:
     """
     from helicopter.core import HatataMDPEngine
 
-    looks = looks_of(size)
+    looks = _looks_of(size)
     qualities = np.where(np.random.default_rng(seed).permutation(looks) % 5 < 4, 0.9, 0.5)
 
     def job(rust: bool) -> NDArray[Any]:
@@ -131,3 +219,23 @@ def _ladder(states: int, random: np.random.Generator) -> tuple[csr_array, NDArra
     height = here / states
     rewards = np.stack([height - 0.1, height], axis=1)
     return csr_array((chances, entries), shape=(2 * states, states)), rewards
+
+
+def _on_photograph(prepare: Callable[[NDArray[np.uint8], int], Work]) -> Job:
+    return Job(
+        lambda size, seed: prepare(_photograph(size), seed),
+        lambda size: f"{size} x {size}",
+        (".0f", " of 255"),
+    )
+
+
+JOBS = {
+    "autonomous": _on_photograph(_autonomous),
+    "regional, network": _on_photograph(_regional("network")),
+    "regional, harmonic": _on_photograph(_regional("harmonic")),
+    "regional, biharmonic": _on_photograph(_regional("biharmonic")),
+    "segment-aware": _on_photograph(_segments),
+    "noise": _on_photograph(_noise),
+    "MDP, models": Job(_models, lambda size: f"{_states_of(size)} states"),
+    "MDP, evidence": Job(_evidence, lambda size: f"{_looks_of(size)} looks"),
+}
