@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from helicopter._shared.display import provide
 from helicopter._version import __version__
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ _HOME = {
     "set_num_threads": "helicopter.backends",
     "unregister_algorithm": "helicopter.core.registry",
 }
+provide(figure="helicopter.plotting:plot_result", html="helicopter.report:result_to_html")
+
 _SUBPACKAGES = ("backends", "core", "errors", "io", "testing")
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import os
 
     from helicopter._shared.progress import ProgressCallback
-    from helicopter.core.results._reconstruction import Analysis, RegionalReconstruction
+    from helicopter.core.results._analysis import Analysis
+    from helicopter.core.results._regional import RegionalReconstruction
 
 __all__ = ["analyze", "reconstruct"]
 

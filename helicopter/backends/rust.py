@@ -21,20 +21,14 @@ from .protocol import (
     EvidenceRun,
     FineNoise,
     HorizonRun,
-    Image,
     Iteration,
-    Labels,
-    Map,
-    Mask,
     MdpRun,
     NoiseRun,
-    Progress,
     Scores,
     SegmentAwareRun,
     SegmentOutcome,
     StoppingOptions,
     StoppingRun,
-    UncertaintyModel,
     Wave,
 )
 
@@ -42,6 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from helicopter._shared.arrays import Image, Labels, Map, Mask, Progress
+    from helicopter.models import UncertaintyModel
 
     from .protocol import (
         Algorithm,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from helicopter._analyzer import Analyzer
-    from helicopter.core.results._reconstruction import Analysis
+    from helicopter.core.results._analysis import Analysis
     from helicopter.io import LoadedImage
 
     from ._options import Machine
@@ -103,7 +103,8 @@ def _analyzer(machine: Machine, options: Mapping[str, Any]) -> Analyzer:
     import numpy as np
 
     from helicopter._analyzer import Analyzer
-    from helicopter.core.validation import check_fraction, check_integer, prepare_image
+    from helicopter._shared.checks import check_fraction, check_integer
+    from helicopter.core.validation import prepare_image
 
     if options["max_iterations"] is not None:
         check_integer(options["max_iterations"], "max_iterations", 1)

@@ -43,9 +43,10 @@ def show_anomalies(
     as_json: bool = False,
 ) -> int:
     """Find the anomalies of each image, print them, and return the exit code."""
+    from helicopter._shared.checks import check_fraction, check_integer
     from helicopter._shared.progress import as_callback
     from helicopter.core import AnomalyDetector
-    from helicopter.core.validation import check_fraction, check_integer, prepare_image
+    from helicopter.core.validation import prepare_image
     from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
     check_fraction(level, "level", ends=False)

@@ -34,8 +34,9 @@ def show_noise(
     as_json: bool = False,
 ) -> int:
     """Analyse the noise of each image, print what was found, and return the exit code."""
+    from helicopter._shared.checks import check_integer
     from helicopter.core import ZengezaNoiseDetector
-    from helicopter.core.validation import check_integer, prepare_image
+    from helicopter.core.validation import prepare_image
     from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
     if segments is not None:

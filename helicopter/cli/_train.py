@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.checks import check_seed
 from helicopter._shared.progress import as_callback
-from helicopter.core.validation import check_seed
 from helicopter.errors import DeviceError, HelicopterError, InvalidOptionError, ModelError
 from helicopter.io._atomic import checked_target
 from helicopter.models._network import load_network

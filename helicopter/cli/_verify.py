@@ -100,8 +100,9 @@ def _engine(
     machine: Machine, verifier: Mapping[str, Any], options: Mapping[str, Any]
 ) -> AutonomousReconstructionEngine:
     """Make the engine of all images; what is wrong with an option is said here, and once."""
+    from helicopter._shared.checks import check_fraction
     from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine
-    from helicopter.core.validation import check_fraction, prepare_image
+    from helicopter.core.validation import prepare_image
 
     check_fraction(options["initial_known"], "initial_known", ends=False)
     # an image of which nothing is looked at: only the range can be refused

@@ -25,8 +25,9 @@ from .registry import (
     register_algorithm,
     unregister_algorithm,
 )
+from .results._analysis import Analysis
 from .results._anomalies import AnomalyAnalysis, AnomalyRegion
-from .results._cross import CrossReconstruction, PatchScore
+from .results._autonomous import AutonomousAnalysis, IterationRecord
 from .results._noise import (
     NOISE_ACTIONS,
     NOISE_KINDS,
@@ -36,10 +37,9 @@ from .results._noise import (
     NoiseScale,
     SegmentNoise,
 )
-from .results._reconstruction import (
-    Analysis,
-    AutonomousAnalysis,
-    IterationRecord,
+from .results._regional import (
+    CrossReconstruction,
+    PatchScore,
     RegionalReconstruction,
     UnderstandingScore,
     UnderstandingTest,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._shared.checks import check_choice, check_fraction, check_integer
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.backends.protocol import (
@@ -15,10 +16,7 @@ from helicopter.backends.protocol import (
     AutonomousRun,
     Evidence,
     EvidenceStop,
-    Image,
     Kernel,
-    Map,
-    Mask,
 )
 from helicopter.errors import InvalidOptionError
 
@@ -27,18 +25,13 @@ from .hatata_mdp import read_run
 from .prediction._engine import PredictingEngine
 from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
-from .results._reconstruction import AutonomousAnalysis, IterationRecord, understanding_level
-from .validation import (
-    PreparedImage,
-    check_choice,
-    check_fraction,
-    check_integer,
-    prepare_image,
-    require_visible,
-)
+from .results._autonomous import AutonomousAnalysis, IterationRecord, understanding_level
+from .validation import PreparedImage, prepare_image, require_visible
 
 if TYPE_CHECKING:
     import os
+
+    from helicopter._shared.arrays import Image, Map, Mask
 
     from .results._verification import Verification
 

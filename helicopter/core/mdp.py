@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from helicopter._shared.checks import check_choice, check_integer
 from helicopter._shared.progress import as_callback
+from helicopter.backends._engine import Engine
 from helicopter.errors import ConvergenceError, InvalidModelError, InvalidOptionError
 
 from .mdp_model import build, build_from_pairs
 from .mdp_results import MDPSolution, as_arrays
-from .prediction._engine import Engine
-from .validation import check_choice, check_integer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

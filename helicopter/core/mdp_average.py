@@ -20,7 +20,8 @@ from .mdp_structure import end_components, keep_pairs
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Backend, Progress
+    from helicopter._shared.arrays import Progress
+    from helicopter.backends.protocol import Backend
 
     from .mdp_structure import Components
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .results._reconstruction import Result
+from helicopter._shared.result import Result
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +87,7 @@ class MDPSolution(Result):
         expected bias of the next state: among actions that keep the gain, the larger the better.
         Computed anew whenever it is asked for.
         """
-        from .prediction._engine import backend_of
+        from helicopter.backends._engine import backend_of
 
         backend, model = backend_of(self.backend), self._model
         discount = self._discount if self.bias is None else 1.0

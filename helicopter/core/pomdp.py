@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.checks import check_fraction, check_integer, check_real
 from helicopter._shared.progress import as_callback
+from helicopter.backends._engine import Engine
 from helicopter.errors import ConvergenceError, InvalidOptionError
 
 from .belief import check_belief, successor
@@ -16,8 +18,6 @@ from .pomdp_lower import LowerBound
 from .pomdp_model import build
 from .pomdp_results import POMDPSolution
 from .pomdp_upper import UpperBound
-from .prediction._engine import Engine
-from .validation import check_fraction, check_integer, check_real
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._shared.result import Result
+
 from .belief import check_belief
-from .results._reconstruction import Result
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._shared.checks import check_choice, check_fraction, check_integer, check_several
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.errors import InvalidMaskError, InvalidOptionError
@@ -19,27 +20,20 @@ from .prediction._intervals import remainder_of
 from .prediction._masking import MASKING_STRATEGIES, make_mask
 from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
-from .results._cross import CrossReconstruction
-from .results._reconstruction import (
+from .results._autonomous import understanding_level
+from .results._regional import (
+    CrossReconstruction,
     RegionalReconstruction,
     UnderstandingScore,
     UnderstandingTest,
-    understanding_level,
 )
-from .validation import (
-    check_choice,
-    check_fraction,
-    check_integer,
-    check_several,
-    prepare_image,
-    require_visible,
-)
+from .validation import prepare_image, require_visible
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from helicopter.backends.protocol import Image, Map, Mask
+    from helicopter._shared.arrays import Image, Map, Mask
 
 __all__ = ["RegionalReconstructionEngine"]
 

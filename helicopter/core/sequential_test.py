@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from helicopter._shared.checks import check_fraction, check_integer, check_real
+from helicopter._shared.result import Result
 from helicopter.errors import InvalidOptionError
 
 from .gamblers_ruin import gamblers_ruin
-from .results._reconstruction import Result
-from .validation import check_fraction, check_integer, check_real
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

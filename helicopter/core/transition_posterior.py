@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.checks import check_fraction, check_integer, check_seed
 from helicopter.backends import resolve
 from helicopter.errors import InvalidOptionError
 
@@ -28,7 +29,6 @@ from .posterior_input import (
     read_steps,
 )
 from .posterior_results import TransitionIntervals, ValueIntervals
-from .validation import check_fraction, check_integer, check_seed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

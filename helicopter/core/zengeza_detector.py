@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter.backends._engine import Engine
+
 from .noise._assessment import (
     action_for,
     kinds_of,
@@ -17,7 +19,6 @@ from .noise._assessment import (
     priority_of,
 )
 from .noise._moments import moments_of, moments_of_segments, variance_by_scale
-from .prediction._engine import Engine
 from .results._noise import (
     NOISE_KINDS,
     NoiseAnalysis,
@@ -31,7 +32,8 @@ from .segments._geometry import extents
 from .validation import PreparedImage, check_segments, prepare_image, require_visible
 
 if TYPE_CHECKING:
-    from helicopter.backends.protocol import FineNoise, Labels, Mask, NoiseRun
+    from helicopter._shared.arrays import Labels, Mask
+    from helicopter.backends.protocol import FineNoise, NoiseRun
 
     from .noise._moments import Moments
 

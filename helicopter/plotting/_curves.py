@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from helicopter.core.results._reconstruction import IterationRecord, UnderstandingTest
+    from helicopter.core.results._autonomous import IterationRecord
+    from helicopter.core.results._regional import UnderstandingTest
 
 __all__ = ["draw_quality_curve", "draw_understanding"]
 

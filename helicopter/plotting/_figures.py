@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from helicopter.core.results._cross import CrossReconstruction, PatchScore
-from helicopter.core.results._reconstruction import (
-    Analysis,
-    AutonomousAnalysis,
-    IterationRecord,
+from helicopter._shared.result import Result
+from helicopter.core.results._analysis import Analysis
+from helicopter.core.results._autonomous import AutonomousAnalysis, IterationRecord
+from helicopter.core.results._regional import (
+    CrossReconstruction,
+    PatchScore,
     RegionalReconstruction,
-    Result,
     UnderstandingScore,
     UnderstandingTest,
 )

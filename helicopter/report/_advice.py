@@ -9,8 +9,9 @@ from ._segment_wording import hardest, place
 from ._wording import right_share
 
 if TYPE_CHECKING:
+    from helicopter.core.results._analysis import Analysis
+    from helicopter.core.results._autonomous import AutonomousAnalysis
     from helicopter.core.results._noise import NoiseAnalysis
-    from helicopter.core.results._reconstruction import Analysis, AutonomousAnalysis
     from helicopter.core.results._segments import SegmentAwareReconstruction
     from helicopter.core.results._verification import Verification
 

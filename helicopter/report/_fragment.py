@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.result import Result
+from helicopter.core.results._analysis import Analysis
 from helicopter.core.results._noise import describe_kind
-from helicopter.core.results._reconstruction import Analysis, Result
 from helicopter.plotting import displayable, shrink
 
 from ._rendering import picture_uri, render

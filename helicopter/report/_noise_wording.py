@@ -9,8 +9,8 @@ from helicopter.core.results._noise import NOISE_KINDS, describe_kind
 from helicopter.plotting import noise_unit
 
 if TYPE_CHECKING:
+    from helicopter.core.results._autonomous import AutonomousAnalysis
     from helicopter.core.results._noise import NoiseAnalysis
-    from helicopter.core.results._reconstruction import AutonomousAnalysis
 
 __all__ = ["kind_rows", "noise_caption", "noise_sentences"]
 

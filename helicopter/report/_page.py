@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter._version import __version__
-from helicopter.core.results._reconstruction import Analysis, AutonomousAnalysis, IterationRecord
+from helicopter.core.results._analysis import Analysis
+from helicopter.core.results._autonomous import AutonomousAnalysis, IterationRecord
 from helicopter.errors import InvalidImageError, InvalidOptionError
 from helicopter.io import atomic_open, write_image
 from helicopter.plotting import (

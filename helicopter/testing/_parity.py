@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.core.results._reconstruction import Result
+from helicopter._shared.result import Result
 
 from .tiers import BOOL_FLIPS, Tier, tiers_of
 

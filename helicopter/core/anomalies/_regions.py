@@ -11,7 +11,7 @@ from helicopter.core.results._anomalies import AnomalyRegion
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Labels, Map, Mask
+    from helicopter._shared.arrays import Labels, Map, Mask
 
     from ._statistics import Peaks
 

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Map
+    from helicopter._shared.arrays import Map
 
 __all__ = ["Peaks", "adjusted", "find_peaks", "local_false_rate", "peak_p_values"]
 

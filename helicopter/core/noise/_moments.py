@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Labels, Mask
+    from helicopter._shared.arrays import Image, Labels, Mask
 
 __all__ = ["Moments", "moments_of", "moments_of_segments", "variance_by_scale"]
 

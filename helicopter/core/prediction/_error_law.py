@@ -17,7 +17,7 @@ from helicopter._shared.quality import RIGHT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Map, Mask
+    from helicopter._shared.arrays import Map, Mask
     from helicopter.models._network import Calibration
 
 __all__ = ["LAPLACE", "CalibratedLaw", "ErrorLaw", "LaplaceLaw", "confidence_of"]

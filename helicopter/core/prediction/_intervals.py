@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.core.validation import check_fraction
+from helicopter._shared.checks import check_fraction
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Map
+    from helicopter._shared.arrays import Image, Map
     from helicopter.core.validation import PreparedImage
 
     from ._error_law import ErrorLaw

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Mask
+    from helicopter._shared.arrays import Image, Mask
 
 __all__ = ["MASKING_STRATEGIES", "make_mask"]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from helicopter._shared.result import Result
 from helicopter.errors import HelicopterError
-
-from ._reconstruction import Result, UnderstandingLevel
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+    from ._autonomous import UnderstandingLevel
 
 __all__ = ["SEGMENT_TYPES", "SegmentAwareReconstruction", "SegmentReconstruction", "SegmentType"]
 

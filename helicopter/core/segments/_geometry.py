@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Labels
+    from helicopter._shared.arrays import Labels
 
 __all__ = ["border_pixels", "extents"]
 

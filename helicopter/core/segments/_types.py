@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Labels, Map, Mask
+    from helicopter._shared.arrays import Image, Labels, Map, Mask
 
 __all__ = ["EFFORTS", "Effort", "types_of"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from helicopter.backends._blas import blas_on_one_thread
+from helicopter._shared.blas import blas_on_one_thread
 from helicopter.backends.protocol import FineNoise, NoiseRun, Wave
 from helicopter.models._noise import noise_model
 
@@ -20,7 +20,7 @@ from .noise.periodic import find_periodic, remove
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Labels, Map, Mask
+    from helicopter._shared.arrays import Image, Labels, Map, Mask
 
     from .noise.block_features import Witnesses
     from .noise.impulses import Impulses

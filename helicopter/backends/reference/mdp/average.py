@@ -9,7 +9,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
-from helicopter.backends._blas import blas_on_one_thread
+from helicopter._shared.blas import blas_on_one_thread
 from helicopter.backends.protocol import AverageRun
 
 from .bellman import Bellman
@@ -18,7 +18,8 @@ from .exact import UNIT, Exact
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import DecisionModel, Progress
+    from helicopter._shared.arrays import Progress
+    from helicopter.backends.protocol import DecisionModel
 
 __all__ = ["solve"]
 

@@ -59,7 +59,7 @@ def compress_rows(
     columns: NDArray[np.int32] | NDArray[np.int64],
     probabilities: NDArray[np.float64],
     rewards: NDArray[np.float64],
-    by_entry: bool,
+    by_entry: bool = False,
 ) -> DecisionModel | None:
     """See `helicopter.backends.protocol.Backend.compress_rows`."""
     if not (

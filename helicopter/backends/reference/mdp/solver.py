@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends._blas import blas_on_one_thread
+from helicopter._shared.blas import blas_on_one_thread
 from helicopter.backends.protocol import MdpRun
 
 from .bellman import Bellman
@@ -17,7 +17,8 @@ from .plain import AHEAD, Plain
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import DecisionModel, MdpMethod, Progress
+    from helicopter._shared.arrays import Progress
+    from helicopter.backends.protocol import DecisionModel, MdpMethod
 
     from .certificate import Enclosure, Steps
 

@@ -11,7 +11,9 @@ from helicopter.backends.reference.algorithms import network, pde
 from .uncertainty import hidden_variance
 
 if TYPE_CHECKING:
-    from helicopter.backends.protocol import BuiltIn, Image, Map, Mask, UncertaintyModel
+    from helicopter._shared.arrays import Image, Map, Mask
+    from helicopter.backends.protocol import BuiltIn
+    from helicopter.models import UncertaintyModel
 
 __all__ = ["fill", "reconstruct"]
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Labels, SegmentationOptions
+    from helicopter._shared.arrays import Labels
+    from helicopter.backends.protocol import SegmentationOptions
 
     from .features import Features
 

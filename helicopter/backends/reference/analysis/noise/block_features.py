@@ -18,7 +18,7 @@ from .low_detail import anchor, calmest
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Mask
+    from helicopter._shared.arrays import Image, Mask
     from helicopter.models._noise import BlockNetwork
 
     from .blocks import Blocks

@@ -22,7 +22,7 @@ from .repair import repair
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Mask
+    from helicopter._shared.arrays import Image, Mask
 
 
 __all__ = ["FEATURES", "Impulses", "find_impulses", "repair"]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Mask
+    from helicopter._shared.arrays import Mask
 
     from .counts import Plane
 

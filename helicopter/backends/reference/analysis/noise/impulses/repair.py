@@ -11,7 +11,7 @@ from .marks import CHUNK
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Mask
+    from helicopter._shared.arrays import Image, Mask
 
 
 __all__ = ["repair"]

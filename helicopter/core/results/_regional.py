@@ -1,4 +1,4 @@
-"""What `RegionalReconstructionEngine.cross_reconstruct` returns."""
+"""What `RegionalReconstructionEngine` returns."""
 
 from __future__ import annotations
 
@@ -7,15 +7,130 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.result import Result
 from helicopter.core.prediction._error_law import LAPLACE, ErrorLaw
 from helicopter.core.prediction._intervals import central_interval
-
-from ._reconstruction import Result, UnderstandingLevel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["CrossReconstruction", "PatchScore"]
+    from ._autonomous import UnderstandingLevel
+
+__all__ = [
+    "CrossReconstruction",
+    "PatchScore",
+    "RegionalReconstruction",
+    "UnderstandingScore",
+    "UnderstandingTest",
+]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RegionalReconstruction(Result):
+    """What `RegionalReconstructionEngine.reconstruct` predicted.
+
+    Attributes
+    ----------
+    reconstruction : ndarray
+        The input's shape, dtype and range; visible pixels are exactly the input's.
+    uncertainty_map : float32 ndarray of shape (H, W)
+        Predicted standard deviation of the error, in the image's own units; 0 where visible.
+    confidence_map : float32 ndarray of shape (H, W)
+        Probability that the pixel's error is at most 0.05 of the range; 1 where visible.
+    algorithm, backend, device : str
+    seconds : float
+        Wall-clock time.
+    data_range : tuple of float
+        The values of black and white.
+    """
+
+    reconstruction: NDArray[Any]
+    uncertainty_map: NDArray[np.float32]
+    confidence_map: NDArray[np.float32]
+    algorithm: str
+    backend: str
+    device: str
+    seconds: float
+    data_range: tuple[float, float] = (0.0, 1.0)
+    _law: ErrorLaw = field(default=LAPLACE)
+    _remainder: NDArray[np.int8] | None = field(default=None)
+
+    def interval(self, level: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the central predictive interval of every value.
+
+        Of the hidden values the share `level` lies between the two ends: so it was found on
+        photographs. Around integers the interval is that of the prediction before it was rounded.
+
+        Parameters
+        ----------
+        level : float
+            Between 0 and 1, both excluded.
+
+        Returns
+        -------
+        low, high : float32 ndarray
+            Of the image's shape, in its units and within its range; both are the value itself
+            where it was visible.
+
+        Raises
+        ------
+        InvalidOptionError
+        """
+        return central_interval(
+            self.reconstruction,
+            self._remainder,
+            self.uncertainty_map,
+            self.data_range,
+            self._law,
+            level,
+        )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UnderstandingScore(Result):
+    """How well one masking strategy at one difficulty was redrawn (hidden pixels only).
+
+    `hidden_fraction` is what the mask really hid; `mae` is in the image's own units; the other
+    measures are those of `AutonomousAnalysis`.
+    """
+
+    strategy: str
+    difficulty: float
+    hidden_fraction: float
+    reconstruction_quality: float
+    psnr_db: float
+    ssim: float
+    mae: float
+    skill: float
+    average_confidence: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class UnderstandingTest(Result):
+    """Quality over masking strategies and difficulties.
+
+    Attributes
+    ----------
+    reconstruction_quality : float
+        Mean over all `scores`.
+    understanding_level : str
+        Of that mean; see `AutonomousAnalysis`.
+    skill : float
+        Mean skill over those `scores` that have one; NaN for an image of a single colour.
+    scores : tuple of UnderstandingScore
+        Strategy by strategy, difficulties in the order given.
+    algorithm, backend, device : str
+    seconds : float
+    """
+
+    reconstruction_quality: float
+    understanding_level: UnderstandingLevel
+    skill: float
+    scores: tuple[UnderstandingScore, ...]
+    algorithm: str
+    backend: str
+    device: str
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False, repr=False)

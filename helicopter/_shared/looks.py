@@ -1,4 +1,4 @@
-"""How many independent looks a sequence of looks is worth.
+"""Looks at an image: how many independent ones they are worth, and when a policy stops them.
 
 Neighbouring patches succeed and fail together, and then n looks tell less than n independent ones:
 the variance of their mean is tau / n times that of one look, where tau = 1 + 2 (rho_1 + rho_2 + ..)
@@ -20,7 +20,7 @@ Operations Research 30, 1982), which see what goes together over long stretches;
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FURTHEST", "LEAST_LOOKS", "SEEN", "LookCounter", "correlation_time"]
+__all__ = ["FURTHEST", "LEAST_LOOKS", "SEEN", "LookCounter", "Looker", "correlation_time"]
 
 #: Standard deviations from which on correlation counts as seen.
 SEEN = 2.5
@@ -153,3 +153,48 @@ def _positive_sequence(
             break
         tau += 2.0 * pair
     return min(max(tau, 1.0), float(n))
+
+
+class Policy(Protocol):
+    """For each number of looks, the successes up to and from which it is decided."""
+
+    @property
+    def reject_at(self) -> NDArray[np.int32]:
+        """Rejected with so many successes or fewer."""
+
+    @property
+    def accept_from(self) -> NDArray[np.int32]:
+        """Accepted with so many or more."""
+
+    @property
+    def favour_from(self) -> NDArray[np.int32]:
+        """Accepted with so many or more if there is no further look."""
+
+
+class Looker:
+    """Takes looks one by one and says when the policy stops."""
+
+    def __init__(self, policy: Policy, most_looks: int, time: float | None) -> None:
+        self.policy = policy
+        self.most_looks = most_looks
+        self.counter = LookCounter(time)
+
+    def decision(self) -> int:
+        """1: accept, -1: reject, 0: look on."""
+        looks, successes = self.counter.whole()
+        horizon = len(self.policy.reject_at) - 1
+        if looks > horizon:
+            successes = int(np.floor(successes / looks * horizon + 0.5))
+            looks = horizon
+        if successes <= self.policy.reject_at[looks]:
+            return -1
+        if successes >= self.policy.accept_from[looks]:
+            return 1
+        if self.counter.looks >= self.most_looks:
+            return 1 if successes >= self.policy.favour_from[looks] else -1
+        return 0
+
+    def look(self, success: bool) -> int:
+        """Take one more look; return `decision`."""
+        self.counter.add(success)
+        return self.decision()

@@ -1,29 +1,26 @@
-"""BLAS on one thread, and our own threads around it.
+"""BLAS on one thread.
 
 How BLAS divides a product among its threads depends on their number, and with it the order in which
-it adds up. So each product here is left to one thread, and what can be shared out is shared out in
-pieces that do not depend on how many threads there are.
+it adds up. So each product here is left to one thread.
 """
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from ._threads import get_num_threads
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterator
 
-__all__ = ["blas_on_one_thread", "share_out"]
+    from numpy.typing import NDArray
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+__all__ = ["blas_on_one_thread", "squared_distances"]
+
 
 _lock = Lock()
 _depth = 0
@@ -56,14 +53,11 @@ def blas_on_one_thread() -> Iterator[None]:
                 _limit.restore_original_limits()
 
 
-def share_out(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Apply `function` to all items on as many threads as were chosen; results in their order."""
-    items = list(items)
-    threads = min(get_num_threads(), len(items))
-    if threads <= 1:
-        return [function(item) for item in items]
-    pool = ThreadPoolExecutor(threads)
-    try:
-        return list(pool.map(function, items))
-    finally:
-        pool.shutdown(cancel_futures=True)  # what Ctrl-C interrupts need not be finished
+def squared_distances(
+    measured: NDArray[Any], centre: NDArray[np.float64], form: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return (x - centre)' form (x - centre) for each pixel of (H, W, M), none below 0."""
+    away = measured.astype(np.float64) - centre
+    with blas_on_one_thread():
+        product = away @ form
+    return np.asarray(np.maximum(np.einsum("...i,...i->...", product, away), 0.0))
