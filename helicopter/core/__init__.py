@@ -10,7 +10,6 @@ from helicopter.core.calibration import (
     reliability_curve,
 )
 from helicopter.core.cross_results import CrossReconstruction, PatchScore
-from helicopter.core.gittins import GittinsIndex, GittinsTable, gittins_index, gittins_table
 from helicopter.core.hatata_mdp import HatataMDPEngine
 from helicopter.core.hatata_results import (
     VERIFIER_ACTIONS,
@@ -56,11 +55,6 @@ from helicopter.core.segment_results import (
     SegmentAwareReconstruction,
     SegmentReconstruction,
 )
-from helicopter.core.sequential_test import (
-    SequentialCharacteristics,
-    SequentialTest,
-    SequentialTestResult,
-)
 from helicopter.core.stopping_policy import OperatingCharacteristics, StoppingPolicy
 from helicopter.core.texture import texture_faithfulness
 from helicopter.core.transition_posterior import TransitionPosterior
@@ -84,8 +78,6 @@ __all__ = [
     "AutonomousReconstructionEngine",
     "CrossReconstruction",
     "CustomReconstructionKernel",
-    "GittinsIndex",
-    "GittinsTable",
     "HatataMDPEngine",
     "IsotonicCalibrator",
     "IterationRecord",
@@ -104,9 +96,6 @@ __all__ = [
     "SegmentAwareReconstructionEngine",
     "SegmentNoise",
     "SegmentReconstruction",
-    "SequentialCharacteristics",
-    "SequentialTest",
-    "SequentialTestResult",
     "StoppingBoundaries",
     "StoppingPolicy",
     "TransitionIntervals",
@@ -120,8 +109,6 @@ __all__ = [
     "ZengezaNoiseDetector",
     "algorithms",
     "expected_calibration_error",
-    "gittins_index",
-    "gittins_table",
     "register_algorithm",
     "reliability_curve",
     "texture_faithfulness",

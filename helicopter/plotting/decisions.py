@@ -1,4 +1,4 @@
-"""Figures of decision processes: values between their bounds, policies, indices."""
+"""Figures of decision processes: values between their bounds, and policies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from helicopter.core.gittins import GittinsTable
 from helicopter.core.mdp_results import MDPSolution
 from helicopter.core.posterior_results import TransitionIntervals, ValueIntervals
 from helicopter.core.stopping_policy import StoppingPolicy
@@ -184,29 +183,4 @@ def _(result: StoppingPolicy, style: Style) -> Figure:
         color=style.ink,
         fontsize=12,
     )
-    return figure
-
-
-@result_overview.register(GittinsTable)
-def _(result: GittinsTable, style: Style) -> Figure:
-    figure = new_figure(7, 5.6, style)
-    axes = figure.subplots()
-    dress(axes, style)
-    count = len(result.value)
-    image = axes.imshow(
-        result.value,
-        cmap=style.map_colours(),
-        vmin=0,
-        vmax=1,
-        origin="lower",
-        extent=(0.5, count + 0.5, 0.5, count + 0.5),
-        interpolation="nearest",
-    )
-    bar = figure.colorbar(image, ax=axes)
-    bar.set_label("Gittins index", color=style.ink, fontsize=10)
-    bar.ax.tick_params(colors=style.ink, labelsize=9)
-    for axis, name in ((axes.xaxis, "failures + 1"), (axes.yaxis, "successes + 1")):
-        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axis.set_label_text(name, fontsize=10)
-    axes.set_title(f"discount {result.discount:g}", fontsize=11, loc="left", color=style.ink)
     return figure
