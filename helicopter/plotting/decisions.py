@@ -47,10 +47,10 @@ def draw_values(axes: Axes, solution: MDPSolution, style: Style) -> None:
         linewidth=1.4 if value.size > _SINGLE else 0,
         marker="" if value.size > _SINGLE else "o",
         markersize=4,
-        label="gain" if solution.criterion == "average" else "value",
+        label="value",
     )
     axes.set_xlabel("state", fontsize=10)
-    axes.set_ylabel("reward per step" if solution.criterion == "average" else "value", fontsize=10)
+    axes.set_ylabel("value", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=style.faint, linewidth=0.7)
     axes.set_axisbelow(True)

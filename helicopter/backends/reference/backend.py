@@ -17,7 +17,6 @@ if TYPE_CHECKING:
         AnomalyEvidence,
         AutonomousOptions,
         AutonomousRun,
-        AverageRun,
         BuiltIn,
         DecisionModel,
         Evidence,
@@ -175,17 +174,6 @@ class ReferenceBackend:
         from .mdp import horizon as finite
 
         return finite.solve(model, discount, horizon, terminal)
-
-    def solve_average(
-        self,
-        model: DecisionModel,
-        epsilon: float,
-        max_iterations: int | None,
-        progress: Progress | None,
-    ) -> AverageRun:
-        from .mdp import average
-
-        return average.solve(model, epsilon, max_iterations, progress)
 
     def q_values(
         self, model: DecisionModel, discount: float, value: NDArray[np.float64]
