@@ -3,6 +3,7 @@
 from helicopter.core.anomalies import AnomalyDetector
 from helicopter.core.anomaly_results import AnomalyAnalysis, AnomalyRegion
 from helicopter.core.autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
+from helicopter.core.beliefs import POMDP
 from helicopter.core.calibration import (
     IsotonicCalibrator,
     ReliabilityCurve,
@@ -31,8 +32,6 @@ from helicopter.core.noise_results import (
     NoiseScale,
     SegmentNoise,
 )
-from helicopter.core.pomdp import POMDP
-from helicopter.core.pomdp_results import POMDPSolution
 from helicopter.core.posterior_results import TransitionIntervals, ValueIntervals
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import (
@@ -87,7 +86,6 @@ __all__ = [
     "NoiseLevelFunction",
     "NoiseScale",
     "OperatingCharacteristics",
-    "POMDPSolution",
     "PatchScore",
     "RegionalReconstruction",
     "RegionalReconstructionEngine",

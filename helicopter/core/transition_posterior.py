@@ -16,8 +16,8 @@ import numpy as np
 from helicopter.backends import resolve
 from helicopter.errors import InvalidOptionError
 
+from .labels import Labels
 from .mdp import MDP
-from .pomdp_model import Labels
 from .posterior_input import (
     read_indices,
     read_label,
