@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from helicopter.analysis import analyze, reconstruct
     from helicopter.anomalies import find_anomalies
     from helicopter.backends import get_num_threads, set_num_threads
-    from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
     from helicopter.core.segments._partition import segment
+    from helicopter.decisions._mdp import MDP
     from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
 
 # Loaded on first use (PEP 562): importing the package costs no more than what is used of it.
 _HOME = {
-    "MDP": "helicopter.core.mdp",
+    "MDP": "helicopter.decisions._mdp",
     "algorithms": "helicopter.core.registry",
     "analyze": "helicopter.analysis",
     "estimate_noise": "helicopter.noise",

@@ -39,9 +39,9 @@ def backend_of(name: str) -> Backend:
     """Return the backend of this name, ``"rust"`` or ``"python"``."""
     # imported on use: the Rust backend needs no SciPy, and the Python one no accelerator
     if name == "rust":
-        from helicopter.backends.rust import RustBackend
+        from .rust import RustBackend
 
         return RustBackend()
-    from helicopter.backends.reference import backend
+    from .reference import backend
 
     return backend

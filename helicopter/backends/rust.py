@@ -16,7 +16,6 @@ from .protocol import (
     AnomalyEvidence,
     AutonomousOptions,
     AutonomousRun,
-    AverageRun,
     Evidence,
     EvidenceRun,
     FineNoise,
@@ -237,18 +236,6 @@ class RustBackend:
             discount, horizon, terminal, threads=chosen_threads()
         )
         return HorizonRun(*found)
-
-    def solve_average(
-        self,
-        model: DecisionModel,
-        epsilon: float,
-        max_iterations: int | None,
-        progress: Progress | None,
-    ) -> AverageRun:
-        found = self._decision_model(model).solve_average(
-            epsilon, max_iterations, threads=chosen_threads(), progress=progress
-        )
-        return AverageRun(*found)
 
     def q_values(
         self, model: DecisionModel, discount: float, value: NDArray[np.float64]

@@ -34,21 +34,11 @@ from helicopter.plotting import (
 from helicopter.plotting._figures import common_top
 from helicopter.plotting._style import nice_top
 
-from . import (
-    _anomaly_wording as anomaly_wording,
-)
-from . import (
-    _noise_wording as noise_wording,
-)
-from . import (
-    _segment_wording as segment_wording,
-)
-from . import (
-    _verification_wording as verification_wording,
-)
-from . import (
-    _wording as wording,
-)
+from . import _anomaly_wording as anomaly_wording
+from . import _noise_wording as noise_wording
+from . import _segment_wording as segment_wording
+from . import _verification_wording as verification_wording
+from . import _wording as wording
 from ._advice import advice
 from ._overlay import overlay
 from ._rendering import colour_stops, figure_uri, map_uri, picture_uri, render

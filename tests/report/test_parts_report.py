@@ -9,15 +9,9 @@ from handmade import anomalies_by_hand, autonomous, photograph, segmented, verif
 from scenes import noise_by_hand
 from test_report import Page
 
-from helicopter.report import (
-    _anomaly_wording as anomaly_wording,
-)
-from helicopter.report import (
-    _segment_wording as segment_wording,
-)
-from helicopter.report import (
-    write_report,
-)
+from helicopter.report import _anomaly_wording as anomaly_wording
+from helicopter.report import _segment_wording as segment_wording
+from helicopter.report import write_report
 from helicopter.report._advice import advice
 from helicopter.report._overlay import overlay
 

@@ -11,7 +11,6 @@ from typing import Literal, Protocol
 
 from .anomalies import WINDOW_REACH, AnomalyBackend, AnomalyEvidence
 from .decisions import (
-    AverageRun,
     DecisionBackend,
     DecisionModel,
     Evidence,
@@ -53,7 +52,6 @@ __all__ = [
     "AnomalyEvidence",
     "AutonomousOptions",
     "AutonomousRun",
-    "AverageRun",
     "Backend",
     "BuiltIn",
     "DecisionBackend",

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from helicopter._shared.arrays import Progress
 
 __all__ = [
-    "AverageRun",
     "DecisionBackend",
     "DecisionModel",
     "Evidence",
@@ -87,21 +86,6 @@ class HorizonRun(NamedTuple):
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
     policy: NDArray[np.int64]
-
-
-class AverageRun(NamedTuple):
-    """What a backend found about the average reward per step, which is one number for all states.
-
-    `gain_low` and `gain_high` enclose the best one; `gain_low` also bounds that of `policy`. `bias`
-    is that of `policy`, zero in state 0.
-    """
-
-    gain_low: float
-    gain_high: float
-    bias: NDArray[np.float64]
-    policy: NDArray[np.int64]
-    iterations: int
-    converged: bool
 
 
 class StoppingOptions(NamedTuple):
@@ -231,15 +215,6 @@ class DecisionBackend(Protocol):
         self, model: DecisionModel, discount: float, horizon: int, terminal: NDArray[np.float64]
     ) -> HorizonRun:
         """Find the best policy for `horizon` steps, after which state s is worth terminal[s]."""
-
-    def solve_average(
-        self,
-        model: DecisionModel,
-        epsilon: float,
-        max_iterations: int | None,
-        progress: Progress | None,
-    ) -> AverageRun:
-        """Find the best average reward where it is the same from everywhere."""
 
     def q_values(
         self, model: DecisionModel, discount: float, value: NDArray[np.float64]

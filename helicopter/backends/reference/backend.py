@@ -7,12 +7,11 @@ from helicopter._shared.blas import squared_distances
 from .algorithms.exemplar import fill as exemplar
 from .analysis.anomaly_map import measure as anomaly_measurements
 from .analysis.hatata_mdp import stopping_policy, verify
+from .analysis.mdp.compress import compress_dense, compress_rows
+from .analysis.mdp.horizon import solve as solve_horizon
+from .analysis.mdp.solver import q_values
+from .analysis.mdp.solver import solve as solve_mdp
 from .analysis.zengeza_detector import analyze_noise, noise_level
-from .mdp.average import solve as solve_average
-from .mdp.horizon import solve as solve_horizon
-from .mdp.rows import compress_dense, compress_rows
-from .mdp.solver import q_values
-from .mdp.solver import solve as solve_mdp
 from .reconstruction.autonomous_engine import run as autonomous
 from .reconstruction.regional_engine import reconstruct
 from .reconstruction.scores import score
@@ -36,7 +35,6 @@ __all__ = [
     "score",
     "segment",
     "segment_aware",
-    "solve_average",
     "solve_horizon",
     "solve_mdp",
     "squared_distances",

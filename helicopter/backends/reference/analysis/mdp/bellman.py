@@ -64,10 +64,6 @@ class Bellman:
             np.maximum(most, q[action :: self._uniform], out=most)
         return most
 
-    def least(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The smallest of each state that is not terminal."""
-        return -self.best(-q)
-
     def first_within(
         self, q: NDArray[np.float64], best: NDArray[np.float64], slack: float
     ) -> NDArray[np.int64]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from helicopter.errors import InvalidModelError
 
-from .mdp_complaints import refuse_shape
-from .mdp_names import ROW_SUM, ROW_SUM_SINGLE, LabelList
+from ._complaints import refuse_shape
+from ._names import ROW_SUM, ROW_SUM_SINGLE, LabelList
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,9 +17,9 @@ from helicopter._shared.checks import check_fraction, check_integer, check_seed
 from helicopter.backends import resolve
 from helicopter.errors import InvalidOptionError
 
-from .mdp import MDP
-from .pomdp_model import Labels
-from .posterior_input import (
+from ._labels import Labels
+from ._mdp import MDP
+from ._posterior_input import (
     read_indices,
     read_label,
     read_policy,
@@ -28,7 +28,7 @@ from .posterior_input import (
     read_rewards,
     read_steps,
 )
-from .posterior_results import TransitionIntervals, ValueIntervals
+from ._posterior_results import TransitionIntervals, ValueIntervals
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -12,7 +12,7 @@ from helicopter.backends.protocol import MdpRun
 from .bellman import Bellman
 from .certificate import discounted_steps, enclose, total_steps
 from .exact import Exact, two_sum
-from .plain import AHEAD, Plain
+from .search import AHEAD, Plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

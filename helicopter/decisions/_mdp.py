@@ -13,8 +13,8 @@ from helicopter._shared.progress import as_callback
 from helicopter.backends._engine import Engine
 from helicopter.errors import ConvergenceError, InvalidModelError, InvalidOptionError
 
-from .mdp_model import build, build_from_pairs
-from .mdp_results import MDPSolution, as_arrays
+from ._model import build, build_from_pairs
+from ._results import MDPSolution, as_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from helicopter._shared.progress import ProgressCallback
     from helicopter.backends.protocol import DecisionModel, MdpMethod, MdpRun
 
-    from .mdp_results import Criterion
-    from .mdp_rows import Built
+    from ._results import Criterion
+    from ._rows import Built
 
 __all__ = ["MDP"]
 
@@ -35,7 +35,6 @@ Method = Literal[
     "policy_iteration",
     "modified_policy_iteration",
     "backward_induction",
-    "average_reward",
 ]
 
 METHODS = (
@@ -44,7 +43,6 @@ METHODS = (
     "policy_iteration",
     "modified_policy_iteration",
     "backward_induction",
-    "average_reward",
 )
 
 
@@ -206,10 +204,9 @@ class MDP(Engine):
         ----------
         method : str, default "auto"
             ``"value_iteration"``, ``"policy_iteration"`` or ``"modified_policy_iteration"``, which
-            differ in time only; ``"backward_induction"`` for a finite horizon;
-            ``"average_reward"`` for the best reward per step in the long run, which has no use for
-            the discount. ``"auto"`` takes backward induction if there is a horizon, else what is
-            expected to be the fastest.
+            differ in time only; ``"backward_induction"`` for a finite horizon.
+            ``"auto"`` takes backward induction if there is a horizon, else what is expected to be
+            the fastest.
         epsilon : float, default 1e-6
             How far the bounds may be apart.
         horizon : int, optional
@@ -263,18 +260,13 @@ class MDP(Engine):
         callback: ProgressCallback | None,
         started: float,
     ) -> MDPSolution:
-        if method == "average_reward":
-            from .mdp_average import solve_average
-
-            run, bias = solve_average(self._backend, self._model, epsilon, limit, callback)
-            return self._finish(run, "average", epsilon, bias, started)
         chosen = cast("MdpMethod", method)
         if self.discount < 1.0:
             run = self._backend.solve_mdp(
                 self._model, self.discount, chosen, epsilon, limit, callback
             )
-            return self._finish(run, "discounted", epsilon, None, started)
-        from .mdp_structure import proper_part, with_idle_actions
+            return self._finish(run, "discounted", epsilon, started)
+        from ._structure import proper_part, with_idle_actions
 
         proper, stay = proper_part(self._model)
         if stay is not None:
@@ -285,7 +277,7 @@ class MDP(Engine):
             )
         run = self._backend.solve_mdp(proper, 1.0, chosen, epsilon, limit, callback)
         run = run._replace(policy=with_idle_actions(self._model, run.policy))
-        return self._finish(run, "total", epsilon, None, started)
+        return self._finish(run, "total", epsilon, started)
 
     def _solve_horizon(
         self,
@@ -318,14 +310,13 @@ class MDP(Engine):
             "backward_induction",
             bool((run.upper - run.lower).max() <= epsilon),
         )
-        return self._finish(whole, "finite_horizon", epsilon, None, started)
+        return self._finish(whole, "finite_horizon", epsilon, started)
 
     def _finish(
         self,
         run: MdpRun,
         criterion: Criterion,
         epsilon: float,
-        bias: NDArray[np.float64] | None,
         started: float,
     ) -> MDPSolution:
         with np.errstate(invalid="ignore"):  # bounds may be infinite where nothing was found
@@ -340,7 +331,6 @@ class MDP(Engine):
             run.method,
             criterion,
             epsilon,
-            bias,
             self.backend,
             self.device,
             time.perf_counter() - started,

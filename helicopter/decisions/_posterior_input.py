@@ -11,7 +11,7 @@ from helicopter.errors import InvalidModelError, InvalidOptionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .pomdp_model import Labels
+    from ._labels import Labels
 
 __all__ = [
     "read_indices",

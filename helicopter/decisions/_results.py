@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MDPSolution"]
 
-Criterion = Literal["discounted", "total", "finite_horizon", "average"]
+Criterion = Literal["discounted", "total", "finite_horizon"]
 
 
 def as_arrays(model: DecisionModel) -> DecisionModel:
@@ -33,8 +33,7 @@ class MDPSolution(Result):
     Attributes
     ----------
     value : float64 ndarray of shape (S,)
-        Of a finite horizon H, of shape (H + 1, S): row t is the value with H - t steps to go. Of
-        the average criterion: the gain, which is the best reward per step from each state on.
+        Of a finite horizon H, of shape (H + 1, S): row t is the value with H - t steps to go.
     lower, upper : float64 ndarray, shaped like `value`
         The optimal value of the model, taken as its float64 numbers state it, lies between these
         two; all roundings are accounted for. `policy` earns at least `lower`.
@@ -47,13 +46,10 @@ class MDPSolution(Result):
     method : str
         What was used.
     criterion : str
-        ``"discounted"``, ``"total"`` (no discount, and every policy ends), ``"finite_horizon"`` or
-        ``"average"``.
+        ``"discounted"``, ``"total"`` (no discount, and every policy ends) or
+        ``"finite_horizon"``.
     epsilon : float
         The width that was asked for.
-    bias : float64 ndarray of shape (S,) or None
-        Of `policy`, for the average criterion only: how much more is earned in total by starting
-        from a state, compared to earning the gain from the first step on.
     backend, device : str
     seconds : float
         Wall-clock time.
@@ -68,7 +64,6 @@ class MDPSolution(Result):
     method: str
     criterion: Criterion
     epsilon: float
-    bias: NDArray[np.float64] | None
     backend: str
     device: str
     seconds: float
@@ -83,23 +78,20 @@ class MDPSolution(Result):
     def q(self) -> NDArray[np.float64]:
         """Value of taking each action first, of shape (S, A); minus infinity where there is none.
 
-        Of a finite horizon, of shape (H, S, A). Of the average criterion, it is the reward plus the
-        expected bias of the next state: among actions that keep the gain, the larger the better.
-        Computed anew whenever it is asked for.
+        Of a finite horizon, of shape (H, S, A). Computed anew whenever it is asked for.
         """
         from helicopter.backends._engine import backend_of
 
         backend, model = backend_of(self.backend), self._model
-        discount = self._discount if self.bias is None else 1.0
         states = np.repeat(np.arange(len(model.pair_start) - 1), np.diff(model.pair_start))
 
         def table(value: NDArray[np.float64]) -> NDArray[np.float64]:
             spread = np.full((len(value), self._n_actions), -np.inf)
-            spread[states, model.actions] = backend.q_values(model, discount, value)
+            spread[states, model.actions] = backend.q_values(model, self._discount, value)
             return spread
 
         if self.criterion == "finite_horizon":
             shape = (len(self.policy), self.value.shape[1], self._n_actions)
             tables = [table(value) for value in self.value[1:]]
             return np.stack(tables) if tables else np.empty(shape)
-        return table(self.value if self.bias is None else self.bias)
+        return table(self.value)

@@ -8,12 +8,12 @@ import numpy as np
 
 from helicopter.errors import InvalidModelError
 
-from .mdp_names import Names, first_of
+from ._names import Names, first_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .mdp_rows import Rows
+    from ._rows import Rows
 
 __all__ = ["diagnose_dense", "diagnose_rows", "refuse_shape"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .mdp_complaints import diagnose_rows
-from .mdp_names import ROW_SUM, Names, starts_of
+from ._complaints import diagnose_rows
+from ._names import ROW_SUM, Names, starts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,8 +13,8 @@ import numpy as np
 
 from helicopter.errors import InvalidModelError
 
-from .mdp_complaints import diagnose_dense, refuse_shape
-from .mdp_input import (
+from ._complaints import diagnose_dense, refuse_shape
+from ._input import (
     all_sparse,
     as_column,
     as_csr,
@@ -27,8 +27,8 @@ from .mdp_input import (
     reward_forms,
     rewards_of_rows,
 )
-from .mdp_names import ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of, make_names, starts_of
-from .mdp_rows import Built, Rows, compress
+from ._names import ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of, make_names, starts_of
+from ._rows import Built, Rows, compress
 
 if TYPE_CHECKING:
     from helicopter.backends.protocol import Backend

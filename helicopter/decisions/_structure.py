@@ -7,7 +7,7 @@ and from each a way to each other by such actions (de Alfaro 1997; Baier & Katoe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,30 +16,11 @@ from helicopter.backends.protocol import DecisionModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Components", "end_components", "keep_pairs", "proper_part", "with_idle_actions"]
+__all__ = ["proper_part", "with_idle_actions"]
 
 
-class Components(NamedTuple):
-    """The largest end components.
-
-    Attributes
-    ----------
-    label : int64 ndarray of shape (S,)
-        The component that a state is in, counted from 0 in the order of their first states; -1 if
-        in none.
-    inside : bool ndarray of shape (L,)
-        The pairs that keep within the component.
-    number : int
-        How many there are.
-    """
-
-    label: NDArray[np.int64]
-    inside: NDArray[np.bool_]
-    number: int
-
-
-def end_components(model: DecisionModel) -> Components:
-    """Find the largest end components.
+def _in_end_components(model: DecisionModel) -> NDArray[np.bool_]:
+    """Say of each pair whether it keeps within one of the largest end components.
 
     Pairs that leave a strongly connected component cannot keep within it and are dropped, then what
     cannot but come to states without pairs, until nothing more is dropped.
@@ -59,7 +40,6 @@ def end_components(model: DecisionModel) -> Components:
         )
     )
     _drop(np.flatnonzero(left == 0), left, alive, incoming, state_of)
-    label = np.full(n_states, -1, dtype=np.int64)
     while alive.any():
         entries = alive[pair_of]
         edges = sparse.csr_array(
@@ -69,26 +49,17 @@ def end_components(model: DecisionModel) -> Components:
             ),
             shape=(n_states, n_states),
         )
-        _, found = csgraph.connected_components(edges, directed=True, connection="strong")
-        label = found.astype(np.int64)
+        _, label = csgraph.connected_components(edges, directed=True, connection="strong")
         leaves = label[model.columns] != label[state_of[pair_of]]
-        leaving = alive.copy()
-        leaving[:] = False
+        leaving = np.zeros(n_pairs, dtype=bool)
         leaving[pair_of[leaves & entries]] = True
-        leaving &= alive
         if not leaving.any():
             break
         alive &= ~leaving
         left -= np.bincount(state_of[leaving], minlength=n_states)
         gone = np.unique(state_of[leaving])
         _drop(gone[left[gone] == 0], left, alive, incoming, state_of)
-    there = left > 0
-    numbered = np.full(n_states, -1, dtype=np.int64)
-    values, first = np.unique(label[there], return_index=True)
-    number = np.empty(int(label.max(initial=0)) + 1, dtype=np.int64)
-    number[values[np.argsort(first)]] = np.arange(len(values))
-    numbered[there] = number[label[there]]
-    return Components(numbered, alive, len(values))
+    return alive
 
 
 def _drop(
@@ -113,7 +84,7 @@ def _drop(
         frontier = states[left[states] == 0]
 
 
-def keep_pairs(model: DecisionModel, keep: NDArray[np.bool_]) -> DecisionModel:
+def _keep_pairs(model: DecisionModel, keep: NDArray[np.bool_]) -> DecisionModel:
     """Leave out pairs; states that have none left become terminal."""
     state_of = np.repeat(np.arange(len(model.pair_start) - 1), np.diff(model.pair_start))
     entries = np.repeat(keep, np.diff(model.row_start))
@@ -142,11 +113,11 @@ def proper_part(model: DecisionModel) -> tuple[DecisionModel, tuple[int, int] | 
     stays &= (model.rewards == 0.0) & (model.rewards_low == 0.0)
     moving = np.bincount(state_of[~stays], minlength=n_states)
     idle = (moving == 0)[state_of]
-    proper = keep_pairs(model, ~idle) if idle.any() else model
-    found = end_components(proper)
-    if found.number == 0:
+    proper = _keep_pairs(model, ~idle) if idle.any() else model
+    inside = _in_end_components(proper)
+    if not inside.any():
         return proper, None
-    pair = int(np.argmax(found.inside))
+    pair = int(np.argmax(inside))
     state = int(np.searchsorted(proper.pair_start, pair, side="right")) - 1
     return proper, (state, int(proper.actions[pair]))
 
