@@ -622,7 +622,7 @@ def train(
     ] = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Train a network on images of your own; needs PyTorch: pip install 'helicopter\\[train]'
+    """Train a network on images of your own; needs PyTorch: pip install torch
 
     [b]helicopter train cells/ -o cells.safetensors --from default[/b]
 

@@ -68,7 +68,9 @@ def train_network(
         After Ctrl-C, when the checkpoint is written.
     """
     if importlib.util.find_spec("torch") is None:
-        raise ModelError("training needs PyTorch: pip install 'helicopter[train]'")
+        raise ModelError(
+            "training needs PyTorch, which is not installed. Run: python -m pip install torch"
+        )
     if steps is not None and steps < 1:
         raise InvalidOptionError(f"--steps must be at least 1, got {steps}")
     check_seed(seed)
