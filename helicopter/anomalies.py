@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import os
 
     from helicopter._shared.progress import ProgressCallback
-    from helicopter.core.results._anomalies import AnomalyAnalysis
     from helicopter.core.results._noise import NoiseAnalysis
+    from helicopter.core.results._parts import AnomalyAnalysis
 
 __all__ = ["find_anomalies"]
 

@@ -8,27 +8,9 @@ from typing import Annotated
 import typer
 
 from helicopter._version import __version__
-from helicopter.training._defaults import FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS
+from helicopter.training._defaults import (FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS)
 
-from ._options import (
-    AlgorithmOption,
-    Backend,
-    BackendOption,
-    DataRangeOption,
-    DeviceOption,
-    InitialKnownOption,
-    JsonOption,
-    LeftOutOption,
-    LevelOption,
-    MaxPixelsOption,
-    MissingOption,
-    PatchSizeOption,
-    SeedOption,
-    ThreadsOption,
-    WeightsOption,
-    machine,
-    parts_option,
-)
+from ._options import (AlgorithmOption, Backend, BackendOption, DataRangeOption, DeviceOption, InitialKnownOption, JsonOption, LeftOutOption, LevelOption, MaxPixelsOption, MissingOption, PatchSizeOption, SeedOption, ThreadsOption, WeightsOption, machine, parts_option)
 
 __all__ = ["app"]
 
@@ -151,7 +133,7 @@ def analyze(
     Each image gets a folder in DIR, with report.html, plots, the reconstruction and figures.json.
     An image that fails does not stop the others.
     """
-    from helicopter.io._sample import sample_path
+    from helicopter.io._reading import sample_path
 
     from ._analyze import analyze_images
 

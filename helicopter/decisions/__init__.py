@@ -3,8 +3,7 @@
 from ._beliefs import POMDP
 from ._mdp import MDP
 from ._posterior import TransitionPosterior
-from ._posterior_results import TransitionIntervals, ValueIntervals
-from ._results import MDPSolution
+from ._results import (MDPSolution, TransitionIntervals, ValueIntervals)
 
 __all__ = [
     "MDP",

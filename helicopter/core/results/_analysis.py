@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from helicopter._shared.result import Result
 
 if TYPE_CHECKING:
-    from ._anomalies import AnomalyAnalysis
     from ._autonomous import AutonomousAnalysis
     from ._noise import NoiseAnalysis
-    from ._segments import SegmentAwareReconstruction
+    from ._parts import (AnomalyAnalysis, SegmentAwareReconstruction)
     from ._verification import Verification
 
 __all__ = ["Analysis"]

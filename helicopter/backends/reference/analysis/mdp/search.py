@@ -8,14 +8,14 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from .exact import UNIT
+from .certificate import UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from .bellman import Bellman
+    from .sweep import Bellman
 
 __all__ = ["Plain"]
 
