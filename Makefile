@@ -8,7 +8,7 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-rust test-python lint format bench clean
+.PHONY: help demo test test-rust test-python lint format coverage coverage-rust bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,9 +27,10 @@ endif
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
 	$(if $(CARGO),HELICOPTER_REQUIRE_RUST=1,) $(BIN)/python -m pytest --quiet
 
-lint: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## formatting, linting, types
+lint: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## formatting, linting, spelling, types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 ifdef CARGO
 	cd helicopter-rs && cargo fmt --check
@@ -42,11 +43,17 @@ format: $(VENV)/dev.stamp ## format everything
 	$(BIN)/ruff check --fix .
 	$(if $(CARGO),cd helicopter-rs && cargo fmt)
 
+coverage: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## lines and branches of Python that tests reach
+	$(BIN)/python -m pytest --quiet --cov --cov-report=term --cov-report=html $(TESTS)
+
+coverage-rust: ## the same of Rust; needs cargo-llvm-cov and rustup's component llvm-tools
+	cd helicopter-rs && cargo llvm-cov --locked $(CARGO_TESTS)
+
 bench: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## Rust against Python on this machine
 	$(BIN)/helicopter bench
 
 clean: ## remove what was built here
-	rm -rf $(VENV) helicopter-rs/target helicopter-report
+	rm -rf $(VENV) helicopter-rs/target helicopter-report htmlcov .coverage
 
 # -- set-up: each stamp stands for something installed in the virtual environment ----------------
 

@@ -23,11 +23,7 @@ from common import (
     timed,
 )
 
-from helicopter.core import (
-    AutonomousAnalysis,
-    AutonomousReconstructionEngine,
-    RegionalReconstructionEngine,
-)
+from helicopter.core import (AutonomousAnalysis, AutonomousReconstructionEngine, RegionalReconstructionEngine)
 from helicopter.core.validation import prepare_image
 
 ALGORITHMS = ("network", "harmonic", "biharmonic")

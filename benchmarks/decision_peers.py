@@ -129,29 +129,6 @@ def _mdpsolver(algorithm: str, update: str = "standard") -> Solve:
     return solve
 
 
-# -- Tiger -------------------------------------------------------------------------------------
-
-#: Value where nothing is known, by discount.
-TIGER = {0.75: 1.9334389857, 0.95: 19.3713683749}
-
-
-def tiger(task: Task, *, rust: bool) -> Answer:
-    """Solve the problem of Kaelbling, Littman and Cassandra (1998): listen, or open a door."""
-    from helicopter.core import POMDP
-
-    stay, anew = np.eye(2), np.full((2, 2), 0.5)
-    hear = np.array([[0.85, 0.15], [0.15, 0.85]])
-    problem = POMDP(
-        np.stack([stay, anew, anew], axis=1),
-        np.stack([hear, anew, anew]),
-        np.array([[-1.0, -100.0, 10.0], [-1.0, 10.0, -100.0]]),
-        task.discount,
-        use_rust_acceleration=rust,
-    )
-    found = problem.solve(epsilon=task.epsilon)
-    return Answer(np.array([found.value]), found.iterations, float(found.width))
-
-
 def _as_is(model: Model) -> Model:
     return model
 

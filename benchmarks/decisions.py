@@ -1,6 +1,6 @@
 """Seconds that decision models take, ours and those of the peers, each in a fresh process.
 
-python benchmarks/decisions.py [--families garnet chain --states 1e4 1e5] [--parts slow small tiger]
+python benchmarks/decisions.py [--families garnet chain --states 1e4 1e5] [--parts slow small]
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import Report, arguments, median, timed
+from common import Report, arguments
 from decision_models import FAMILIES, SLOW
-from decision_peers import METHODS, OURS, PYTHON, QUANTECON, TIGER, Task, lacking, tiger
+from decision_peers import METHODS, OURS, PYTHON, QUANTECON, Task, lacking
 from memory import peak_bytes
 
-PARTS = ("garnet", "slow", "backends", "small", "tiger")
+PARTS = ("garnet", "slow", "backends", "small")
 DEFAULT = (OURS, QUANTECON, f"{QUANTECON} k=10", f"{QUANTECON} k=50")
 _THREADS = ("OMP", "OPENBLAS", "MKL", "RAYON", "NUMBA", "HELICOPTER")
 #: Small models are over at once: so many, each another, make one run.
@@ -55,8 +55,6 @@ Runs = dict[str, list[dict[str, Any]]]  # by method; a run that did not end has 
 
 def child(spec: dict[str, Any]) -> dict[str, Any]:
     """Solve what `spec` says; return what that took, and leave the values in a file."""
-    if spec["family"] == "tiger":
-        return tiger_child(spec)
     method, make = METHODS[spec["method"]], FAMILIES[spec["family"]]
     task = Task(spec["discount"], spec["epsilon"])
     for seed in range(3):  # imports, compilation; not so small that another way is taken
@@ -74,22 +72,6 @@ def child(spec: dict[str, Any]) -> dict[str, Any]:
         "iterations": answer.iterations,
         "width": answer.width,
         "peak": peak_bytes() / 2**30,
-    }
-
-
-def tiger_child(spec: dict[str, Any]) -> dict[str, Any]:
-    """Solve Tiger, as often as asked."""
-    task = Task(spec["discount"], spec["epsilon"])
-    tiger(task._replace(epsilon=1.0), rust=spec["method"] != PYTHON)
-    runs = []
-    for _ in range(spec["many"]):
-        runs.append(timed(lambda: tiger(task, rust=spec["method"] != PYTHON)))
-    answer = tiger(task, rust=spec["method"] != PYTHON)
-    return {
-        "cpu": median(runs, "cpu"),
-        "iterations": answer.iterations,
-        "width": answer.width,
-        "away": abs(float(answer.value[0]) - TIGER[spec["discount"]]),
     }
 
 
@@ -233,20 +215,6 @@ def small(report: Report, given: argparse.Namespace) -> None:
     report.table("100 states, validation included", tidy(rows), note)
 
 
-def tiger_table(report: Report, given: argparse.Namespace) -> None:
-    """Print what Tiger takes until its bounds are 1e-9 apart."""
-    names = [name for name in (OURS, PYTHON) if lacking(name) is None]
-    asked = Asked(dict.fromkeys(names, 1e-9), given.repeats, given.seed, given.timeout, 1)
-    rows = []
-    for discount in TIGER:
-        cell = Cell("tiger", 2, discount)
-        rows += rows_of(cell, asked, measure(cell, asked, 10), unit=1e3)
-    note = (
-        "asked: at most 10; CPU: milliseconds, median of 10 in each process; away: from the truth"
-    )
-    report.table("Tiger", tidy(rows), note)
-
-
 def main() -> None:
     """Measure the parts that are asked for and print their tables."""
     parser = arguments(__doc__)
@@ -295,8 +263,6 @@ def run(report: Report, given: argparse.Namespace) -> None:
         table(report, "Backends", cells, given, (1e-6, 1e-6), both, "asked: Rust at most 1/6")
     if "small" in given.parts:
         small(report, given)
-    if "tiger" in given.parts:
-        tiger_table(report, given)
 
 
 if __name__ == "__main__":

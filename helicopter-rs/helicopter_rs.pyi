@@ -455,15 +455,5 @@ class DecisionModel:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
         """Value, lower and upper bound, policy, with a row for each step."""
 
-    def solve_average(
-        self,
-        epsilon: float,
-        max_iterations: int | None = None,
-        *,
-        threads: int | None = None,
-        progress: _Progress | None = None,
-    ) -> tuple[float, float, NDArray[np.float64], NDArray[np.int64], int, bool]:
-        """Lower and upper bound of the gain, bias, policy, iterations, converged."""
-
     def q_values(self, discount: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the value of each pair if `value` is what comes after it."""

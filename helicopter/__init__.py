@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from helicopter._shared.display import provide
 from helicopter._version import __version__
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
         verify,
     )
     from helicopter.backends import get_num_threads, set_num_threads
-    from helicopter.core.mdp import MDP
     from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
+    from helicopter.decisions._mdp import MDP
 
 __all__ = [
     "MDP",
@@ -50,7 +51,7 @@ __all__ = [
 
 # Loaded on first use (PEP 562): importing the package costs no more than what is used of it.
 _HOME = {
-    "MDP": "helicopter.core.mdp",
+    "MDP": "helicopter.decisions._mdp",
     "algorithms": "helicopter.core.registry",
     "analyze": "helicopter.api",
     "estimate_noise": "helicopter.api",
@@ -64,6 +65,8 @@ _HOME = {
     "unregister_algorithm": "helicopter.core.registry",
     "verify": "helicopter.api",
 }
+provide(figure="helicopter.plotting:plot_result", html="helicopter.report:result_to_html")
+
 _SUBPACKAGES = ("backends", "core", "errors", "io", "testing")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from helicopter.backends._engine import Engine
 from helicopter.core._analyzer import (
     PARTS_ALGORITHM,
     Analyzer,
@@ -14,7 +15,6 @@ from helicopter.core._analyzer import (
 )
 from helicopter.core.anomalies._detector import AnomalyDetector
 from helicopter.core.hatata_mdp import HatataMDPEngine
-from helicopter.core.prediction._engine import Engine
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
 from helicopter.core.segments import _partition
@@ -23,12 +23,13 @@ from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 if TYPE_CHECKING:
     import os
 
+    from helicopter._shared.arrays import Labels
     from helicopter._shared.progress import ProgressCallback
-    from helicopter.backends.protocol import Labels
     from helicopter.core.evidence._stopping_policy import StoppingPolicy
-    from helicopter.core.results._anomalies import AnomalyAnalysis
+    from helicopter.core.results._analysis import Analysis
     from helicopter.core.results._noise import NoiseAnalysis, NoiseLevel
-    from helicopter.core.results._reconstruction import Analysis, RegionalReconstruction
+    from helicopter.core.results._parts import AnomalyAnalysis
+    from helicopter.core.results._regional import RegionalReconstruction
     from helicopter.core.results._verification import Verification
 
 __all__ = [

@@ -48,7 +48,7 @@ class ConvergenceError(HelicopterError, RuntimeError):
 
     Attributes
     ----------
-    solution : MDPSolution or POMDPSolution
+    solution : MDPSolution
         The narrowest bounds that were reached. They hold; they are only too far apart.
     """
 

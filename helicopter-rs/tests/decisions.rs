@@ -1,9 +1,9 @@
 //! Decision models: known answers, bounds that hold, and the same answer for any number of threads.
 
 use helicopter_rs::analysis::mdp::compress::Rows;
+use helicopter_rs::analysis::mdp::horizon;
 use helicopter_rs::analysis::mdp::model::Model;
 use helicopter_rs::analysis::mdp::solver::{solve, Method, Options, Run};
-use helicopter_rs::analysis::mdp::{average, horizon};
 use helicopter_rs::host::NoHost;
 use helicopter_rs::par;
 use proptest::prelude::*;
@@ -163,18 +163,6 @@ fn what_float64_cannot_hold_is_not_claimed() {
     let beyond = 0.001_101_3;
     assert!(run.lower[0] - 1e10 <= beyond + 2e-6 && run.upper[0] - 1e10 >= beyond - 2e-6);
     assert!(run.upper[0] - run.lower[0] < 1e-5);
-}
-
-#[test]
-fn a_cycle_on_average() {
-    // earning 3 every other step beats earning 1 every step
-    let pairs =
-        [(0, 0, vec![(0, 1.0)], 1.0), (0, 1, vec![(1, 1.0)], 0.0), (1, 0, vec![(0, 1.0)], 3.0)];
-    let run = average::solve(&model(2, &pairs), 1e-12, 1000, &NoHost).expect("nobody stops it");
-    assert!(run.converged);
-    assert!(run.gain_low <= 1.5 && 1.5 <= run.gain_high);
-    assert_eq!(run.policy, [1, 0]);
-    assert!((run.bias[1] - run.bias[0] - 1.5).abs() < 1e-8);
 }
 
 fn random_model() -> impl Strategy<Value = (usize, Vec<Pair>)> {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .quality import RIGHT
 
 if TYPE_CHECKING:
-    from helicopter.backends.protocol import UncertaintyModel
+    from helicopter.models import UncertaintyModel
 
 __all__ = ["LEAST_MAE", "OnlineScale"]
 

@@ -1,15 +1,24 @@
-"""How many threads the backends use, for this process."""
+"""How many threads the backends use, for this process, and work shared out among them."""
 
 from __future__ import annotations
 
 import operator
 import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 from helicopter.errors import InvalidOptionError
 
 from .loader import accelerator
 
-__all__ = ["chosen_threads", "get_num_threads", "set_num_threads"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = ["chosen_threads", "get_num_threads", "set_num_threads", "share_out"]
+
+Item = TypeVar("Item")
+Output = TypeVar("Output")
+
 
 MAX_THREADS = 1024  # as in helicopter-rs/src/par.rs
 
@@ -84,3 +93,19 @@ def _in_range(name: str, count: int, given: object) -> int:
             f"got {given!r} ({type(given).__name__})"
         )
     return count
+
+
+def share_out(function: Callable[[Item], Output], items: Iterable[Item]) -> list[Output]:
+    """Apply `function` to all items on as many threads as were chosen; results in their order.
+
+    The pieces must not depend on how many threads there are, so that results do not either.
+    """
+    items = list(items)
+    threads = min(get_num_threads(), len(items))
+    if threads <= 1:
+        return [function(item) for item in items]
+    pool = ThreadPoolExecutor(threads)
+    try:
+        return list(pool.map(function, items))
+    finally:
+        pool.shutdown(cancel_futures=True)  # what Ctrl-C interrupts need not be finished

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from helicopter._version import __version__
-from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationError
+from helicopter.errors import (DeviceError, InvalidOptionError, RustAccelerationError)
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -26,7 +26,7 @@ Device = Literal["cpu"]
 
 DISABLE_VARIABLE = "HELICOPTER_DISABLE_RUST"
 
-_INSTALL = "python -m pip install ./helicopter-rs (in a checkout of helicopter)"
+_INSTALL = "python -m pip install ./helicopter-rs (in a clone of Helicopter)"
 _NO_CUDA = "this version of Helicopter has no CUDA backend yet"
 _DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
 

@@ -12,45 +12,17 @@ from helicopter.models._network import NetworkWeights
 
 from ._threads import chosen_threads
 from .loader import accelerator
-from .protocol import (
-    AnomalyEvidence,
-    AutonomousOptions,
-    AutonomousRun,
-    AverageRun,
-    Evidence,
-    EvidenceRun,
-    FineNoise,
-    HorizonRun,
-    Image,
-    Iteration,
-    Labels,
-    Map,
-    Mask,
-    MdpRun,
-    NoiseRun,
-    Progress,
-    Scores,
-    SegmentAwareRun,
-    SegmentOutcome,
-    StoppingOptions,
-    StoppingRun,
-    UncertaintyModel,
-    Wave,
-)
+from .protocol import (AnomalyEvidence, AutonomousOptions, AutonomousRun, Evidence, EvidenceRun, FineNoise, HorizonRun, Iteration, MdpRun, NoiseRun, Scores, SegmentAwareRun, SegmentOutcome, StoppingOptions, StoppingRun, Wave)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from .protocol import (
-        Algorithm,
-        BuiltIn,
-        DecisionModel,
-        MdpMethod,
-        SegmentationOptions,
-        SegmentTask,
-    )
+    from helicopter._shared.arrays import (Image, Labels, Map, Mask, Progress)
+    from helicopter.models import UncertaintyModel
+
+    from .protocol import (Algorithm, BuiltIn, DecisionModel, MdpMethod, SegmentationOptions, SegmentTask)
 
 __all__ = ["RustBackend"]
 
@@ -240,18 +212,6 @@ class RustBackend:
             discount, horizon, terminal, threads=chosen_threads()
         )
         return HorizonRun(*found)
-
-    def solve_average(
-        self,
-        model: DecisionModel,
-        epsilon: float,
-        max_iterations: int | None,
-        progress: Progress | None,
-    ) -> AverageRun:
-        found = self._decision_model(model).solve_average(
-            epsilon, max_iterations, threads=chosen_threads(), progress=progress
-        )
-        return AverageRun(*found)
 
     def q_values(
         self, model: DecisionModel, discount: float, value: NDArray[np.float64]

@@ -160,7 +160,7 @@ def analyze(options: AnalyzeOptions) -> int:
     Each image gets a folder in DIR, with report.html, plots, the reconstruction and figures.json.
     An image that fails does not stop the others.
     """
-    from helicopter.io._sample import sample_path
+    from helicopter.io._reading import sample_path
 
     paths = [*(options.images or []), *([sample_path()] if options.sample else [])]
     if not paths:
@@ -188,8 +188,8 @@ def analyze(options: AnalyzeOptions) -> int:
 
 def _analyzer(options: AnalyzeOptions) -> Analyzer:
     """Make the engines of all images; what is wrong with an option is said here, and once."""
+    from helicopter._shared.checks import check_fraction, check_integer
     from helicopter.core import _analyzer as engines
-    from helicopter.core.validation import check_fraction, check_integer
 
     parts = options.parts
     if options.max_iterations is not None:

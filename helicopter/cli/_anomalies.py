@@ -133,8 +133,8 @@ def anomalies(options: AnomaliesOptions) -> int:
 
 def _detector(options: AnomaliesOptions) -> AnomalyDetector:
     """Make what looks at all images; what is wrong with an option is said here, and once."""
+    from helicopter._shared.checks import check_fraction, check_integer
     from helicopter.core import AnomalyDetector
-    from helicopter.core.validation import check_fraction, check_integer
 
     check_fraction(options.level, "level", ends=False)
     if options.segments is not None:
@@ -160,7 +160,7 @@ def _detector(options: AnomaliesOptions) -> AnomalyDetector:
 
 def _draw_map(found: AnomalyAnalysis) -> Figure:
     from helicopter.plotting import anomaly_map_title, map_figure
-    from helicopter.plotting._anomalies import MAP_UNIT
+    from helicopter.plotting._parts import MAP_UNIT
 
     return map_figure(found.anomaly_map, anomaly_map_title(), MAP_UNIT)
 

@@ -68,7 +68,8 @@ def _print(facts: Mapping[str, Any]) -> None:
 def _facts(machine: Machine) -> dict[str, Any]:
     import platform
 
-    from helicopter import algorithms, backends
+    from helicopter import backends
+    from helicopter.core import algorithms
 
     backend, device = backends.resolve(machine.use_rust_acceleration, machine.device)
     asked = machine.use_rust_acceleration is not None

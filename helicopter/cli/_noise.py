@@ -64,8 +64,8 @@ def noise(options: NoiseOptions) -> int:
     Sigma is the standard deviation of the noise that is in every pixel, in the image's own units.
     An image that fails does not stop the others.
     """
+    from helicopter._shared.checks import check_integer
     from helicopter.core import ZengezaNoiseDetector
-    from helicopter.core.validation import check_integer
 
     options.machine.prepare()
     if options.segments is not None:

@@ -114,7 +114,7 @@ class TrainOptions(NamedTuple):
 
 
 def train(options: TrainOptions) -> int:
-    """Train a network on images of your own; needs PyTorch: pip install 'helicopter\\[train]'
+    """Train a network on images of your own; needs PyTorch: pip install torch
 
     [b]helicopter train cells/ -o cells.safetensors --from default[/b]
 
@@ -161,11 +161,13 @@ def train(options: TrainOptions) -> int:
 
 def _checked(options: TrainOptions) -> Path:
     """Refuse what cannot be, before any image is read; return where the checkpoint goes."""
-    from helicopter.core.validation import check_seed
+    from helicopter._shared.checks import check_seed
     from helicopter.io._atomic import checked_target
 
     if importlib.util.find_spec("torch") is None:
-        raise ModelError("training needs PyTorch: pip install 'helicopter[train]'")
+        raise ModelError(
+            "training needs PyTorch, which is not installed. Run: python -m pip install torch"
+        )
     steps, rate, output = options.steps, options.learning_rate, options.output
     if steps is not None and steps < 1:
         raise InvalidOptionError(f"--steps must be at least 1, got {steps}")
@@ -318,8 +320,7 @@ def _finish(
     import numpy as np
 
     from helicopter.training._calibration import calibrate
-    from helicopter.training._export import half_precision, write_weights
-    from helicopter.training._network import Network
+    from helicopter.training._network import Network, half_precision, write_weights
     from helicopter.training._validation import gains
 
     state = half_precision(trainer.average)

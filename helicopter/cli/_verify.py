@@ -144,8 +144,8 @@ def verify(options: VerifyOptions) -> int:
 
 def _engine(options: VerifyOptions) -> AutonomousReconstructionEngine:
     """Make the engine of all images; what is wrong with an option is said here, and once."""
+    from helicopter._shared.checks import check_fraction
     from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine
-    from helicopter.core.validation import check_fraction
 
     check_fraction(options.initial_known, "initial_known", ends=False)
     options.reading.check()

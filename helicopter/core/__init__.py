@@ -1,61 +1,18 @@
-"""The engines."""
+"""The engines, their results, and what goes with them."""
 
-from .anomalies._detector import AnomalyDetector
-from .autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
-from .evidence._calibration import (
-    IsotonicCalibrator,
-    ReliabilityCurve,
-    expected_calibration_error,
-    reliability_curve,
-)
-from .evidence._stopping_policy import OperatingCharacteristics, StoppingPolicy
-from .gittins import GittinsIndex, GittinsTable, gittins_index, gittins_table
+from helicopter.decisions import (MDP, POMDP, MDPSolution, TransitionIntervals, TransitionPosterior, ValueIntervals)
+
+from .anomalies import AnomalyDetector
+from .autonomous_engine import (STRATEGIES, AutonomousReconstructionEngine)
+from .evidence._calibration import (IsotonicCalibrator, ReliabilityCurve, expected_calibration_error, reliability_curve)
+from .evidence._stopping_policy import (OperatingCharacteristics, StoppingPolicy)
 from .hatata_mdp import HatataMDPEngine
-from .mdp import MDP
-from .mdp_results import MDPSolution
-from .pomdp import POMDP
-from .pomdp_results import POMDPSolution
-from .posterior_results import TransitionIntervals, ValueIntervals
 from .prediction._masking import MASKING_STRATEGIES
 from .prediction._texture import texture_faithfulness
 from .regional_engine import RegionalReconstructionEngine
-from .registry import (
-    CustomReconstructionKernel,
-    algorithms,
-    register_algorithm,
-    unregister_algorithm,
-)
-from .results._anomalies import AnomalyAnalysis, AnomalyRegion
-from .results._cross import CrossReconstruction, PatchScore
-from .results._noise import (
-    NOISE_ACTIONS,
-    NOISE_KINDS,
-    NoiseAnalysis,
-    NoiseLevel,
-    NoiseLevelFunction,
-    NoiseScale,
-    SegmentNoise,
-)
-from .results._reconstruction import (
-    Analysis,
-    AutonomousAnalysis,
-    IterationRecord,
-    RegionalReconstruction,
-    UnderstandingScore,
-    UnderstandingTest,
-)
-from .results._segments import SEGMENT_TYPES, SegmentAwareReconstruction, SegmentReconstruction
-from .results._verification import (
-    VERIFIER_ACTIONS,
-    VERIFIER_STATES,
-    StoppingBoundaries,
-    Verification,
-    VerificationCosts,
-    VerificationStep,
-)
+from .registry import (CustomReconstructionKernel, algorithms, register_algorithm, unregister_algorithm)
+from .results import (NOISE_ACTIONS, NOISE_KINDS, SEGMENT_TYPES, VERIFIER_ACTIONS, VERIFIER_STATES, Analysis, AnomalyAnalysis, AnomalyRegion, AutonomousAnalysis, CrossReconstruction, IterationRecord, NoiseAnalysis, NoiseLevel, NoiseLevelFunction, NoiseScale, PatchScore, RegionalReconstruction, SegmentAwareReconstruction, SegmentNoise, SegmentReconstruction, StoppingBoundaries, UnderstandingScore, UnderstandingTest, Verification, VerificationCosts, VerificationStep)
 from .segment_aware import SegmentAwareReconstructionEngine
-from .sequential_test import SequentialCharacteristics, SequentialTest, SequentialTestResult
-from .transition_posterior import TransitionPosterior
 from .zengeza_detector import ZengezaNoiseDetector
 
 __all__ = [
@@ -76,8 +33,6 @@ __all__ = [
     "AutonomousReconstructionEngine",
     "CrossReconstruction",
     "CustomReconstructionKernel",
-    "GittinsIndex",
-    "GittinsTable",
     "HatataMDPEngine",
     "IsotonicCalibrator",
     "IterationRecord",
@@ -87,7 +42,6 @@ __all__ = [
     "NoiseLevelFunction",
     "NoiseScale",
     "OperatingCharacteristics",
-    "POMDPSolution",
     "PatchScore",
     "RegionalReconstruction",
     "RegionalReconstructionEngine",
@@ -96,9 +50,6 @@ __all__ = [
     "SegmentAwareReconstructionEngine",
     "SegmentNoise",
     "SegmentReconstruction",
-    "SequentialCharacteristics",
-    "SequentialTest",
-    "SequentialTestResult",
     "StoppingBoundaries",
     "StoppingPolicy",
     "TransitionIntervals",
@@ -112,8 +63,6 @@ __all__ = [
     "ZengezaNoiseDetector",
     "algorithms",
     "expected_calibration_error",
-    "gittins_index",
-    "gittins_table",
     "register_algorithm",
     "reliability_curve",
     "texture_faithfulness",

@@ -8,22 +8,21 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
-from helicopter.core.anomalies._detector import AnomalyDetector
-from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
-from helicopter.core.hatata_mdp import HatataMDPEngine
-from helicopter.core.registry import DEFAULT
-from helicopter.core.results._noise import NoiseName
-from helicopter.core.results._reconstruction import Analysis
-from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
-from helicopter.core.validation import (
+from helicopter._shared.checks import (
     LARGEST,
     check_choice,
     check_fraction,
     check_integer,
-    check_segments,
     is_integer,
-    prepare_values,
 )
+from helicopter.core.anomalies._detector import AnomalyDetector
+from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
+from helicopter.core.hatata_mdp import HatataMDPEngine
+from helicopter.core.registry import DEFAULT
+from helicopter.core.results._analysis import Analysis
+from helicopter.core.results._noise import NoiseName
+from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
+from helicopter.core.validation import check_segments, prepare_values
 from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 from helicopter.errors import InvalidOptionError
 
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
 
     from helicopter._shared.progress import ProgressCallback
     from helicopter.core.evidence._stopping_policy import StoppingPolicy
+    from helicopter.core.results._autonomous import AutonomousAnalysis
     from helicopter.core.results._noise import NoiseAnalysis
-    from helicopter.core.results._reconstruction import AutonomousAnalysis
     from helicopter.core.results._verification import Verification
 
 __all__ = [

@@ -7,38 +7,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._shared.checks import (check_choice, check_fraction, check_integer)
 from helicopter._shared.patches import PatchGrid
-from helicopter._shared.progress import ProgressCallback, as_callback
-from helicopter.backends.protocol import (
-    Algorithm,
-    AutonomousOptions,
-    AutonomousRun,
-    Evidence,
-    EvidenceStop,
-    Image,
-    Kernel,
-    Map,
-    Mask,
-)
+from helicopter._shared.progress import (ProgressCallback, as_callback)
+from helicopter.backends.protocol import (Algorithm, AutonomousOptions, AutonomousRun, Evidence, EvidenceStop, Kernel)
 from helicopter.errors import InvalidOptionError
 
 from .evidence._stopping_policy import StoppingPolicy
 from .hatata_mdp import read_run
 from .prediction._engine import PredictingEngine
-from .prediction._scores import error_map, psnr_db, quality_of, skill_of
+from .prediction._scores import (error_map, psnr_db, quality_of, skill_of)
 from .registry import DEFAULT
-from .results._reconstruction import AutonomousAnalysis, IterationRecord, understanding_level
-from .validation import (
-    PreparedImage,
-    check_choice,
-    check_fraction,
-    check_integer,
-    prepare_image,
-    require_visible,
-)
+from .results._autonomous import (AutonomousAnalysis, IterationRecord, understanding_level)
+from .validation import (PreparedImage, prepare_image, require_visible)
 
 if TYPE_CHECKING:
     import os
+
+    from helicopter._shared.arrays import (Image, Map, Mask)
 
     from .results._verification import Verification
 
@@ -132,7 +118,7 @@ class AutonomousReconstructionEngine(PredictingEngine):
         self.stop = "hatata" if policy is not None else check_choice(stop, "stop", STOPS)
         super().__init__(algorithm, weights, seed, device, use_rust_acceleration)
         if policy is None and self.stop == "hatata":
-            policy = StoppingPolicy(_backend=self._backend)
+            policy = StoppingPolicy(_backend=self.backend)
         self._policy = policy
 
     def autonomous_analyze(

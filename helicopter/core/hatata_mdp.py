@@ -9,25 +9,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from helicopter._shared.effective_looks import correlation_time
-from helicopter._shared.progress import ProgressCallback, as_callback
+from helicopter._shared.checks import (check_choice, check_fraction)
+from helicopter._shared.looks import (Looker, correlation_time)
+from helicopter._shared.progress import (ProgressCallback, as_callback)
 from helicopter._shared.ranking import random_ranks
+from helicopter.backends._engine import Engine
 from helicopter.backends.protocol import Evidence
-from helicopter.backends.reference.analysis.hatata_mdp import Looker
 from helicopter.errors import InvalidOptionError
 
 from .evidence._stopping_policy import StoppingPolicy
-from .prediction._engine import Engine
-from .results._cross import CrossReconstruction, PatchScore
-from .results._reconstruction import AutonomousAnalysis
-from .results._verification import (
-    Verification,
-    VerificationStep,
-    VerifierDecision,
-    verifier_action,
-    verifier_state,
-)
-from .validation import check_choice, check_fraction
+from .results._autonomous import AutonomousAnalysis
+from .results._regional import (CrossReconstruction, PatchScore)
+from .results._verification import (Verification, VerificationStep, VerifierDecision, verifier_action, verifier_state)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -87,7 +80,7 @@ class HatataMDPEngine(Engine):
             cost_of_false_reject=cost_of_false_reject,
             prior=prior,
             max_looks=max_looks,
-            _backend=self._backend,
+            _backend=self.backend,
         )
 
     def verify(

@@ -6,35 +6,23 @@ work is done.
 
 from __future__ import annotations
 
-import math
-import numbers
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
+from helicopter._shared.checks import is_integer
+from helicopter.errors import (InvalidImageError, InvalidMaskError, InvalidOptionError)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Labels, Map, Mask
+    from helicopter._shared.arrays import (Image, Labels, Map, Mask)
 
 __all__ = [
     "PreparedImage",
-    "check_choice",
-    "check_fraction",
-    "check_integer",
     "check_mask",
-    "check_name",
-    "check_real",
-    "check_seed",
     "check_segments",
-    "check_several",
-    "is_integer",
     "prepare_image",
     "prepare_values",
     "require_visible",
@@ -44,8 +32,6 @@ ACCEPTED_DTYPES = "uint8, uint16, bool, float32 or float64"
 ACCEPTED_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
 #: Modes of Pillow whose pixels are intensities. The others need a decision that is the user's.
 PIL_MODES = ("1", "L", "RGB", "RGBA", "I;16", "I;16L", "I;16B", "F")
-#: Larger sizes and counts are refused: a backend could not compute with them.
-LARGEST = 2**31 - 1
 #: Rows converted at a time; bounds the memory for large images.
 STRIP = 512
 
@@ -370,11 +356,6 @@ def check_segments(value: object, shape: tuple[int, ...]) -> tuple[list[int], La
     return _numbered(labels)
 
 
-def is_integer(value: object) -> bool:
-    """Say whether a value is a whole number, which True and False are not."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
-
-
 def _grid(cells: tuple[Any, ...], height: int, width: int) -> tuple[list[int], Labels]:
     rows, columns = (int(number) for number in cells)
     if not (1 <= rows <= height and 1 <= columns <= width):
@@ -412,81 +393,3 @@ def _above(labels: NDArray[Any], least: int) -> NDArray[np.int64]:
         labels = labels - labels.dtype.type(least)
         least = 0
     return np.asarray(labels.astype(np.int64) - least)
-
-
-def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
-    """Return `value` if it is one of `choices`."""
-    choices = sorted(choices)
-    if not isinstance(value, str) or value not in choices:
-        raise InvalidOptionError(f"{name}: got {value!r}; expected one of {', '.join(choices)}.")
-    return value
-
-
-def check_name(value: object, name: str) -> str:
-    """Return `value` if it is a string with something in it."""
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidOptionError(f"{name}: got {value!r}; expected a non-empty string.")
-    return value
-
-
-def check_integer(value: object, name: str, least: int, most: int = LARGEST) -> int:
-    """Return `value` as an int within [least, most]."""
-    integral = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
-    if not integral or not least <= int(value) <= most:  # type: ignore[call-overload]
-        raise InvalidOptionError(
-            f"{name}: got {value!r}; expected a whole number from {least} to {most}."
-        )
-    return int(value)  # type: ignore[call-overload, no-any-return]
-
-
-def check_several(values: object, name: str, example: str) -> list[object]:
-    """Return the items of a sequence that must hold at least one."""
-    ordered = isinstance(values, Sequence) and not isinstance(values, (str, bytes))
-    if isinstance(values, np.ndarray):
-        ordered = values.ndim == 1
-    items = list(values) if ordered else []  # type: ignore[call-overload]
-    if not items:
-        raise InvalidOptionError(
-            f"{name}: got {values!r}; expected a sequence of at least one, such as {example}."
-        )
-    return items
-
-
-def check_seed(value: object) -> int:
-    """Return `value` as a seed, which both backends hold in 64 bits."""
-    return check_integer(value, "seed", 0, 2**64 - 1)
-
-
-def check_fraction(value: object, name: str, *, ends: bool) -> float:
-    """Return `value` as a float in (0, 1), or in [0, 1] if `ends` count."""
-    accepted = "a number from 0 to 1" if ends else "a number between 0 and 1, both excluded"
-    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
-        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
-    number = float(value)
-    if not (0.0 <= number <= 1.0 if ends else 0.0 < number < 1.0):
-        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
-    return number
-
-
-def check_real(
-    value: object,
-    name: str,
-    *,
-    above: float = -math.inf,
-    least: float | None = None,
-    below: float = math.inf,
-) -> float:
-    """Return `value` as a finite float above `above` (or at least `least`) and below `below`."""
-    number = math.nan
-    if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
-        number = float(value)
-    low = above < number if least is None else least <= number
-    if not (low and number < below and math.isfinite(number)):
-        limits = [f"of at least {least:g}"] if least is not None else []
-        if least is None and above > -math.inf:
-            limits.append(f"above {above:g}")
-        if below < math.inf:
-            limits.append(f"below {below:g}")
-        accepted = " ".join(["a finite number", " and ".join(limits)]).strip()
-        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
-    return number

@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
+from helicopter.errors import (InvalidImageError, InvalidMaskError, InvalidOptionError)
 
-from ._decoding import DECODERS, Refusal, sniff
+from ._decoding import (DECODERS, Refusal, sniff)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DEFAULT_MAX_PIXELS", "LoadedImage", "read_image", "read_mask"]
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "LoadedImage",
+    "read_image",
+    "read_mask",
+    "sample_image",
+    "sample_path",
+]
 
 DEFAULT_MAX_PIXELS = 512_000_000
 """Larger images are refused unless asked for: 512 megapixels of RGB are 6 GB as float32."""
@@ -192,3 +199,13 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
             f"{max_pixels:,}; if you trust the file, raise the limit (max_pixels=..., "
             "or --max-pixels on the command line)"
         )
+
+
+def sample_path() -> Path:
+    """Return the path of the sample photograph (CC0, an espresso cup on a wooden table)."""
+    return Path(__file__).resolve().parent.parent / "data" / "coffee.png"
+
+
+def sample_image() -> NDArray[np.uint8]:
+    """Return the sample photograph: uint8 RGB of shape (400, 600, 3)."""
+    return read_image(sample_path()).pixels

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ._style import Style, dress
+from ._style import (Style, dress)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
-    from helicopter.core.results._reconstruction import IterationRecord, UnderstandingTest
+    from helicopter.core.results._autonomous import IterationRecord
+    from helicopter.core.results._regional import UnderstandingTest
 
 __all__ = ["draw_quality_curve", "draw_understanding"]
 

@@ -1,4 +1,4 @@
-"""Figures of decision processes: values between their bounds, policies, indices."""
+"""Figures of decision processes: values between their bounds, and policies."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from helicopter.core.evidence._stopping_policy import StoppingPolicy
-from helicopter.core.gittins import GittinsTable
-from helicopter.core.mdp_results import MDPSolution
-from helicopter.core.posterior_results import TransitionIntervals, ValueIntervals
+from helicopter.decisions._results import (MDPSolution, TransitionIntervals, ValueIntervals)
 
 from ._figures import result_overview
-from ._style import Style, dress, new_figure
+from ._style import (Style, dress, new_figure)
 from ._verification import draw_boundaries
 
 if TYPE_CHECKING:
@@ -49,10 +47,10 @@ def draw_values(axes: Axes, solution: MDPSolution, style: Style) -> None:
         linewidth=1.4 if value.size > _SINGLE else 0,
         marker="" if value.size > _SINGLE else "o",
         markersize=4,
-        label="gain" if solution.criterion == "average" else "value",
+        label="value",
     )
     axes.set_xlabel("state", fontsize=10)
-    axes.set_ylabel("reward per step" if solution.criterion == "average" else "value", fontsize=10)
+    axes.set_ylabel("value", fontsize=10)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=style.faint, linewidth=0.7)
     axes.set_axisbelow(True)
@@ -185,29 +183,4 @@ def _(result: StoppingPolicy, style: Style) -> Figure:
         color=style.ink,
         fontsize=12,
     )
-    return figure
-
-
-@result_overview.register(GittinsTable)
-def _(result: GittinsTable, style: Style) -> Figure:
-    figure = new_figure(7, 5.6, style)
-    axes = figure.subplots()
-    dress(axes, style)
-    count = len(result.value)
-    image = axes.imshow(
-        result.value,
-        cmap=style.map_colours(),
-        vmin=0,
-        vmax=1,
-        origin="lower",
-        extent=(0.5, count + 0.5, 0.5, count + 0.5),
-        interpolation="nearest",
-    )
-    bar = figure.colorbar(image, ax=axes)
-    bar.set_label("Gittins index", color=style.ink, fontsize=10)
-    bar.ax.tick_params(colors=style.ink, labelsize=9)
-    for axis, name in ((axes.xaxis, "failures + 1"), (axes.yaxis, "successes + 1")):
-        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axis.set_label_text(name, fontsize=10)
-    axes.set_title(f"discount {result.discount:g}", fontsize=11, loc="left", color=style.ink)
     return figure

@@ -9,22 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from helicopter.core.results._cross import CrossReconstruction, PatchScore
-from helicopter.core.results._reconstruction import (
-    Analysis,
-    AutonomousAnalysis,
-    IterationRecord,
-    RegionalReconstruction,
-    Result,
-    UnderstandingScore,
-    UnderstandingTest,
-)
+from helicopter._shared.result import Result
+from helicopter.core.results._analysis import Analysis
+from helicopter.core.results._autonomous import (AutonomousAnalysis, IterationRecord)
+from helicopter.core.results._regional import (CrossReconstruction, PatchScore, RegionalReconstruction, UnderstandingScore, UnderstandingTest)
 from helicopter.errors import InvalidOptionError
 
-from ._curves import draw_quality_curve, draw_understanding
-from ._display import blank_hidden, displayable, shrink, shrink_mask, unit_of
-from ._panels import LONGEST, draw_image, draw_map
-from ._style import LIGHT, Style, dress, new_figure, nice_top
+from ._curves import (draw_quality_curve, draw_understanding)
+from ._panels import (LONGEST, blank_hidden, displayable, draw_image, draw_map, shrink, shrink_mask, unit_of)
+from ._style import (LIGHT, Style, dress, new_figure, nice_top)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

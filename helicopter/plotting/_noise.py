@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.core.results._noise import (
-    NoiseAnalysis,
-    NoiseLevel,
-    NoiseLevelFunction,
-    NoiseScale,
-    SegmentNoise,
-    describe_kind,
-)
+from helicopter.core.results._noise import (NoiseAnalysis, NoiseLevel, NoiseLevelFunction, NoiseScale, SegmentNoise, describe_kind)
 
-from ._display import unit_of
-from ._figures import bars_figure, result_overview
-from ._panels import draw_map
-from ._style import Style, dress, new_figure
+from ._figures import (bars_figure, result_overview)
+from ._panels import (draw_map, unit_of)
+from ._style import (Style, dress, new_figure)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._fragment import result_to_html
-    from ._page import ReportFiles, write_report
+    from ._page import (ReportFiles, write_report)
+    from ._rendering import result_to_html
 
 __all__ = ["ReportFiles", "result_to_html", "write_report"]
 
 # Loaded on first use: the wordings are wanted by the command line as well, which draws nothing.
 _HOME = {
     "ReportFiles": "helicopter.report._page",
-    "result_to_html": "helicopter.report._fragment",
+    "result_to_html": "helicopter.report._rendering",
     "write_report": "helicopter.report._page",
 }
 

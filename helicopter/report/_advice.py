@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ._segment_wording import hardest, place
+from ._parts_wording import (hardest, place)
 from ._wording import right_share
 
 if TYPE_CHECKING:
+    from helicopter.core.results._analysis import Analysis
+    from helicopter.core.results._autonomous import AutonomousAnalysis
     from helicopter.core.results._noise import NoiseAnalysis
-    from helicopter.core.results._reconstruction import Analysis, AutonomousAnalysis
-    from helicopter.core.results._segments import SegmentAwareReconstruction
+    from helicopter.core.results._parts import SegmentAwareReconstruction
     from helicopter.core.results._verification import Verification
 
 __all__ = ["advice"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from helicopter.core.results._noise import NOISE_KINDS, describe_kind
+from helicopter.core.results._noise import (NOISE_KINDS, describe_kind)
 from helicopter.plotting import noise_unit
 
 if TYPE_CHECKING:
+    from helicopter.core.results._autonomous import AutonomousAnalysis
     from helicopter.core.results._noise import NoiseAnalysis
-    from helicopter.core.results._reconstruction import AutonomousAnalysis
 
 __all__ = ["kind_rows", "noise_caption", "noise_sentences"]
 

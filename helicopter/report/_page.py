@@ -4,53 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from helicopter._version import __version__
-from helicopter.core.results._reconstruction import Analysis, AutonomousAnalysis, IterationRecord
-from helicopter.errors import InvalidImageError, InvalidOptionError
-from helicopter.io import atomic_open, write_image
-from helicopter.plotting import (
-    DARK,
-    LIGHT,
-    QUALITY_COLOURS,
-    blank_hidden,
-    displayable,
-    map_figure,
-    noise_details_figure,
-    noise_unit,
-    outlined_regions,
-    plot_result,
-    quality_figure,
-    shrink,
-    shrink_mask,
-    tinted_segments,
-    unit_of,
-    verification_figure,
-)
+from helicopter.core.results._analysis import Analysis
+from helicopter.core.results._autonomous import (AutonomousAnalysis, IterationRecord)
+from helicopter.errors import (InvalidImageError, InvalidOptionError)
+from helicopter.io import (atomic_open, write_image)
+from helicopter.plotting import (DARK, LIGHT, QUALITY_COLOURS, blank_hidden, displayable, map_figure, noise_details_figure, noise_unit, outlined_regions, plot_result, quality_figure, shrink, shrink_labels, shrink_mask, tinted_segments, unit_of, verification_figure)
 from helicopter.plotting._figures import common_top
 from helicopter.plotting._style import nice_top
 
-from . import (
-    _anomaly_wording as anomaly_wording,
-)
-from . import (
-    _noise_wording as noise_wording,
-)
-from . import (
-    _segment_wording as segment_wording,
-)
-from . import (
-    _verification_wording as verification_wording,
-)
-from . import (
-    _wording as wording,
-)
+from . import _noise_wording as noise_wording
+from . import _parts_wording as parts_wording
+from . import _verification_wording as verification_wording
+from . import _wording as wording
 from ._advice import advice
-from ._overlay import overlay
-from ._rendering import colour_stops, figure_uri, map_uri, picture_uri, render
+from ._rendering import (colour_stops, figure_uri, map_uri, picture_uri, render)
 
 if TYPE_CHECKING:
     import os
@@ -59,12 +31,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure as Plot
     from numpy.typing import NDArray
 
-    from helicopter.core.results._anomalies import AnomalyAnalysis
     from helicopter.core.results._noise import NoiseAnalysis
-    from helicopter.core.results._segments import SegmentAwareReconstruction
+    from helicopter.core.results._parts import (AnomalyAnalysis, SegmentAwareReconstruction)
     from helicopter.core.results._verification import Verification
 
-__all__ = ["ReportFiles", "write_report"]
+
+__all__ = [
+    "Overlay",
+    "ReportFiles",
+    "Shape",
+    "overlay",
+    "write_report",
+]
 
 _LONGEST = 1400
 _LONGEST_MAP = 900
@@ -227,14 +205,14 @@ def _noise_section(noise: NoiseAnalysis, result: AutonomousAnalysis) -> dict[str
 
 def _parts_section(parts: SegmentAwareReconstruction, icc_profile: bytes | None) -> dict[str, Any]:
     texts = {
-        number: segment_wording.describe_segment(one) for number, one in enumerate(parts.segments)
+        number: parts_wording.describe_segment(one) for number, one in enumerate(parts.segments)
     }
     return {
-        "sentences": segment_wording.segment_sentences(parts),
+        "sentences": parts_wording.segment_sentences(parts),
         "picture": picture_uri(tinted_segments(parts, _LONGEST_MAP), icc_profile),
         "overlay": overlay(parts.labels, texts),
         "stops": colour_stops(QUALITY_COLOURS),
-        "rows": segment_wording.segment_rows(parts),
+        "rows": parts_wording.segment_rows(parts),
         "count": len(parts.segments),
     }
 
@@ -242,12 +220,12 @@ def _parts_section(parts: SegmentAwareReconstruction, icc_profile: bytes | None)
 def _anomaly_section(
     odd: AnomalyAnalysis, original: NDArray[np.uint8], icc_profile: bytes | None
 ) -> dict[str, Any]:
-    texts = {region.label: anomaly_wording.describe_region(region) for region in odd.regions}
+    texts = {region.label: parts_wording.describe_region(region) for region in odd.regions}
     return {
-        "sentences": anomaly_wording.anomaly_sentences(odd),
+        "sentences": parts_wording.anomaly_sentences(odd),
         "overlay": overlay(odd.labels, texts),
         "picture": picture_uri(outlined_regions(odd.detected, original), icc_profile),
-        "rows": anomaly_wording.anomaly_rows(odd),
+        "rows": parts_wording.anomaly_rows(odd),
         "count": len(odd.regions),
     }
 
@@ -344,3 +322,46 @@ def _scale(top: float) -> list[str]:
 def _printable(name: str) -> str:
     # a name that is not valid UTF-8 comes from the file system with surrogates, which no page holds
     return name.encode("utf-8", "replace").decode("utf-8")
+
+
+#: Shapes are drawn on a grid of at most so many cells a side: enough to point at, and small.
+_LONGEST_OVERLAY = 400
+
+
+class Shape(NamedTuple):
+    """One region: the outline in SVG's words, and what is said of it."""
+
+    path: str
+    text: str
+
+
+class Overlay(NamedTuple):
+    """Shapes, and the size of the grid that they are drawn on."""
+
+    width: int
+    height: int
+    shapes: tuple[Shape, ...]
+
+
+def overlay(labels: NDArray[np.int32], texts: Mapping[int, str]) -> Overlay:
+    """Return a shape for each label that has a text; none for labels too small to be pointed at."""
+    small = shrink_labels(labels, _LONGEST_OVERLAY)
+    height, width = small.shape
+    # runs of one label within a row, each as a rectangle one cell high
+    begins = np.ones((height, width), dtype=bool)
+    begins[:, 1:] = small[:, 1:] != small[:, :-1]
+    start = np.flatnonzero(begins)
+    length = np.diff(np.append(start, small.size))
+    rows, columns = np.divmod(start, width)
+    paths: dict[int, list[str]] = {label: [] for label in texts}
+    for label, x, y, run in zip(
+        small.ravel()[start].tolist(),
+        columns.tolist(),
+        rows.tolist(),
+        length.tolist(),
+        strict=True,
+    ):
+        if label in paths:
+            paths[label].append(f"M{x} {y}h{run}v1h-{run}z")
+    shapes = (Shape("".join(paths[label]), text) for label, text in texts.items())
+    return Overlay(width, height, tuple(shape for shape in shapes if shape.path))

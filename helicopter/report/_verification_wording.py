@@ -9,7 +9,7 @@ import numpy as np
 from helicopter.core.evidence._stopping_policy import DEFAULT_LOOKS
 
 if TYPE_CHECKING:
-    from helicopter.core.results._reconstruction import AutonomousAnalysis
+    from helicopter.core.results._autonomous import AutonomousAnalysis
     from helicopter.core.results._verification import Verification
 
 __all__ = [

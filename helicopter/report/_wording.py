@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.core.results._reconstruction import AutonomousAnalysis
+    from helicopter.core.results._autonomous import AutonomousAnalysis
 
 __all__ = [
     "Figure",

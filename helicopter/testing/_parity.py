@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.core.results._reconstruction import Result
+from helicopter._shared.result import Result
 
-from .tiers import BOOL_FLIPS, Tier, tiers_of
+from .tiers import (BOOL_FLIPS, Tier, tiers_of)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -445,7 +445,6 @@ def _of_decisions() -> dict[str, dict[str, Tier]]:
             "method": _IGNORED,
             "criterion": _EXACT,
             "epsilon": _EXACT,
-            "bias": Tier("allclose", absolute=1e-6, relative=1e-6),
             "backend": _IGNORED,
             "device": _IGNORED,
             "seconds": _IGNORED,

@@ -1,4 +1,6 @@
-"""The network as PyTorch trains it; `backends/reference/algorithms/network.py` is its law.
+"""The network as PyTorch trains it, and its weights in the format that `helicopter.models` reads.
+
+`backends/reference/algorithms/network.py` is the law that it follows.
 
 A residual U-Net (Ronneberger et al., "U-Net", MICCAI 2015; residual blocks without normalisation as
 in Lim et al., "Enhanced deep residual networks for single image super-resolution", CVPRW 2017) that
@@ -7,14 +9,35 @@ works from half resolution down and predicts a correction to the harmonic soluti
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from safetensors.numpy import save as serialise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["INPUT_CHANNELS", "Architecture", "Network", "network_input"]
+from helicopter.io._atomic import atomic_open
+from helicopter.models._network import (FORMAT, _parse, digest_of)
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from ._calibration import Calibration
+
+__all__ = [
+    "INPUT_CHANNELS",
+    "Architecture",
+    "Network",
+    "half_precision",
+    "network_input",
+    "write_weights",
+]
 
 #: harmonic solution (3), hidden (1), inside the image (1)
 INPUT_CHANNELS = 5
@@ -113,3 +136,44 @@ class Network(nn.Module):
 def network_input(harmonic: Tensor, hidden: Tensor, inside: Tensor) -> Tensor:
     """Return (N, 5, H, W) out of a solution (N, 3, H, W) and two maps (N, 1, H, W) of 0 and 1."""
     return torch.cat([(2.0 * harmonic - 1.0) * inside, hidden * inside, inside], dim=1)
+
+
+#: What to do about weights that are not written.
+ADVICE = "Nothing was written; try a lower --learning-rate."
+
+
+def half_precision(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights as they are shipped: rounded to half precision, as float32."""
+    return {name: value.detach().cpu().half().float() for name, value in state.items()}
+
+
+def write_weights(
+    path: str | os.PathLike[str], state: Mapping[str, Tensor], calibration: Calibration
+) -> str:
+    """Write a network's weights and calibration; return the SHA-256 of the file.
+
+    Parameters
+    ----------
+    path : path-like
+        Ends in ``.safetensors`` by custom. Written whole or not at all.
+    state : mapping of str to Tensor
+        `state_dict()` of a `helicopter.training._network.Network`.
+    calibration : Calibration
+
+    Raises
+    ------
+    ModelError
+        If the file could not be used, such as for weights that half precision cannot hold; nothing
+        is written then.
+    """
+    with np.errstate(over="ignore"):  # what becomes infinite is found below
+        tensors: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]] = {
+            name: np.ascontiguousarray(value.detach().cpu().numpy().astype(np.float16))
+            for name, value in state.items()
+        }
+    tensors |= calibration.tensors()
+    data = serialise(tensors, metadata={"format": FORMAT, "sha256": digest_of(tensors)})
+    _parse(data, str(path), ADVICE)  # read as it will be read, while what is there is still whole
+    with atomic_open(path) as file:
+        file.write(data)
+    return hashlib.sha256(data).hexdigest()

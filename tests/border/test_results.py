@@ -12,25 +12,9 @@ from matplotlib.figure import Figure
 from scenes import holes, scene, spoilt_cloth
 
 import helicopter
-from helicopter.core.results import (
-    _anomalies as anomaly_results,
-)
-from helicopter.core.results import (
-    _cross as cross_results,
-)
-from helicopter.core.results import (
-    _noise as noise_results,
-)
-from helicopter.core.results import (
-    _reconstruction as results,
-)
-from helicopter.core.results import (
-    _segments as segment_results,
-)
-from helicopter.core.results import (
-    _verification as hatata_results,
-)
-from helicopter.core.results._reconstruction import Result, understanding_level
+from helicopter._shared.result import Result
+from helicopter.core import results
+from helicopter.core.results._autonomous import understanding_level
 
 IMAGE, MASK = scene(dtype="uint8"), holes()
 KINDS = (
@@ -101,18 +85,10 @@ def strict_json(value):
 def test_every_kind_of_result_is_tested():
     public = {
         name
-        for module in (
-            results,
-            anomaly_results,
-            cross_results,
-            noise_results,
-            hatata_results,
-            segment_results,
-        )
-        for name in module.__all__
-        if isinstance(getattr(module, name), type) and issubclass(getattr(module, name), Result)
+        for name in results.__all__
+        if isinstance(getattr(results, name), type) and issubclass(getattr(results, name), Result)
     }
-    assert public - {"Result"} == set(KINDS)
+    assert public == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from helicopter.core.anomalies._statistics import (
+from helicopter.core.anomalies._regions import (
     RADIUS,
     TAIL,
     adjusted,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scenes import holes, photograph, scene
+from scenes import functions_of, holes, photograph, scene
 
 from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
 from helicopter.testing import assert_parity
@@ -44,13 +44,14 @@ def test_the_seed_decides(regional):
 def test_a_closed_book_is_asked_once(autonomous, regional, monkeypatch):
     engine = autonomous(8, algorithm="exemplar")
     calls = []
-    fill = type(engine._backend).exemplar
+    fill = functions_of(engine).exemplar
 
-    def counted(self, context, mask, seed):
+    def counted(*arguments):
+        *_, mask, _ = arguments
         calls.append(mask.copy())
-        fill(self, context, mask, seed)
+        fill(*arguments)
 
-    monkeypatch.setattr(type(engine._backend), "exemplar", counted)
+    monkeypatch.setattr(functions_of(engine), "exemplar", counted)
     result = engine.autonomous_analyze(IMAGE, target_quality=1.0)
     assert len(calls) == 1
     monkeypatch.undo()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from helicopter._shared.effective_looks import FURTHEST, SEEN, LookCounter, correlation_time
+from helicopter._shared.looks import FURTHEST, SEEN, LookCounter, correlation_time
 
 
 def markov(rng, length, share, stay):

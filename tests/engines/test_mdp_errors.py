@@ -173,7 +173,7 @@ def test_discount(mdp, discount):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "simplex"}, "method: got 'simplex'; expected one of auto, average_reward"),
+        ({"method": "simplex"}, "method: got 'simplex'; expected one of auto, backward_ind"),
         ({"epsilon": 0}, "epsilon: got 0; expected a finite number above 0"),
         ({"epsilon": -1.0}, "epsilon: got -1.0"),
         ({"epsilon": np.nan}, "epsilon: got nan"),

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from helicopter.backends.reference.mdp.exact import Exact
+from helicopter.backends.reference.analysis.mdp.certificate import Exact
 from helicopter.core import MDP
 
 

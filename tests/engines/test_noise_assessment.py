@@ -9,7 +9,7 @@ from scenes import calm_scene
 from helicopter.backends.protocol import FineNoise, NoiseRun, Wave
 from helicopter.core import NOISE_KINDS
 from helicopter.core.noise import _assessment as noise_assessment
-from helicopter.core.noise._moments import (
+from helicopter.core.noise._assessment import (
     Moments,
     moments_of,
     moments_of_segments,

@@ -6,12 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helicopter.backends.reference.analysis.noise.impulses import FEATURES, find_impulses, repair
-from helicopter.backends.reference.analysis.noise.impulses import (
-    counts as impulse_counts,
-)
-from helicopter.backends.reference.analysis.noise.impulses import (
-    marks as impulse_marks,
-)
+from helicopter.backends.reference.analysis.noise.impulses import counts as impulse_counts
+from helicopter.backends.reference.analysis.noise.impulses import marks as impulse_marks
 
 SIDE = 256
 

@@ -5,8 +5,7 @@ import pytest
 from segment_scenes import tile_scene, voronoi, written
 
 from helicopter.core import SEGMENT_TYPES
-from helicopter.core.segments._geometry import border_pixels, extents
-from helicopter.core.segments._types import EFFORTS, STRIP, types_of
+from helicopter.core.segments._types import EFFORTS, STRIP, border_pixels, extents, types_of
 
 PLAIN = ("smooth", "edge", "texture", "text", "detail")
 

@@ -145,7 +145,7 @@ def test_merges_are_those_of_the_definition(segment):
 
 
 def inner_of(segment):
-    from helicopter.core.prediction._engine import backend_of
+    from helicopter.backends._engine import backend_of
 
     return backend_of(segment.__closure__[0].cell_contents)
 

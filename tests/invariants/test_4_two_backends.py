@@ -16,27 +16,14 @@ from scenes import (
 )
 
 import helicopter
-from helicopter.core import (
-    AutonomousReconstructionEngine,
-    RegionalReconstructionEngine,
-    mdp_results,
-)
+from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
 from helicopter.core.evidence import _stopping_policy as stopping_policy
-from helicopter.core.results import (
-    _anomalies as anomaly_results,
-)
-from helicopter.core.results import (
-    _cross as cross_results,
-)
-from helicopter.core.results import (
-    _noise as noise_results,
-)
-from helicopter.core.results import (
-    _reconstruction as results,
-)
-from helicopter.core.results import (
-    _verification as hatata_results,
-)
+from helicopter.core.results import _anomalies as anomaly_results
+from helicopter.core.results import _cross as cross_results
+from helicopter.core.results import _noise as noise_results
+from helicopter.core.results import _reconstruction as results
+from helicopter.core.results import _verification as hatata_results
+from helicopter.decisions import _results as mdp_results
 from helicopter.testing import Tier, assert_parity, tiers_of
 from helicopter.testing.tiers import PREDICTION, UNCERTAINTY
 

@@ -15,8 +15,8 @@ from segment_scenes import voronoi
 
 import helicopter
 from helicopter import set_num_threads
+from helicopter._shared.result import Result
 from helicopter.core import NOISE_KINDS
-from helicopter.core.results._reconstruction import Result
 
 ROOT = Path(helicopter.__file__).parents[1]
 

@@ -8,7 +8,7 @@ sigma that is a third too small or too large leaves them.
 import numpy as np
 import pytest
 
-from helicopter.io._sample import sample_image
+from helicopter.io._reading import sample_image
 
 #: Level and how far the covered share may be from it.
 BOUNDS = {0.8: 0.08, 0.9: 0.06, 0.95: 0.04}

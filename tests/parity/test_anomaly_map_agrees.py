@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scenes import holes, scene
 
 from helicopter.backends.protocol import AnomalyEvidence
-from helicopter.backends.reference.backend import ReferenceBackend
+from helicopter.backends.reference import backend as reference
 
 pytestmark = pytest.mark.usefixtures("both_backends")
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("both_backends")
 def backends():
     from helicopter.backends.rust import RustBackend
 
-    return ReferenceBackend(), RustBackend()
+    return reference, RustBackend()
 
 
 def evidence(height, width, channels=3, seed=0, everything=False):

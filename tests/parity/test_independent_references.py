@@ -8,9 +8,8 @@ from scipy.sparse.linalg import spsolve
 from skimage import metrics, restoration
 
 from helicopter._shared import ranking
-from helicopter.backends.protocol import UncertaintyModel
 from helicopter.backends.reference.reconstruction import uncertainty
-from helicopter.models import uncertainty_model
+from helicopter.models import UncertaintyModel, uncertainty_model
 
 MODEL = uncertainty_model("harmonic")
 

@@ -107,12 +107,6 @@ def test_without_a_discount():
     agree(*(made.solve(epsilon=1e-9) for made in on_both(chances, rewards, 1.0, allowed=allowed)))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_averages(seed):
-    chances, rewards, _ = random_model(seed, 12, 3)
-    agree(*(made.solve("average_reward", 1e-8) for made in on_both(chances, rewards)))
-
-
 @pytest.mark.parametrize("kind", ["narrow", "wide"])
 def test_larger_models(kind):
     rng = np.random.default_rng(3)

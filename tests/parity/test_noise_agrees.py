@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from noises import noisy_scenes, prepared, with_noise
 from scenes import calm_scene, noisy_scene, photograph
 
-from helicopter.backends.reference.backend import ReferenceBackend
+from helicopter.backends.reference import backend as reference
 from helicopter.core import NOISE_KINDS, ZengezaNoiseDetector
 from helicopter.testing import assert_noise_parity, assert_parity
 from helicopter.testing.strategies import DTYPES, images_with_masks, shapes
@@ -21,7 +21,7 @@ STEP = 1 / 255
 def backends():
     from helicopter.backends.rust import RustBackend
 
-    return ReferenceBackend(), RustBackend()
+    return reference, RustBackend()
 
 
 def everything(pixels):

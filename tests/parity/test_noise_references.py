@@ -9,17 +9,9 @@ from noises import noisy_scenes, prepared
 from scenes import calm_scene, noisy_scene
 from scipy import fft, ndimage, special
 
-from helicopter.backends.reference.analysis.noise import (
-    answers,
-    blocks,
-    level_map,
-)
-from helicopter.backends.reference.analysis.noise import (
-    block_features as witnesses,
-)
-from helicopter.backends.reference.analysis.noise import (
-    low_detail as calmest,
-)
+from helicopter.backends.reference.analysis.noise import answers, blocks, level_map
+from helicopter.backends.reference.analysis.noise import block_features as witnesses
+from helicopter.backends.reference.analysis.noise import low_detail as calmest
 from helicopter.models._noise import noise_model
 
 #: Band of each coefficient, row frequencies from top to bottom; "." is the constant one.

@@ -5,18 +5,24 @@ import math
 import numpy as np
 from scenes import noise_by_hand
 
-from helicopter.core.results._anomalies import AnomalyAnalysis, AnomalyRegion
-from helicopter.core.results._noise import NoiseLevel
-from helicopter.core.results._reconstruction import (
-    Analysis,
+from helicopter.core.results._analysis import Analysis
+from helicopter.core.results._autonomous import (
     AutonomousAnalysis,
     IterationRecord,
+    understanding_level,
+)
+from helicopter.core.results._noise import NoiseLevel
+from helicopter.core.results._parts import (
+    AnomalyAnalysis,
+    AnomalyRegion,
+    SegmentAwareReconstruction,
+    SegmentReconstruction,
+)
+from helicopter.core.results._regional import (
     RegionalReconstruction,
     UnderstandingScore,
     UnderstandingTest,
-    understanding_level,
 )
-from helicopter.core.results._segments import SegmentAwareReconstruction, SegmentReconstruction
 from helicopter.core.results._verification import (
     StoppingBoundaries,
     Verification,

@@ -1,4 +1,4 @@
-"""Figures of policies, of solved decision processes, of indices."""
+"""Figures of policies and of solved decision processes."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ from test_plotting import drawn
 
 from helicopter.core import MDP, StoppingPolicy, TransitionPosterior
 from helicopter.core.evidence._calibration import reliability_curve
-from helicopter.core.gittins import gittins_table
 from helicopter.plotting import DARK, LIGHT, plot_result
 
 CAR = [
@@ -106,13 +105,9 @@ def test_what_came_true_is_drawn_over_what_was_stated():
 
 @pytest.mark.parametrize("style", [LIGHT, DARK], ids=["light", "dark"])
 def test_they_are_drawn_in_both_styles(style):
-    table = gittins_table(4, 0.9)
     policy = StoppingPolicy(use_rust_acceleration=False)
-    for result in (car().solve(), table, policy, reliability()):
+    for result in (car().solve(), policy, reliability()):
         picture = drawn(plot_result(result, style=style))
         ground = picture[0, 0].mean()
         assert ground > 250 if style is LIGHT else ground < 40
         assert picture.std() > 5
-    np.testing.assert_array_equal(
-        plot_result(table).axes[0].get_images()[0].get_array(), table.value
-    )

@@ -9,17 +9,10 @@ from handmade import anomalies_by_hand, autonomous, photograph, segmented, verif
 from scenes import noise_by_hand
 from test_report import Page
 
-from helicopter.report import (
-    _anomaly_wording as anomaly_wording,
-)
-from helicopter.report import (
-    _segment_wording as segment_wording,
-)
-from helicopter.report import (
-    write_report,
-)
+from helicopter.report import _parts_wording as parts_wording
+from helicopter.report import write_report
 from helicopter.report._advice import advice
-from helicopter.report._overlay import overlay
+from helicopter.report._page import overlay
 
 
 def covered(shape, height, width):
@@ -60,9 +53,9 @@ def test_every_part_and_region_can_be_pointed_at(page, image):
     words = page.words()
     parts, odd = segmented(image), anomalies_by_hand(image)
     for one in parts.segments:
-        assert segment_wording.describe_segment(one) in words
+        assert parts_wording.describe_segment(one) in words
     for region in odd.regions:
-        assert anomaly_wording.describe_region(region) in words
+        assert parts_wording.describe_region(region) in words
     assert "too little of it to be scored" in words
 
 
@@ -97,19 +90,19 @@ def test_nothing_declared_is_said(tmp_path, image):
 
 def test_half_of_the_unexplained_is_counted():
     parts = segmented(photograph())
-    assert [one.label for one in segment_wording.hardest(parts)] == [0, 1]
+    assert [one.label for one in parts_wording.hardest(parts)] == [0, 1]
     shares = (0.1, 0.7, 0.2, 0.0)
     moved = tuple(
         dataclasses.replace(one, priority=share)
         for one, share in zip(parts.segments, shares, strict=True)
     )
     other = dataclasses.replace(parts, segments=moved)
-    assert [one.label for one in segment_wording.hardest(other)] == [1]
+    assert [one.label for one in parts_wording.hardest(other)] == [1]
     assert (
         "70 % of all that could not be explained lies in one"
-        in segment_wording.segment_sentences(other)[1]
+        in parts_wording.segment_sentences(other)[1]
     )
-    assert segment_wording.segment_rows(other)[0]["label"] == "1"
+    assert parts_wording.segment_rows(other)[0]["label"] == "1"
 
 
 def test_advice_follows_from_what_was_found(image):

@@ -11,7 +11,7 @@ import pytest
 from handmade import autonomous, every_kind, photograph, whole
 from PIL import Image
 
-from helicopter.core.results._reconstruction import Analysis
+from helicopter.core.results._analysis import Analysis
 from helicopter.errors import InvalidImageError, InvalidOptionError
 from helicopter.io import read_image
 from helicopter.report import result_to_html, write_report

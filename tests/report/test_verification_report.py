@@ -13,13 +13,8 @@ from test_report import Page
 from helicopter.core import HatataMDPEngine
 from helicopter.core.results._verification import VerificationCosts
 from helicopter.plotting import DARK, LIGHT, plot_result, verification_figure
-from helicopter.report import (
-    _verification_wording as verification_wording,
-)
-from helicopter.report import (
-    result_to_html,
-    write_report,
-)
+from helicopter.report import _verification_wording as verification_wording
+from helicopter.report import result_to_html, write_report
 
 
 def real(qualities, **options):

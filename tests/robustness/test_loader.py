@@ -20,9 +20,7 @@ from helicopter.backends import (
     resolve,
     set_num_threads,
 )
-from helicopter.backends import (
-    _threads as threads,
-)
+from helicopter.backends import _threads as threads
 
 ROOT = Path(errors.__file__).resolve().parents[1]
 

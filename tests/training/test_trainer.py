@@ -19,9 +19,8 @@ torch = pytest.importorskip("torch")
 
 from helicopter.training._calibration import calibrate, predict  # noqa: E402
 from helicopter.training._crops import solve_harmonic  # noqa: E402
-from helicopter.training._export import half_precision, write_weights  # noqa: E402
 from helicopter.training._masks import WIDE, random_mask  # noqa: E402
-from helicopter.training._network import Architecture, Network  # noqa: E402
+from helicopter.training._network import Architecture, Network, half_precision, write_weights  # noqa: E402  # noqa: E402
 from helicopter.training._trainer import Settings, Trainer, starting_point  # noqa: E402
 from helicopter.training._validation import KINDS, gains  # noqa: E402
 

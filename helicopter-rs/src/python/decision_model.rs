@@ -11,7 +11,7 @@ use super::{convert, errors};
 use crate::analysis::mdp::compress::Rows;
 use crate::analysis::mdp::model::Model;
 use crate::analysis::mdp::solver::{Method, Options, Run};
-use crate::analysis::mdp::{average, horizon, solver, sweep};
+use crate::analysis::mdp::{horizon, solver, sweep};
 use crate::error::Result;
 use crate::host::Host;
 
@@ -22,8 +22,6 @@ type RunArrays<'py> =
     (Line<'py, f64>, Line<'py, f64>, Line<'py, f64>, Line<'py, i64>, usize, &'static str, bool);
 /// Value, lower, upper, policy.
 type HorizonArrays<'py> = (Table<'py, f64>, Table<'py, f64>, Table<'py, f64>, Table<'py, i64>);
-/// Low, high, bias, policy, iterations, converged.
-type AverageArrays<'py> = (f64, f64, Line<'py, f64>, Line<'py, i64>, usize, bool);
 
 const FLOATS: &str = "a C-contiguous float64 array";
 const INTS: &str = "a C-contiguous int64 array of one dimension";
@@ -245,33 +243,6 @@ impl DecisionModel {
             rows(out.lower)?,
             rows(out.upper)?,
             out.policy.into_pyarray(py).reshape([horizon, states])?,
-        ))
-    }
-
-    /// The average reward: (low, high, bias, policy, iterations, converged).
-    #[pyo3(signature = (epsilon, max_iterations=None, *, threads=None, progress=None))]
-    fn solve_average<'py>(
-        &self,
-        py: Python<'py>,
-        epsilon: f64,
-        max_iterations: Option<usize>,
-        threads: Option<&Bound<'py, PyAny>>,
-        progress: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<AverageArrays<'py>> {
-        const OPERATION: &str = "solve_average";
-        check_epsilon(py, OPERATION, epsilon)?;
-        let limit = max_iterations.unwrap_or(usize::MAX);
-        let out = Crossing::new(OPERATION)
-            .threads(threads)?
-            .progress(progress)?
-            .run(py, |host| average::solve(&self.0, epsilon, limit, host))?;
-        Ok((
-            out.gain_low,
-            out.gain_high,
-            out.bias.into_pyarray(py),
-            out.policy.into_pyarray(py),
-            out.iterations,
-            out.converged,
         ))
     }
 

@@ -21,15 +21,16 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from helicopter.backends._blas import blas_on_one_thread
-from helicopter.backends.reference.analysis.anomaly_map import REACH, squared_distances
+from helicopter._shared.blas import (blas_on_one_thread, squared_distances)
+from helicopter.backends.protocol import WINDOW_REACH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import AnomalyEvidence, Backend, Map, Mask
+    from helicopter._shared.arrays import (Map, Mask)
+    from helicopter.backends.protocol import (AnomalyEvidence, Backend)
 
 #: Rows, and what is measured in them: float32 (rows, W, measurements).
 _Strip: TypeAlias = "tuple[slice, NDArray[np.float32]]"
@@ -95,7 +96,7 @@ class _Strips:
 
     def __iter__(self) -> Iterator[_Strip]:
         height = len(self.evidence.image)
-        halo = math.ceil(REACH * self.width) + 2
+        halo = math.ceil(WINDOW_REACH * self.width) + 2
         for top in range(0, height, STRIP):
             bottom = min(top + STRIP, height)
             first, last = max(top - halo, 0), min(bottom + halo, height)

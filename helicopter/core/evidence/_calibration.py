@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.core.results._reconstruction import Result
-from helicopter.core.validation import check_integer
+from helicopter._shared.checks import check_integer
+from helicopter._shared.result import Result
 from helicopter.errors import InvalidOptionError
 
 if TYPE_CHECKING:

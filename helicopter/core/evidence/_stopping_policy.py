@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.backends.protocol import StoppingOptions, StoppingRun
-from helicopter.core.results._reconstruction import Result
-from helicopter.core.results._verification import StoppingBoundaries, VerificationCosts
-from helicopter.core.validation import check_fraction, check_integer, check_real
+from helicopter._shared.checks import (check_fraction, check_integer, check_real)
+from helicopter._shared.result import Result
+from helicopter.backends import resolve
+from helicopter.backends._engine import backend_of
+from helicopter.backends.protocol import (StoppingOptions, StoppingRun)
+from helicopter.core.results._verification import (StoppingBoundaries, VerificationCosts)
 from helicopter.errors import InvalidOptionError
 
-from ._beta import beta_density, incomplete_beta
+from ._beta import (beta_density, incomplete_beta)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Backend
 
 __all__ = ["DEFAULT_LOOKS", "MOST_LOOKS", "OperatingCharacteristics", "StoppingPolicy"]
 
@@ -129,7 +130,7 @@ class StoppingPolicy(Result):
         prior: tuple[float, float] = (1.0, 1.0),
         max_looks: int | None = None,
         use_rust_acceleration: bool | None = None,
-        _backend: Backend | None = None,
+        _backend: str | None = None,
     ) -> None:
         share = check_fraction(required_share, "required_share", ends=False)
         costs = VerificationCosts(
@@ -144,9 +145,7 @@ class StoppingPolicy(Result):
             else check_integer(max_looks, "max_looks", 1, MOST_LOOKS)
         )
         if _backend is None:
-            from helicopter.core.prediction._engine import Engine
-
-            _backend = Engine("cpu", use_rust_acceleration)._backend
+            _backend, _ = resolve(use_rust_acceleration, "cpu")
         horizon = _last_worthy(share, costs, beta, limit)
         options = StoppingOptions(
             share,
@@ -156,7 +155,7 @@ class StoppingPolicy(Result):
             short=incomplete_beta(*beta, share),
             density=beta_density(*beta, share),
         )
-        run = _solved(type(_backend), options)
+        run = _solved(_backend, options)
         values: dict[str, Any] = {
             "required_share": share,
             "costs": costs,
@@ -225,8 +224,8 @@ def check_prior(value: object, name: str = "prior") -> tuple[float, float]:
 
 
 @lru_cache(maxsize=32)
-def _solved(backend: type[Backend], options: StoppingOptions) -> StoppingRun:
-    run = backend().stopping_policy(options)
+def _solved(backend: str, options: StoppingOptions) -> StoppingRun:
+    run = backend_of(backend).stopping_policy(options)
     for array in run[:3]:
         array.flags.writeable = False
     return run

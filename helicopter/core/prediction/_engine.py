@@ -4,52 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from helicopter.backends import resolve
+from helicopter._shared.checks import check_seed
+from helicopter.backends._engine import Engine
 from helicopter.core.registry import find_algorithm
-from helicopter.core.validation import check_seed
-from helicopter.models import NetworkWeights, uncertainty_model
+from helicopter.models import (NetworkWeights, uncertainty_model)
 
-from ._error_law import LAPLACE, CalibratedLaw
+from ._error_law import (LAPLACE, CalibratedLaw)
 
 if TYPE_CHECKING:
     import os
 
-    from helicopter.backends.protocol import Algorithm, Backend, Image, Mask
+    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter.backends.protocol import Algorithm
 
     from ._error_law import ErrorLaw
 
-__all__ = ["Engine", "PredictingEngine"]
-
-
-class Engine:
-    """Base of the engines.
-
-    Attributes
-    ----------
-    backend : str
-        ``"rust"`` or ``"python"``.
-    device : str
-        What the engine runs on.
-    """
-
-    backend: str
-    device: str
-
-    def __init__(self, device: str, use_rust_acceleration: bool | None) -> None:
-        self.backend, self.device = resolve(use_rust_acceleration, device)
-        self._backend: Backend = backend_of(self.backend)
-
-
-def backend_of(name: str) -> Backend:
-    """Make the backend of this name, ``"rust"`` or ``"python"``."""
-    # imported on use: the Rust backend needs no SciPy, and the Python one no accelerator
-    if name == "rust":
-        from helicopter.backends.rust import RustBackend
-
-        return RustBackend()
-    from helicopter.backends.reference.backend import ReferenceBackend
-
-    return ReferenceBackend()
+__all__ = ["PredictingEngine"]
 
 
 class PredictingEngine(Engine):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from ._reconstruction import Result
+from helicopter._shared.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

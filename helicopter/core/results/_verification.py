@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from ._reconstruction import Result
+from helicopter._shared.result import Result
 
 if TYPE_CHECKING:
     import numpy as np

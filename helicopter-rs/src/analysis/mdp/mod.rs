@@ -5,9 +5,8 @@
 //! * [`sweep`], [`policy`]: Bellman's operator, of all actions and of one policy;
 //! * [`linear`], [`order`]: the sparse system of one policy;
 //! * [`certificate`]: from residuals to bounds that hold, rounding included;
-//! * [`solver`], [`search`]: discounted and total rewards; [`horizon`]: so many steps; [`average`]: per step.
+//! * [`solver`], [`search`]: discounted and total rewards; [`horizon`]: so many steps.
 
-pub mod average;
 pub mod certificate;
 pub mod compress;
 pub mod exact;

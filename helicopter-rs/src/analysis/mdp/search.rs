@@ -53,7 +53,7 @@ pub(super) struct Search<'a> {
     /// What `target` bounds.
     pub(super) judged_by: Judge,
     value: Vec<f64>,
-    pub(super) rest: Option<Vec<f64>>,
+    rest: Option<Vec<f64>>,
     next: Vec<f64>,
     choice: Vec<u32>,
     /// How much worse each pair is than the best; empty where it does not matter.
@@ -61,7 +61,7 @@ pub(super) struct Search<'a> {
     /// The value less a constant, in single precision.
     narrow: Vec<f32>,
     rows: PolicyRows,
-    pub(super) iterations: usize,
+    iterations: usize,
     best: Option<Enclosure>,
 }
 
@@ -72,8 +72,6 @@ pub(super) enum Judge {
     Bounds,
     /// When all residuals are small.
     Residuals,
-    /// When all residuals are much the same.
-    Span,
 }
 
 /// The best that is known.
@@ -172,7 +170,7 @@ impl<'a> Search<'a> {
     fn residual_aim(&self) -> f64 {
         match self.judged_by {
             Judge::Bounds => 0.5 * self.target / self.weights.largest(),
-            Judge::Residuals | Judge::Span => 0.5 * self.target,
+            Judge::Residuals => 0.5 * self.target,
         }
     }
 
@@ -188,7 +186,6 @@ impl<'a> Search<'a> {
         match self.judged_by {
             Judge::Bounds => {}
             Judge::Residuals => return found.largest() + margin <= self.target,
-            Judge::Span => return found.span() + 2.0 * margin <= self.target,
         }
         let width = self.weights.width(found, margin);
         let known = self.best.as_ref().map_or(f64::INFINITY, |best| best.width);
@@ -214,7 +211,7 @@ impl<'a> Search<'a> {
         self.in_order(&self.value)
     }
 
-    pub(super) fn in_order<T: Copy + Default>(&self, values: &[T]) -> Vec<T> {
+    fn in_order<T: Copy + Default>(&self, values: &[T]) -> Vec<T> {
         let Some(order) = &self.order else { return values.to_vec() };
         let mut out = vec![T::default(); values.len()];
         for (k, &state) in order.iter().enumerate() {

@@ -133,27 +133,3 @@ pub(super) fn unbounded(model: &Model) -> Run {
         converged: false,
     }
 }
-
-/// A value function whose residuals at this discount are within `span` of each other, or nearly so:
-/// high and low parts, and how many improvements it took.
-pub(super) fn nearly_level(
-    model: &Model,
-    discount: f64,
-    span: f64,
-    max_iterations: usize,
-    host: &dyn Host,
-) -> Result<(Vec<f64>, Vec<f64>, usize)> {
-    let over = states_over(model, discount);
-    let states = model.states();
-    let options =
-        Options { discount, method: Method::Auto, epsilon: f64::INFINITY, max_iterations };
-    let any_over = over.contains(&true);
-    let guessed = Weights::Uniform { least: 1.0, most: 1.0, one_sided: any_over };
-    let weights = Weights::discounted(model, discount, any_over).unwrap_or(guessed);
-    let mut search = Search::new(model, options, weights, over);
-    search.target = span;
-    search.judged_by = Judge::Span;
-    search.run(host)?;
-    let rest = search.rest.as_ref().map_or_else(|| vec![0.0; states], |rest| search.in_order(rest));
-    Ok((search.value_in_order(), rest, search.iterations))
-}

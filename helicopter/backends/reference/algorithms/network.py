@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.backends._blas import blas_on_one_thread, share_out
+from helicopter._shared.blas import blas_on_one_thread
+from helicopter.backends._threads import share_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Map, Mask
+    from helicopter._shared.arrays import (Image, Map, Mask)
     from helicopter.models._network import NetworkWeights
 
 __all__ = ["predict"]

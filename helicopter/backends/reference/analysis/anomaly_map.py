@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends._blas import blas_on_one_thread
+from helicopter.backends.protocol import WINDOW_REACH
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import AnomalyEvidence, Image, Map
+    from helicopter._shared.arrays import (Image, Map)
+    from helicopter.backends.protocol import AnomalyEvidence
 
-__all__ = ["measure", "squared_distances"]
+__all__ = ["measure"]
 
-#: Windows end after so many standard deviations.
-REACH = 4.0
 #: Half a grey level of 255, squared: less variance than that says nothing.
 LEAST_ENERGY = 4e-6
 
@@ -30,7 +29,7 @@ def measure(part: AnomalyEvidence, width: float) -> NDArray[np.float32]:
 
     def pooled(values: Map, weight: Map) -> Map:
         return np.asarray(
-            gaussian_filter(values * weight, width, truncate=REACH, mode="reflect") / total,
+            gaussian_filter(values * weight, width, truncate=WINDOW_REACH, mode="reflect") / total,
             dtype=np.float32,
         )
 
@@ -56,7 +55,7 @@ def _weight(seen: Map, width: float) -> Map:
     """How much of each window is seen; the rest is not counted."""
     from scipy.ndimage import gaussian_filter  # slow to import
 
-    total = gaussian_filter(seen, width, truncate=REACH, mode="reflect")
+    total = gaussian_filter(seen, width, truncate=WINDOW_REACH, mode="reflect")
     return np.asarray(np.maximum(total, np.float32(1e-6)))
 
 
@@ -72,13 +71,3 @@ def _difference(residual: Image, seen: Map, step: tuple[int, int]) -> tuple[Map,
     energy[near_rows, left] = np.square(difference).mean(axis=2)
     both[near_rows, left] = seen[near_rows, left] * seen[far_rows, far]
     return energy, both
-
-
-def squared_distances(
-    measured: NDArray[Any], centre: NDArray[np.float64], form: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """See `helicopter.backends.protocol.Backend.squared_distances`."""
-    away = measured.astype(np.float64) - centre
-    with blas_on_one_thread():
-        product = away @ form
-    return np.asarray(np.maximum(np.einsum("...i,...i->...", product, away), 0.0))

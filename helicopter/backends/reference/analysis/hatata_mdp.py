@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.effective_looks import LookCounter
-from helicopter.backends.protocol import Evidence, EvidenceRun, StoppingOptions, StoppingRun
+from helicopter._shared.looks import Looker
+from helicopter.backends.protocol import (Evidence, EvidenceRun, StoppingOptions, StoppingRun)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Looker", "stopping_policy", "verify"]
+__all__ = ["stopping_policy", "verify"]
 
 #: Losses that differ by less than this share of the larger cost of an error count as equal: then it
 #: is better to stop than to look, and to reject than to accept.
@@ -83,35 +83,6 @@ def _last_level(options: StoppingOptions) -> NDArray[np.float64]:
         most = most * (x * ((a + b + before) / (a + before)))
         level = wider
     return level
-
-
-class Looker:
-    """Takes looks one by one and says when the policy stops."""
-
-    def __init__(self, policy: StoppingRun, most_looks: int, time: float | None) -> None:
-        self.policy = policy
-        self.most_looks = most_looks
-        self.counter = LookCounter(time)
-
-    def decision(self) -> int:
-        """1: accept, -1: reject, 0: look on."""
-        looks, successes = self.counter.whole()
-        horizon = len(self.policy.reject_at) - 1
-        if looks > horizon:
-            successes = int(np.floor(successes / looks * horizon + 0.5))
-            looks = horizon
-        if successes <= self.policy.reject_at[looks]:
-            return -1
-        if successes >= self.policy.accept_from[looks]:
-            return 1
-        if self.counter.looks >= self.most_looks:
-            return 1 if successes >= self.policy.favour_from[looks] else -1
-        return 0
-
-    def look(self, success: bool) -> int:
-        """Take one more look; return `decision`."""
-        self.counter.add(success)
-        return self.decision()
 
 
 def verify(successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun) -> EvidenceRun:

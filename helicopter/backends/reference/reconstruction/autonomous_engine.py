@@ -12,31 +12,23 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from helicopter._shared.looks import Looker
 from helicopter._shared.online_scale import OnlineScale
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.quality import quality_of
-from helicopter._shared.ranking import STREAM_INITIAL, STREAM_TIES, random_ranks
-from helicopter.backends.protocol import (
-    Algorithm,
-    AutonomousOptions,
-    AutonomousRun,
-    Image,
-    Iteration,
-    Map,
-    Mask,
-    Progress,
-    StopReason,
-    UncertaintyModel,
-)
-from helicopter.backends.reference.analysis.hatata_mdp import Looker
+from helicopter._shared.ranking import (STREAM_INITIAL, STREAM_TIES, random_ranks)
+from helicopter.backends.protocol import (Algorithm, AutonomousOptions, AutonomousRun, Iteration, StopReason)
 
 from .regional_engine import fill
 from .scores import score
-from .strategies import concrete_strategy, priorities
-from .uncertainty import hidden_distance, hidden_variance, local_variogram
+from .strategies import (concrete_strategy, priorities)
+from .uncertainty import (hidden_distance, hidden_variance, local_variogram)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from helicopter._shared.arrays import (Image, Map, Mask, Progress)
+    from helicopter.models import UncertaintyModel
 
 __all__ = ["Course", "Loop", "run"]
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.reference.algorithms import network, pde
+from helicopter.backends.reference.algorithms import (network, pde)
 
 from .uncertainty import hidden_variance
 
 if TYPE_CHECKING:
-    from helicopter.backends.protocol import BuiltIn, Image, Map, Mask, UncertaintyModel
+    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter.backends.protocol import BuiltIn
+    from helicopter.models import UncertaintyModel
 
 __all__ = ["fill", "reconstruct"]
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from helicopter.backends.protocol import Image, Mask, Scores
+from helicopter.backends.protocol import Scores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from helicopter._shared.arrays import (Image, Mask)
 
 __all__ = ["score"]
 

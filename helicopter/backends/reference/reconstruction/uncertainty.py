@@ -24,7 +24,7 @@ from scipy.ndimage import distance_transform_edt
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import UncertaintyModel
+    from helicopter.models import UncertaintyModel
 
 __all__ = [
     "hidden_distance",

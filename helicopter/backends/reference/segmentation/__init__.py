@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .atoms import make_atoms
-from .features import features_of, half_of, variance
+from .features import (features_of, half_of, variance)
 from .refine import refine
 from .ward import merge
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Labels, SegmentationOptions
+    from helicopter._shared.arrays import Labels
+    from helicopter.backends.protocol import SegmentationOptions
 
     from .features import Features
 

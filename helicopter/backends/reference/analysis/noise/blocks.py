@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends._blas import share_out
+from helicopter.backends._threads import share_out
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Mask
+    from helicopter._shared.arrays import (Image, Mask)
 
 __all__ = ["BANDS", "SIDE", "Blocks", "testimony"]
 

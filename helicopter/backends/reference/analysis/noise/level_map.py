@@ -13,7 +13,7 @@ from .blocks import SIDE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Map
+    from helicopter._shared.arrays import Map
     from helicopter.models._noise import NoiseModel
 
     from .block_features import Witnesses

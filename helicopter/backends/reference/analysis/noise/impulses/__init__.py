@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .counts import Counts, Plane, coincidence, counted, fine_scale, joint_plane, level_step
-from .marks import extreme_mask, random_mask
-from .repair import repair
+from .counts import (Counts, Plane, coincidence, counted, fine_scale, joint_plane, level_step)
+from .marks import (extreme_mask, random_mask, repair)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import Image, Mask
+    from helicopter._shared.arrays import (Image, Mask)
 
 
 __all__ = ["FEATURES", "Impulses", "find_impulses", "repair"]
