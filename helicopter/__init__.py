@@ -13,14 +13,14 @@ from helicopter._shared.display import provide
 from helicopter._version import __version__
 
 if TYPE_CHECKING:
-    from helicopter import (backends, core, errors, io, testing)
-    from helicopter.analysis import (analyze, reconstruct)
+    from helicopter import backends, core, errors, io, testing
+    from helicopter.analysis import analyze, reconstruct
     from helicopter.anomalies import find_anomalies
-    from helicopter.backends import (get_num_threads, set_num_threads)
-    from helicopter.core.registry import (algorithms, register_algorithm, unregister_algorithm)
+    from helicopter.backends import get_num_threads, set_num_threads
+    from helicopter.core.registry import algorithms, register_algorithm, unregister_algorithm
     from helicopter.core.segments._partition import segment
     from helicopter.decisions._mdp import MDP
-    from helicopter.noise import (estimate_noise, estimate_sigma)
+    from helicopter.noise import estimate_noise, estimate_sigma
 
 __all__ = [
     "MDP",

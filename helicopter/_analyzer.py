@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
-from helicopter._shared.checks import (LARGEST, check_choice, check_fraction, check_integer, is_integer)
+from helicopter._shared.checks import (
+    LARGEST,
+    check_choice,
+    check_fraction,
+    check_integer,
+    is_integer,
+)
 from helicopter.core.anomalies._detector import AnomalyDetector
 from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
 from helicopter.core.hatata_mdp import HatataMDPEngine
@@ -15,7 +21,7 @@ from helicopter.core.registry import DEFAULT
 from helicopter.core.results._analysis import Analysis
 from helicopter.core.results._noise import NoiseName
 from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
-from helicopter.core.validation import (check_segments, prepare_values)
+from helicopter.core.validation import check_segments, prepare_values
 from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 from helicopter.errors import InvalidOptionError
 

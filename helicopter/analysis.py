@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from helicopter._analyzer import (PARTS_ALGORITHM, Analyzer)
+from helicopter._analyzer import PARTS_ALGORITHM, Analyzer
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from helicopter.core.zengeza_detector import ZengezaNoiseDetector
 
 if TYPE_CHECKING:
-    from helicopter.core.results._noise import (NoiseAnalysis, NoiseLevel)
+    from helicopter.core.results._noise import NoiseAnalysis, NoiseLevel
 
 __all__ = ["estimate_noise", "estimate_sigma"]
 

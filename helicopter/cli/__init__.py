@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             _leave_interrupted()
         raise
     except Exception as error:
-        from ._output import (complain, debugging, explain)
+        from ._output import complain, debugging, explain
 
         if debugging():
             raise

@@ -13,7 +13,7 @@ from helicopter.errors import InvalidOptionError
 
 from ._many import each_image
 from ._masks import check_fits
-from ._output import (printable, stdout)
+from ._output import printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ def analyze_images(
     as_json: bool,
 ) -> int:
     """Analyse each image, print what came of it, and return the exit code."""
-    from helicopter.io import (DEFAULT_MAX_PIXELS, read_image, read_mask)
+    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
     analyzer = _analyzer(machine, options)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
@@ -103,7 +103,7 @@ def _analyzer(machine: Machine, options: Mapping[str, Any]) -> Analyzer:
     import numpy as np
 
     from helicopter._analyzer import Analyzer
-    from helicopter._shared.checks import (check_fraction, check_integer)
+    from helicopter._shared.checks import check_fraction, check_integer
     from helicopter.core.validation import prepare_image
 
     if options["max_iterations"] is not None:
@@ -161,7 +161,7 @@ def _write(
     report: bool,
     inputs: Sequence[Path],
 ) -> dict[str, Any]:
-    from helicopter.io import (atomic_open, write_image)
+    from helicopter.io import atomic_open, write_image
 
     suffix = ".tif" if loaded.pixels.dtype.kind == "f" else _LOSSLESS_SUFFIX[loaded.format]
     redrawn = folder / f"reconstruction{suffix}"

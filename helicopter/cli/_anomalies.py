@@ -9,9 +9,9 @@ import numpy as np
 from helicopter.errors import InvalidOptionError
 
 from ._many import each_image
-from ._maps import (PICTURE_SUFFIXES, check_output)
+from ._maps import PICTURE_SUFFIXES, check_output
 from ._masks import check_fits
-from ._output import (printable, stdout)
+from ._output import printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +43,11 @@ def show_anomalies(
     as_json: bool = False,
 ) -> int:
     """Find the anomalies of each image, print them, and return the exit code."""
-    from helicopter._shared.checks import (check_fraction, check_integer)
+    from helicopter._shared.checks import check_fraction, check_integer
     from helicopter._shared.progress import as_callback
     from helicopter.core import AnomalyDetector
     from helicopter.core.validation import prepare_image
-    from helicopter.io import (DEFAULT_MAX_PIXELS, read_image, read_mask)
+    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
     check_fraction(level, "level", ends=False)
     if segments is not None:
@@ -115,12 +115,12 @@ def show_anomalies(
 
 
 def _write_map(path: Path, found: AnomalyAnalysis) -> None:
-    from helicopter.io import (atomic_open, write_image)
+    from helicopter.io import atomic_open, write_image
 
     if path.suffix.lower() != ".png":
         write_image(path, found.anomaly_map)
         return
-    from helicopter.plotting import (anomaly_map_title, map_figure)
+    from helicopter.plotting import anomaly_map_title, map_figure
     from helicopter.plotting._parts import MAP_UNIT
 
     figure = map_figure(found.anomaly_map, anomaly_map_title(), MAP_UNIT)

@@ -8,9 +8,27 @@ from typing import Annotated
 import typer
 
 from helicopter._version import __version__
-from helicopter.training._defaults import (FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS)
+from helicopter.training._defaults import FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS
 
-from ._options import (AlgorithmOption, Backend, BackendOption, DataRangeOption, DeviceOption, InitialKnownOption, JsonOption, LeftOutOption, LevelOption, MaxPixelsOption, MissingOption, PatchSizeOption, SeedOption, ThreadsOption, WeightsOption, machine, parts_option)
+from ._options import (
+    AlgorithmOption,
+    Backend,
+    BackendOption,
+    DataRangeOption,
+    DeviceOption,
+    InitialKnownOption,
+    JsonOption,
+    LeftOutOption,
+    LevelOption,
+    MaxPixelsOption,
+    MissingOption,
+    PatchSizeOption,
+    SeedOption,
+    ThreadsOption,
+    WeightsOption,
+    machine,
+    parts_option,
+)
 
 __all__ = ["app"]
 

@@ -16,8 +16,8 @@ from helicopter._version import __version__
 from helicopter.errors import InvalidOptionError
 from helicopter.io import sample_image
 
-from ._bench_decisions import (evidence_job, looks_of, models_job, states_of)
-from ._output import (complain, emit_json, stdout)
+from ._bench_decisions import evidence_job, looks_of, models_job, states_of
+from ._output import complain, emit_json, stdout
 
 if TYPE_CHECKING:
     from ._options import Machine

@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Any
 
-from helicopter import (algorithms, backends)
+from helicopter import algorithms, backends
 from helicopter._version import __version__
 
-from ._output import (emit_json, stdout)
+from ._output import emit_json, stdout
 
 if TYPE_CHECKING:
     from ._options import Machine

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from helicopter._version import __version__
-from helicopter.errors import (HelicopterError, RustAccelerationError)
+from helicopter.errors import HelicopterError, RustAccelerationError
 
-from ._output import (BAD_USAGE, FAILED, about, complain, debugging, emit_json, explain)
+from ._output import BAD_USAGE, FAILED, about, complain, debugging, emit_json, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

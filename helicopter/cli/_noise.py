@@ -9,7 +9,7 @@ import numpy as np
 from ._many import each_image
 from ._maps import check_output
 from ._masks import check_fits
-from ._output import (printable, stdout)
+from ._output import printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ def show_noise(
     from helicopter._shared.checks import check_integer
     from helicopter.core import ZengezaNoiseDetector
     from helicopter.core.validation import prepare_image
-    from helicopter.io import (DEFAULT_MAX_PIXELS, read_image, read_mask)
+    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
     if segments is not None:
         check_integer(segments, "segments", 1)
@@ -81,12 +81,12 @@ def show_noise(
 
 
 def _write_map(path: Path, noise: NoiseAnalysis) -> None:
-    from helicopter.io import (atomic_open, write_image)
+    from helicopter.io import atomic_open, write_image
 
     if path.suffix.lower() != ".png":
         write_image(path, noise.sigma_map)
         return
-    from helicopter.plotting import (map_figure, noise_map_title, noise_unit)
+    from helicopter.plotting import map_figure, noise_map_title, noise_unit
 
     figure = map_figure(noise.sigma_map, noise_map_title(), noise_unit(noise))
     with atomic_open(path) as file:

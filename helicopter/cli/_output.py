@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from helicopter.errors import (HelicopterError, InvalidOptionError)
+from helicopter.errors import HelicopterError, InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

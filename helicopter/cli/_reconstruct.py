@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.errors import (HelicopterError, InvalidOptionError)
-from helicopter.io import (DEFAULT_MAX_PIXELS, atomic_open, check_writable, read_image, read_mask, write_image)
+from helicopter.errors import HelicopterError, InvalidOptionError
+from helicopter.io import (
+    DEFAULT_MAX_PIXELS,
+    atomic_open,
+    check_writable,
+    read_image,
+    read_mask,
+    write_image,
+)
 
 from ._masks import check_fits
-from ._output import (about, complain, emit_json, printable)
+from ._output import about, complain, emit_json, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +110,7 @@ def _write_uncertainty(
     if path.suffix.lower() != ".png":
         write_image(path, sigma)
         return
-    from helicopter.plotting import (map_figure, unit_of)
+    from helicopter.plotting import map_figure, unit_of
 
     figure = map_figure(
         sigma, "Uncertainty (predicted standard deviation)", unit_of(image), where=hidden

@@ -13,13 +13,13 @@ import numpy as np
 
 from helicopter._shared.checks import check_seed
 from helicopter._shared.progress import as_callback
-from helicopter.errors import (DeviceError, HelicopterError, InvalidOptionError, ModelError)
+from helicopter.errors import DeviceError, HelicopterError, InvalidOptionError, ModelError
 from helicopter.io._atomic import checked_target
 from helicopter.models._network import load_network
-from helicopter.training._defaults import (FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS)
-from helicopter.training._photographs import (find_photographs, hold_out, read_photographs)
+from helicopter.training._defaults import FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS
+from helicopter.training._photographs import find_photographs, hold_out, read_photographs
 
-from ._output import (complain, emit_json, printable, stdout)
+from ._output import complain, emit_json, printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -191,7 +191,7 @@ def _trainer(
     begin: NetworkWeights | None,
     learning_rate: float | None,
 ) -> Trainer:
-    from helicopter.training._trainer import (Settings, Trainer, starting_point)
+    from helicopter.training._trainer import Settings, Trainer, starting_point
 
     cuda = device != "cpu"
     workers = min(MOST_WORKERS, os.cpu_count() or 1) if cuda else 1
@@ -253,7 +253,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Calibrate, write the weights, and say how good they are on photographs kept out."""
     from helicopter.training._calibration import calibrate
-    from helicopter.training._network import (Network, half_precision, write_weights)
+    from helicopter.training._network import Network, half_precision, write_weights
     from helicopter.training._validation import gains
 
     state = half_precision(trainer.average)

@@ -15,12 +15,12 @@ from helicopter.report import _verification_wording as wording
 
 from ._many import each_image
 from ._masks import check_fits
-from ._output import (printable, stdout)
+from ._output import printable, stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from helicopter.core import (AutonomousAnalysis, AutonomousReconstructionEngine, Verification)
+    from helicopter.core import AutonomousAnalysis, AutonomousReconstructionEngine, Verification
     from helicopter.io import LoadedImage
 
     from ._options import Machine
@@ -41,9 +41,9 @@ def verify_images(
 ) -> int:
     """Look at each image until it can be decided, print the verdicts, and return the exit code."""
     from helicopter._shared.progress import as_callback
-    from helicopter.io import (DEFAULT_MAX_PIXELS, read_image, read_mask)
+    from helicopter.io import DEFAULT_MAX_PIXELS, read_image, read_mask
 
-    from ._analyze import (folder_names, make_folder)
+    from ._analyze import folder_names, make_folder
 
     engine = _engine(machine, verifier, options)
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
@@ -101,7 +101,7 @@ def _engine(
 ) -> AutonomousReconstructionEngine:
     """Make the engine of all images; what is wrong with an option is said here, and once."""
     from helicopter._shared.checks import check_fraction
-    from helicopter.core import (AutonomousReconstructionEngine, HatataMDPEngine)
+    from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine
     from helicopter.core.validation import prepare_image
 
     check_fraction(options["initial_known"], "initial_known", ends=False)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter._shared.checks import (check_choice, check_integer)
+from helicopter._shared.checks import check_choice, check_integer
 from helicopter.backends._engine import Engine
 from helicopter.backends.protocol import SegmentationOptions
-from helicopter.core.validation import (prepare_values, require_visible)
+from helicopter.core.validation import prepare_values, require_visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Labels, Mask)
+    from helicopter._shared.arrays import Labels, Mask
     from helicopter.backends.protocol import Backend
 
 __all__ = ["PRESETS", "segment", "segment_values"]
