@@ -5,10 +5,12 @@
 //! [`Vector::plus`] and [`Vector::minus`] do, where the processor can: AVX2 and AVX-512 then agree to
 //! the bit, and the other processors' results differ from theirs by rounding.
 
+use std::sync::LazyLock;
+
 mod portable;
 mod vector;
 #[cfg(target_arch = "x86_64")]
-mod x86;
+pub(crate) mod x86;
 
 use portable::Array;
 pub use vector::{F32x8, F64s, Vector};
@@ -25,17 +27,21 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// The best that this processor has. Cheap: the standard library asks the processor only once.
+    /// The best that this processor has.
+    #[inline]
     pub fn best() -> Isa {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("popcnt")
-        {
-            return if is_x86_feature_detected!("avx512f") { Isa::Avx512 } else { Isa::Avx2 };
-        }
-        Isa::Plain
+        static BEST: LazyLock<Isa> = LazyLock::new(|| {
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("fma")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("popcnt")
+            {
+                return if is_x86_feature_detected!("avx512f") { Isa::Avx512 } else { Isa::Avx2 };
+            }
+            Isa::Plain
+        });
+        *BEST
     }
 
     /// All that this processor has.
@@ -87,8 +93,8 @@ pub trait Kernel {
     fn run<S: Simd>(self) -> Self::Output;
 }
 
-/// The vectors of an instruction set. Where the processor lacks it there are none, since only
-/// [`Isa::run`] can name the types: that is what makes their operations safe.
+/// The vectors of an instruction set. Where the processor lacks it there are none, since nothing but
+/// [`Isa::run`] and `kernel!` names the types: that is what makes their operations safe.
 pub trait Simd {
     /// The instruction set.
     const ISA: Isa;
@@ -110,7 +116,9 @@ impl Simd for Plain {
     type F64s = Array<f64, 4>;
 }
 
-/// Declares a function that is the [`run`] of a [`Kernel`]; in its body, `S` is the [`Simd`].
+/// Declares a function that is compiled for AVX2 too, and called so where the processor has it; in its
+/// body, `S` is the [`Simd`]. Unlike the fields of a [`Kernel`], references that are arguments are known
+/// not to overlap, without which some loops do not become vector instructions.
 macro_rules! kernel {
     (
         $(#[$meta:meta])*
@@ -118,23 +126,23 @@ macro_rules! kernel {
     ) => {
         $(#[$meta])*
         $vis fn $name($($arg: $type),*) $(-> $out)? {
-            struct Call<T>(T);
-            impl $crate::utils::simd::Kernel for Call<($($type,)*)> {
-                type Output = $crate::utils::simd::kernel!(@type $($out)?);
-                #[inline(always)]
-                fn run<S: $crate::utils::simd::Simd>(self) -> Self::Output {
-                    #[inline(always)]
-                    #[allow(clippy::extra_unused_type_parameters, reason = "plain loops need none")]
-                    fn body<S: $crate::utils::simd::Simd>($($arg: $type),*) $(-> $out)? $body
-                    let Call(($($arg,)*)) = self;
-                    body::<S>($($arg),*)
+            #[inline(always)]
+            #[allow(clippy::extra_unused_type_parameters, reason = "plain loops need none")]
+            fn plain<S: $crate::utils::simd::Simd>($($arg: $type),*) $(-> $out)? $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx2,fma,bmi1,popcnt")]
+                fn avx2($($arg: $type),*) $(-> $out)? {
+                    plain::<$crate::utils::simd::x86::Avx2>($($arg),*)
+                }
+                if $crate::utils::simd::Isa::best() >= $crate::utils::simd::Isa::Avx2 {
+                    // SAFETY: the processor has these instructions.
+                    return unsafe { avx2($($arg),*) };
                 }
             }
-            $crate::utils::simd::run(Call(($($arg,)*)))
+            plain::<$crate::utils::simd::Plain>($($arg),*)
         }
     };
-    (@type) => { () };
-    (@type $out:ty) => { $out };
 }
 pub(crate) use kernel;
 

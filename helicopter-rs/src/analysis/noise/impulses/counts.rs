@@ -275,7 +275,7 @@ pub(super) fn count_strip(
 kernel! {
     /// Counts the pixels of a row, and flags those that stand out at the second threshold.
     fn count_row<S>(
-        plane: &Plane<'_>,
+        plane: &Plane,
         ordered: &mut Ordered,
         rooms: &mut [f32],
         flags: &mut [u8],
