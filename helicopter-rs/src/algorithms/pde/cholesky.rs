@@ -80,7 +80,7 @@ impl Factors {
                     self.spare.push(std::mem::take(&mut self.schur[placed.node as usize]));
                 }
             }
-            let done = self.eliminate_front(node, front, &mut schur, control);
+            let done = Self::eliminate_front(node, front, &mut schur, control);
             self.store = factor;
             if !done? {
                 return Err(PdeError::NotPositiveDefinite);
@@ -164,7 +164,6 @@ impl Factors {
     }
 
     fn eliminate_front(
-        &mut self,
         node: &Node,
         front: &mut [f64],
         schur: &mut [f64],

@@ -108,7 +108,7 @@ impl Picture<'_> {
 
 kernel! {
     fn halve_rows<S>(picture: &Picture<'_>, first: usize, out: &mut [f32]) {
-        halve_rows_at::<S::F32x8>(picture, first, out)
+        halve_rows_at::<S::F32x8>(picture, first, out);
     }
 }
 

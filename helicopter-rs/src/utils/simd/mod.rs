@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 mod portable;
 mod vector;
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod x86;
+pub mod x86;
 
 use portable::Array;
 pub use vector::{F32x8, F64s, Vector};
@@ -45,6 +45,7 @@ impl Isa {
     }
 
     /// All that this processor has.
+    #[cfg(test)]
     pub fn available() -> impl Iterator<Item = Isa> {
         [Isa::Plain, Isa::Avx2, Isa::Avx512].into_iter().filter(|&isa| isa <= Isa::best())
     }
