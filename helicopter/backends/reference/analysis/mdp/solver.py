@@ -9,9 +9,9 @@ import numpy as np
 from helicopter._shared.blas import blas_on_one_thread
 from helicopter.backends.protocol import HorizonRun, MdpRun
 
-from .sweep import Bellman, csr
 from .certificate import UNIT, Exact, discounted_steps, enclose, total_steps, two_sum
 from .search import AHEAD, Plain
+from .sweep import Bellman, csr
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
