@@ -12,7 +12,12 @@ import numpy as np
 from common import Report, arguments, median, paired, pin_threads, square_photo
 
 import helicopter
-from helicopter.core import (AnomalyDetector, AutonomousReconstructionEngine, SegmentAwareReconstructionEngine, ZengezaNoiseDetector)
+from helicopter.core import (
+    AnomalyDetector,
+    AutonomousReconstructionEngine,
+    SegmentAwareReconstructionEngine,
+    ZengezaNoiseDetector,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from scipy.stats import rankdata
 
 import helicopter
 from helicopter._shared.patches import PatchGrid
-from helicopter.core import (AnomalyDetector, RegionalReconstructionEngine)
+from helicopter.core import AnomalyDetector, RegionalReconstructionEngine
 from helicopter.core.prediction._cross import assign_folds
 
 if TYPE_CHECKING:

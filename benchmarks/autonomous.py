@@ -23,7 +23,11 @@ from common import (
     timed,
 )
 
-from helicopter.core import (AutonomousAnalysis, AutonomousReconstructionEngine, RegionalReconstructionEngine)
+from helicopter.core import (
+    AutonomousAnalysis,
+    AutonomousReconstructionEngine,
+    RegionalReconstructionEngine,
+)
 from helicopter.core.validation import prepare_image
 
 ALGORITHMS = ("network", "harmonic", "biharmonic")

@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from helicopter._shared.online_scale import OnlineScale
 from helicopter.backends.reference.reconstruction.uncertainty import hidden_distance
-from helicopter.core import (AutonomousReconstructionEngine, RegionalReconstructionEngine)
+from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
 
 LEVELS = (0.50, 0.80, 0.90, 0.95)
 RIGHT = 0.05 * 255

@@ -134,7 +134,7 @@ def square_photo(path: Path | None, size: int) -> Photo:
     """Return a square photograph: the centre of `path` or of the packaged sample, resized."""
     from PIL import Image
 
-    from helicopter.io import (read_image, sample_image)
+    from helicopter.io import read_image, sample_image
 
     pixels = sample_image() if path is None else read_image(path).pixels[:, :, :3]
     side = min(pixels.shape[:2])

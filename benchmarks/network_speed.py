@@ -25,7 +25,7 @@ from common import (
 from protocols import PROTOCOLS, Mask, make_mask
 
 from helicopter.core import RegionalReconstructionEngine
-from helicopter.models import (NetworkWeights, load_network)
+from helicopter.models import NetworkWeights, load_network
 
 Fill = Callable[[np.ndarray, Mask], np.ndarray]  # (image, mask) -> variance; fills in place
 
@@ -44,7 +44,7 @@ def pytorch(weights: NetworkWeights, threads: int, *, channels_last: bool) -> Fi
     """Return the same with PyTorch's convolutions; the equation is solved by Rust."""
     import torch
 
-    from helicopter.training._network import (Architecture, Network, network_input)
+    from helicopter.training._network import Architecture, Network, network_input
 
     torch.set_num_threads(threads)
     layout = torch.channels_last if channels_last else torch.contiguous_format

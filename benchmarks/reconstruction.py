@@ -25,7 +25,7 @@ from common import (
 from methods import ALL, DEFAULT, OURS, SLOW, UNSUITED, Method, exact, methods, to_bytes
 from protocols import PROTOCOLS, make_mask, psnr, ssim
 
-from helicopter.core import (RegionalReconstructionEngine, texture_faithfulness)
+from helicopter.core import RegionalReconstructionEngine, texture_faithfulness
 
 if TYPE_CHECKING:
     from collections.abc import Callable

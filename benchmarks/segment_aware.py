@@ -24,7 +24,11 @@ from common import (
 from scipy.stats import spearmanr
 
 import helicopter
-from helicopter.core import (AutonomousReconstructionEngine, SegmentAwareReconstruction, SegmentAwareReconstructionEngine)
+from helicopter.core import (
+    AutonomousReconstructionEngine,
+    SegmentAwareReconstruction,
+    SegmentAwareReconstructionEngine,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

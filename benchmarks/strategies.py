@@ -14,7 +14,7 @@ from common import Photo, Report, arguments, photographs, pin_threads
 
 from helicopter.backends.protocol import AutonomousOptions
 from helicopter.backends.reference.reconstruction import autonomous_engine as reference
-from helicopter.core import (STRATEGIES, AutonomousReconstructionEngine, RegionalReconstructionEngine)
+from helicopter.core import STRATEGIES, AutonomousReconstructionEngine, RegionalReconstructionEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from common import Report, arguments, photographs, pin_threads
 
-from helicopter.core import (AutonomousReconstructionEngine, HatataMDPEngine, RegionalReconstructionEngine, reliability_curve)
+from helicopter.core import (
+    AutonomousReconstructionEngine,
+    HatataMDPEngine,
+    RegionalReconstructionEngine,
+    reliability_curve,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
     from common import Photo
     from numpy.typing import NDArray
 
-    from helicopter.core import (ReliabilityCurve, StoppingPolicy, Verification)
+    from helicopter.core import ReliabilityCurve, StoppingPolicy, Verification
 
 PARTS = ("simulated", "policy", "photographs", "engine")
 REQUIRED = (0.3, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -18,8 +18,8 @@ import helicopter
 TEXT = "helicopter.backends.reference."
 HEAD = """# The public interface
 
-Written by `python docs/make_api.py`. `help()` of a name tells the rest: shapes, units, errors, and the
-paper or book that an algorithm comes from. What begins with an underscore may change at any time.
+Written by `python docs/make_api.py`. `help()` of a name tells the rest: shapes, units, errors, and
+the paper or book that an algorithm comes from. What begins with an underscore is private.
 """
 
 

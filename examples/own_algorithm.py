@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from helicopter.core import (CustomReconstructionKernel, RegionalReconstructionEngine)
+from helicopter.core import CustomReconstructionKernel, RegionalReconstructionEngine
 from helicopter.io import sample_image
 
 

@@ -1,6 +1,6 @@
 """Is an image understood? Looking until that can be said, and no longer."""
 
-from helicopter.core import (AutonomousReconstructionEngine, HatataMDPEngine, StoppingPolicy)
+from helicopter.core import AutonomousReconstructionEngine, HatataMDPEngine, StoppingPolicy
 from helicopter.io import sample_image
 
 image = sample_image()

@@ -22,7 +22,7 @@ from PIL import Image
 
 from helicopter.io import atomic_open
 from helicopter.models._network import load_network
-from helicopter.training._photographs import (find_photographs, hold_out)
+from helicopter.training._photographs import find_photographs, hold_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

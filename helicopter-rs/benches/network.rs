@@ -4,8 +4,9 @@ use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
 use helicopter_rs::algorithms::network::Network;
+use helicopter_rs::algorithms::pde;
 use helicopter_rs::host::{Host, NoHost};
-use helicopter_rs::{par, pde};
+use helicopter_rs::par;
 use ndarray::{Array2, Array3};
 
 #[path = "../tests/random_network/mod.rs"]

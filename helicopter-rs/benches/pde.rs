@@ -3,8 +3,9 @@
 use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
+use helicopter_rs::algorithms::pde;
 use helicopter_rs::host::{Host, NoHost};
-use helicopter_rs::{par, pde};
+use helicopter_rs::par;
 use ndarray::{Array2, Array3};
 
 const SIDE: usize = 512;

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use helicopter_rs::algorithms::pde;
 use helicopter_rs::error::Error;
 use helicopter_rs::host::{Host, NoHost};
-use helicopter_rs::{par, pde};
+use helicopter_rs::par;
 use ndarray::{s, Array2, Array3};
 use proptest::prelude::*;
 use rayon::prelude::*;

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use helicopter_rs::algorithms::network::{Network, NetworkError};
+use helicopter_rs::algorithms::pde;
 use helicopter_rs::host::{Host, NoHost};
+use helicopter_rs::par;
 use helicopter_rs::reconstruction::autonomous_engine::{run, Algorithm, Options};
 use helicopter_rs::reconstruction::online_scale::UncertaintyModel;
 use helicopter_rs::reconstruction::strategies::Strategy;
-use helicopter_rs::{par, pde};
 use ndarray::{s, Array2, Array3, ShapeBuilder};
 
 mod plain_network;

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from helicopter._version import __version__
-from helicopter.errors import (DeviceError, InvalidOptionError, RustAccelerationError)
+from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationError
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -12,17 +12,41 @@ from helicopter.models._network import NetworkWeights
 
 from ._threads import chosen_threads
 from .loader import accelerator
-from .protocol import (AnomalyEvidence, AutonomousOptions, AutonomousRun, Evidence, EvidenceRun, FineNoise, HorizonRun, Iteration, MdpRun, NoiseRun, Scores, SegmentAwareRun, SegmentOutcome, StoppingOptions, StoppingRun, Wave)
+from .protocol import (
+    AnomalyEvidence,
+    AutonomousOptions,
+    AutonomousRun,
+    Evidence,
+    EvidenceRun,
+    FineNoise,
+    HorizonRun,
+    Iteration,
+    MdpRun,
+    NoiseRun,
+    Scores,
+    SegmentAwareRun,
+    SegmentOutcome,
+    StoppingOptions,
+    StoppingRun,
+    Wave,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Labels, Map, Mask, Progress)
+    from helicopter._shared.arrays import Image, Labels, Map, Mask, Progress
     from helicopter.models import UncertaintyModel
 
-    from .protocol import (Algorithm, BuiltIn, DecisionModel, MdpMethod, SegmentationOptions, SegmentTask)
+    from .protocol import (
+        Algorithm,
+        BuiltIn,
+        DecisionModel,
+        MdpMethod,
+        SegmentationOptions,
+        SegmentTask,
+    )
 
 __all__ = ["RustBackend"]
 

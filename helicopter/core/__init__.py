@@ -1,17 +1,61 @@
 """The engines, their results, and what goes with them."""
 
-from helicopter.decisions import (MDP, POMDP, MDPSolution, TransitionIntervals, TransitionPosterior, ValueIntervals)
+from helicopter.decisions import (
+    MDP,
+    POMDP,
+    MDPSolution,
+    TransitionIntervals,
+    TransitionPosterior,
+    ValueIntervals,
+)
 
 from .anomalies import AnomalyDetector
-from .autonomous_engine import (STRATEGIES, AutonomousReconstructionEngine)
-from .evidence._calibration import (IsotonicCalibrator, ReliabilityCurve, expected_calibration_error, reliability_curve)
-from .evidence._stopping_policy import (OperatingCharacteristics, StoppingPolicy)
+from .autonomous_engine import STRATEGIES, AutonomousReconstructionEngine
+from .evidence._calibration import (
+    IsotonicCalibrator,
+    ReliabilityCurve,
+    expected_calibration_error,
+    reliability_curve,
+)
+from .evidence._stopping_policy import OperatingCharacteristics, StoppingPolicy
 from .hatata_mdp import HatataMDPEngine
 from .prediction._masking import MASKING_STRATEGIES
 from .prediction._texture import texture_faithfulness
 from .regional_engine import RegionalReconstructionEngine
-from .registry import (CustomReconstructionKernel, algorithms, register_algorithm, unregister_algorithm)
-from .results import (NOISE_ACTIONS, NOISE_KINDS, SEGMENT_TYPES, VERIFIER_ACTIONS, VERIFIER_STATES, Analysis, AnomalyAnalysis, AnomalyRegion, AutonomousAnalysis, CrossReconstruction, IterationRecord, NoiseAnalysis, NoiseLevel, NoiseLevelFunction, NoiseScale, PatchScore, RegionalReconstruction, SegmentAwareReconstruction, SegmentNoise, SegmentReconstruction, StoppingBoundaries, UnderstandingScore, UnderstandingTest, Verification, VerificationCosts, VerificationStep)
+from .registry import (
+    CustomReconstructionKernel,
+    algorithms,
+    register_algorithm,
+    unregister_algorithm,
+)
+from .results import (
+    NOISE_ACTIONS,
+    NOISE_KINDS,
+    SEGMENT_TYPES,
+    VERIFIER_ACTIONS,
+    VERIFIER_STATES,
+    Analysis,
+    AnomalyAnalysis,
+    AnomalyRegion,
+    AutonomousAnalysis,
+    CrossReconstruction,
+    IterationRecord,
+    NoiseAnalysis,
+    NoiseLevel,
+    NoiseLevelFunction,
+    NoiseScale,
+    PatchScore,
+    RegionalReconstruction,
+    SegmentAwareReconstruction,
+    SegmentNoise,
+    SegmentReconstruction,
+    StoppingBoundaries,
+    UnderstandingScore,
+    UnderstandingTest,
+    Verification,
+    VerificationCosts,
+    VerificationStep,
+)
 from .segment_aware import SegmentAwareReconstructionEngine
 from .zengeza_detector import ZengezaNoiseDetector
 

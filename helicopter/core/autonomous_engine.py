@@ -7,24 +7,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.checks import (check_choice, check_fraction, check_integer)
+from helicopter._shared.checks import check_choice, check_fraction, check_integer
 from helicopter._shared.patches import PatchGrid
-from helicopter._shared.progress import (ProgressCallback, as_callback)
-from helicopter.backends.protocol import (Algorithm, AutonomousOptions, AutonomousRun, Evidence, EvidenceStop, Kernel)
+from helicopter._shared.progress import ProgressCallback, as_callback
+from helicopter.backends.protocol import (
+    Algorithm,
+    AutonomousOptions,
+    AutonomousRun,
+    Evidence,
+    EvidenceStop,
+    Kernel,
+)
 from helicopter.errors import InvalidOptionError
 
 from .evidence._stopping_policy import StoppingPolicy
 from .hatata_mdp import read_run
 from .prediction._engine import PredictingEngine
-from .prediction._scores import (error_map, psnr_db, quality_of, skill_of)
+from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
-from .results._autonomous import (AutonomousAnalysis, IterationRecord, understanding_level)
-from .validation import (PreparedImage, prepare_image, require_visible)
+from .results._autonomous import AutonomousAnalysis, IterationRecord, understanding_level
+from .validation import PreparedImage, prepare_image, require_visible
 
 if TYPE_CHECKING:
     import os
 
-    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter._shared.arrays import Image, Map, Mask
 
     from .results._verification import Verification
 

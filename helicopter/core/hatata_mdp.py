@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from helicopter._shared.checks import (check_choice, check_fraction)
-from helicopter._shared.looks import (Looker, correlation_time)
-from helicopter._shared.progress import (ProgressCallback, as_callback)
+from helicopter._shared.checks import check_choice, check_fraction
+from helicopter._shared.looks import Looker, correlation_time
+from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter._shared.ranking import random_ranks
 from helicopter.backends._engine import Engine
 from helicopter.backends.protocol import Evidence
@@ -19,8 +19,14 @@ from helicopter.errors import InvalidOptionError
 
 from .evidence._stopping_policy import StoppingPolicy
 from .results._autonomous import AutonomousAnalysis
-from .results._regional import (CrossReconstruction, PatchScore)
-from .results._verification import (Verification, VerificationStep, VerifierDecision, verifier_action, verifier_state)
+from .results._regional import CrossReconstruction, PatchScore
+from .results._verification import (
+    Verification,
+    VerificationStep,
+    VerifierDecision,
+    verifier_action,
+    verifier_state,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,26 +8,31 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.checks import (check_choice, check_fraction, check_integer, check_several)
+from helicopter._shared.checks import check_choice, check_fraction, check_integer, check_several
 from helicopter._shared.patches import PatchGrid
-from helicopter._shared.progress import (ProgressCallback, as_callback)
-from helicopter.errors import (InvalidMaskError, InvalidOptionError)
+from helicopter._shared.progress import ProgressCallback, as_callback
+from helicopter.errors import InvalidMaskError, InvalidOptionError
 
-from .prediction._cross import (assign_folds, measure_patches, predict_folds, surprise)
+from .prediction._cross import assign_folds, measure_patches, predict_folds, surprise
 from .prediction._engine import PredictingEngine
-from .prediction._error_law import (confidence_of, remainder_of)
-from .prediction._masking import (MASKING_STRATEGIES, make_mask)
-from .prediction._scores import (error_map, psnr_db, quality_of, skill_of)
+from .prediction._error_law import confidence_of, remainder_of
+from .prediction._masking import MASKING_STRATEGIES, make_mask
+from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
 from .results._autonomous import understanding_level
-from .results._regional import (CrossReconstruction, RegionalReconstruction, UnderstandingScore, UnderstandingTest)
-from .validation import (prepare_image, require_visible)
+from .results._regional import (
+    CrossReconstruction,
+    RegionalReconstruction,
+    UnderstandingScore,
+    UnderstandingTest,
+)
+from .validation import prepare_image, require_visible
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter._shared.arrays import Image, Map, Mask
 
 __all__ = ["RegionalReconstructionEngine"]
 

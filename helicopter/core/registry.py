@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 
 from helicopter._shared.checks import check_name
-from helicopter.errors import (InvalidOptionError, KernelError)
+from helicopter.errors import InvalidOptionError, KernelError
 from helicopter.models import load_network
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from helicopter._shared.arrays import (Image, Map, Mask)
-    from helicopter.backends.protocol import (Algorithm, Kernel, PdeKind)
+    from helicopter._shared.arrays import Image, Map, Mask
+    from helicopter.backends.protocol import Algorithm, Kernel, PdeKind
 
 __all__ = [
     "BUILT_IN",

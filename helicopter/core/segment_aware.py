@@ -8,27 +8,33 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.checks import (LARGEST, check_choice, check_fraction, check_integer, is_integer)
-from helicopter._shared.progress import (ProgressCallback, as_callback)
-from helicopter.backends.protocol import (AutonomousOptions, Scores, SegmentTask)
+from helicopter._shared.checks import (
+    LARGEST,
+    check_choice,
+    check_fraction,
+    check_integer,
+    is_integer,
+)
+from helicopter._shared.progress import ProgressCallback, as_callback
+from helicopter.backends.protocol import AutonomousOptions, Scores, SegmentTask
 
 from .autonomous_engine import STRATEGIES
 from .prediction._engine import PredictingEngine
-from .prediction._scores import (error_map, psnr_db, quality_of, skill_of)
+from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
 from .results._autonomous import understanding_level
-from .results._parts import (SegmentAwareReconstruction, SegmentReconstruction)
+from .results._parts import SegmentAwareReconstruction, SegmentReconstruction
 from .segments._partition import segment_values
-from .segments._types import (EFFORTS, Effort, border_pixels, extents, types_of)
-from .validation import (check_segments, prepare_image, prepare_values, require_visible)
+from .segments._types import EFFORTS, Effort, border_pixels, extents, types_of
+from .validation import check_segments, prepare_image, prepare_values, require_visible
 
 if TYPE_CHECKING:
     import os
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Labels, Mask)
-    from helicopter.backends.protocol import (SegmentAwareRun, SegmentOutcome)
+    from helicopter._shared.arrays import Labels, Mask
+    from helicopter.backends.protocol import SegmentAwareRun, SegmentOutcome
 
     from .results._autonomous import UnderstandingLevel
     from .results._parts import SegmentType

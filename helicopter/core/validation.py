@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter._shared.checks import is_integer
-from helicopter.errors import (InvalidImageError, InvalidMaskError, InvalidOptionError)
+from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Labels, Map, Mask)
+    from helicopter._shared.arrays import Image, Labels, Map, Mask
 
 __all__ = [
     "PreparedImage",

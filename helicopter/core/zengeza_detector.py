@@ -10,14 +10,32 @@ import numpy as np
 
 from helicopter.backends._engine import Engine
 
-from .noise._assessment import (action_for, kinds_of, level_function_of, moments_of, moments_of_segments, noise_variance, parameters_of, priority_of, variance_by_scale)
-from .results._noise import (NOISE_KINDS, NoiseAnalysis, NoiseLevel, NoiseScale, SegmentNoise, decibels, noise_level_name)
+from .noise._assessment import (
+    action_for,
+    kinds_of,
+    level_function_of,
+    moments_of,
+    moments_of_segments,
+    noise_variance,
+    parameters_of,
+    priority_of,
+    variance_by_scale,
+)
+from .results._noise import (
+    NOISE_KINDS,
+    NoiseAnalysis,
+    NoiseLevel,
+    NoiseScale,
+    SegmentNoise,
+    decibels,
+    noise_level_name,
+)
 from .segments._types import extents
-from .validation import (PreparedImage, check_segments, prepare_image, require_visible)
+from .validation import PreparedImage, check_segments, prepare_image, require_visible
 
 if TYPE_CHECKING:
-    from helicopter._shared.arrays import (Labels, Mask)
-    from helicopter.backends.protocol import (FineNoise, NoiseRun)
+    from helicopter._shared.arrays import Labels, Mask
+    from helicopter.backends.protocol import FineNoise, NoiseRun
 
     from .noise._assessment import Moments
 

@@ -3,7 +3,7 @@
 from ._beliefs import POMDP
 from ._mdp import MDP
 from ._posterior import TransitionPosterior
-from ._results import (MDPSolution, TransitionIntervals, ValueIntervals)
+from ._results import MDPSolution, TransitionIntervals, ValueIntervals
 
 __all__ = [
     "MDP",

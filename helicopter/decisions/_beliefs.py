@@ -8,7 +8,7 @@ import numpy as np
 
 from helicopter._shared.checks import check_fraction
 from helicopter.backends._engine import Engine
-from helicopter.errors import (InvalidModelError, InvalidOptionError)
+from helicopter.errors import InvalidModelError, InvalidOptionError
 
 from ._labels import Labels
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from helicopter.errors import InvalidModelError
 
-from ._labels import (ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of)
+from ._labels import ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

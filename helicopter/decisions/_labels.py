@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from helicopter.errors import (InvalidModelError, InvalidOptionError)
+from helicopter.errors import InvalidModelError, InvalidOptionError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from helicopter._shared.checks import (check_choice, check_integer)
+from helicopter._shared.checks import check_choice, check_integer
 from helicopter._shared.progress import as_callback
 from helicopter.backends._engine import Engine
-from helicopter.errors import (ConvergenceError, InvalidModelError, InvalidOptionError)
+from helicopter.errors import ConvergenceError, InvalidModelError, InvalidOptionError
 
-from ._model import (build, build_from_pairs)
-from ._results import (MDPSolution, as_arrays)
+from ._model import build, build_from_pairs
+from ._results import MDPSolution, as_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from helicopter._shared.progress import ProgressCallback
-    from helicopter.backends.protocol import (DecisionModel, MdpMethod, MdpRun)
+    from helicopter.backends.protocol import DecisionModel, MdpMethod, MdpRun
 
     from ._model import Built
     from ._results import Criterion
@@ -266,7 +266,7 @@ class MDP(Engine):
                 self._model, self.discount, chosen, epsilon, limit, callback
             )
             return self._finish(run, "discounted", epsilon, started)
-        from ._structure import (proper_part, with_idle_actions)
+        from ._structure import proper_part, with_idle_actions
 
         proper, stay = proper_part(self._model)
         if stay is not None:

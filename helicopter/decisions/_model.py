@@ -14,13 +14,28 @@ import numpy as np
 
 from helicopter.errors import InvalidModelError
 
-from ._input import (all_sparse, as_column, as_csr, as_indices, as_numbers, check_allowed, check_steps, diagnose_dense, diagnose_rows, number_labels, per_pair, refuse_shape, reward_forms, rewards_of_rows)
-from ._labels import (ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of, make_names, starts_of)
+from ._input import (
+    all_sparse,
+    as_column,
+    as_csr,
+    as_indices,
+    as_numbers,
+    check_allowed,
+    check_steps,
+    diagnose_dense,
+    diagnose_rows,
+    number_labels,
+    per_pair,
+    refuse_shape,
+    reward_forms,
+    rewards_of_rows,
+)
+from ._labels import ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of, make_names, starts_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter.backends.protocol import (Backend, DecisionModel)
+    from helicopter.backends.protocol import Backend, DecisionModel
 
 __all__ = [
     "Built",

@@ -13,14 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter._shared.checks import (check_fraction, check_integer, check_seed)
+from helicopter._shared.checks import check_fraction, check_integer, check_seed
 from helicopter.backends import resolve
 from helicopter.errors import InvalidOptionError
 
 from ._labels import Labels
 from ._mdp import MDP
-from ._posterior_input import (read_indices, read_label, read_policy, read_prior, read_reward, read_rewards, read_steps)
-from ._results import (TransitionIntervals, ValueIntervals)
+from ._posterior_input import (
+    read_indices,
+    read_label,
+    read_policy,
+    read_prior,
+    read_reward,
+    read_rewards,
+    read_steps,
+)
+from ._results import TransitionIntervals, ValueIntervals
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.errors import (InvalidModelError, InvalidOptionError)
+from helicopter.errors import InvalidModelError, InvalidOptionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from ._atomic import atomic_open
-from ._reading import (DEFAULT_MAX_PIXELS, LoadedImage, read_image, read_mask, sample_image, sample_path)
-from ._writing import (check_writable, write_image)
+from ._reading import (
+    DEFAULT_MAX_PIXELS,
+    LoadedImage,
+    read_image,
+    read_mask,
+    sample_image,
+    sample_path,
+)
+from ._writing import check_writable, write_image
 
 __all__ = [
     "DEFAULT_MAX_PIXELS",

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.errors import (InvalidImageError, InvalidMaskError, InvalidOptionError)
+from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 
-from ._decoding import (DECODERS, Refusal, sniff)
+from ._decoding import DECODERS, Refusal, sniff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

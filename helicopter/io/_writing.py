@@ -15,9 +15,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from helicopter.errors import (InvalidImageError, InvalidOptionError)
+from helicopter.errors import InvalidImageError, InvalidOptionError
 
-from ._atomic import (atomic_open, checked_target)
+from ._atomic import atomic_open, checked_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter.errors import (InvalidOptionError, ModelError)
+from helicopter.errors import InvalidOptionError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from ._style import (Style, dress)
+from ._style import Style, dress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from helicopter.core.evidence._stopping_policy import StoppingPolicy
-from helicopter.decisions._results import (MDPSolution, TransitionIntervals, ValueIntervals)
+from helicopter.decisions._results import MDPSolution, TransitionIntervals, ValueIntervals
 
 from ._figures import result_overview
-from ._style import (Style, dress, new_figure)
+from ._style import Style, dress, new_figure
 from ._verification import draw_boundaries
 
 if TYPE_CHECKING:

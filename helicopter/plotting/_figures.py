@@ -11,13 +11,28 @@ from matplotlib.figure import Figure
 
 from helicopter._shared.result import Result
 from helicopter.core.results._analysis import Analysis
-from helicopter.core.results._autonomous import (AutonomousAnalysis, IterationRecord)
-from helicopter.core.results._regional import (CrossReconstruction, PatchScore, RegionalReconstruction, UnderstandingScore, UnderstandingTest)
+from helicopter.core.results._autonomous import AutonomousAnalysis, IterationRecord
+from helicopter.core.results._regional import (
+    CrossReconstruction,
+    PatchScore,
+    RegionalReconstruction,
+    UnderstandingScore,
+    UnderstandingTest,
+)
 from helicopter.errors import InvalidOptionError
 
-from ._curves import (draw_quality_curve, draw_understanding)
-from ._panels import (LONGEST, blank_hidden, displayable, draw_image, draw_map, shrink, shrink_mask, unit_of)
-from ._style import (LIGHT, Style, dress, new_figure, nice_top)
+from ._curves import draw_quality_curve, draw_understanding
+from ._panels import (
+    LONGEST,
+    blank_hidden,
+    displayable,
+    draw_image,
+    draw_map,
+    shrink,
+    shrink_mask,
+    unit_of,
+)
+from ._style import LIGHT, Style, dress, new_figure, nice_top
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

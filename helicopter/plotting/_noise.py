@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.core.results._noise import (NoiseAnalysis, NoiseLevel, NoiseLevelFunction, NoiseScale, SegmentNoise, describe_kind)
+from helicopter.core.results._noise import (
+    NoiseAnalysis,
+    NoiseLevel,
+    NoiseLevelFunction,
+    NoiseScale,
+    SegmentNoise,
+    describe_kind,
+)
 
-from ._figures import (bars_figure, result_overview)
-from ._panels import (draw_map, unit_of)
-from ._style import (Style, dress, new_figure)
+from ._figures import bars_figure, result_overview
+from ._panels import draw_map, unit_of
+from ._style import Style, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from ._style import (Style, nice_top)
+from ._style import Style, nice_top
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

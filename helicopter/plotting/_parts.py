@@ -12,12 +12,28 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
-from helicopter.core.results._parts import (SEGMENT_TYPES, AnomalyAnalysis, AnomalyRegion, SegmentAwareReconstruction, SegmentReconstruction)
+from helicopter.core.results._parts import (
+    SEGMENT_TYPES,
+    AnomalyAnalysis,
+    AnomalyRegion,
+    SegmentAwareReconstruction,
+    SegmentReconstruction,
+)
 from helicopter.core.segments._types import EFFORTS
 
-from ._figures import (bars_figure, result_overview)
-from ._panels import (LONGEST, blank_hidden, displayable, draw_image, draw_map, shrink, shrink_labels, shrink_map, shrink_mask)
-from ._style import (Style, dress, new_figure, nice_top)
+from ._figures import bars_figure, result_overview
+from ._panels import (
+    LONGEST,
+    blank_hidden,
+    displayable,
+    draw_image,
+    draw_map,
+    shrink,
+    shrink_labels,
+    shrink_map,
+    shrink_mask,
+)
+from ._style import Style, dress, new_figure, nice_top
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

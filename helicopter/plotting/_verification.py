@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from helicopter.core.evidence._calibration import ReliabilityCurve
-from helicopter.core.results._verification import (StoppingBoundaries, Verification, VerificationStep)
+from helicopter.core.results._verification import StoppingBoundaries, Verification, VerificationStep
 
-from ._figures import (bars_figure, result_overview)
-from ._style import (LIGHT, Style, dress, new_figure)
+from ._figures import bars_figure, result_overview
+from ._style import LIGHT, Style, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

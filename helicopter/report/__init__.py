@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._page import (ReportFiles, write_report)
+    from ._page import ReportFiles, write_report
     from ._rendering import result_to_html
 
 __all__ = ["ReportFiles", "result_to_html", "write_report"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ._parts_wording import (hardest, place)
+from ._parts_wording import hardest, place
 from ._wording import right_share
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from helicopter.core.results._noise import (NOISE_KINDS, describe_kind)
+from helicopter.core.results._noise import NOISE_KINDS, describe_kind
 from helicopter.plotting import noise_unit
 
 if TYPE_CHECKING:

@@ -10,10 +10,28 @@ import numpy as np
 
 from helicopter._version import __version__
 from helicopter.core.results._analysis import Analysis
-from helicopter.core.results._autonomous import (AutonomousAnalysis, IterationRecord)
-from helicopter.errors import (InvalidImageError, InvalidOptionError)
-from helicopter.io import (atomic_open, write_image)
-from helicopter.plotting import (DARK, LIGHT, QUALITY_COLOURS, blank_hidden, displayable, map_figure, noise_details_figure, noise_unit, outlined_regions, plot_result, quality_figure, shrink, shrink_labels, shrink_mask, tinted_segments, unit_of, verification_figure)
+from helicopter.core.results._autonomous import AutonomousAnalysis, IterationRecord
+from helicopter.errors import InvalidImageError, InvalidOptionError
+from helicopter.io import atomic_open, write_image
+from helicopter.plotting import (
+    DARK,
+    LIGHT,
+    QUALITY_COLOURS,
+    blank_hidden,
+    displayable,
+    map_figure,
+    noise_details_figure,
+    noise_unit,
+    outlined_regions,
+    plot_result,
+    quality_figure,
+    shrink,
+    shrink_labels,
+    shrink_mask,
+    tinted_segments,
+    unit_of,
+    verification_figure,
+)
 from helicopter.plotting._figures import common_top
 from helicopter.plotting._style import nice_top
 
@@ -22,7 +40,7 @@ from . import _parts_wording as parts_wording
 from . import _verification_wording as verification_wording
 from . import _wording as wording
 from ._advice import advice
-from ._rendering import (colour_stops, figure_uri, map_uri, picture_uri, render)
+from ._rendering import colour_stops, figure_uri, map_uri, picture_uri, render
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +50,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from helicopter.core.results._noise import NoiseAnalysis
-    from helicopter.core.results._parts import (AnomalyAnalysis, SegmentAwareReconstruction)
+    from helicopter.core.results._parts import AnomalyAnalysis, SegmentAwareReconstruction
     from helicopter.core.results._verification import Verification
 
 

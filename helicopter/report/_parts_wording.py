@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from helicopter.core.results._parts import (AnomalyAnalysis, AnomalyRegion, SegmentAwareReconstruction, SegmentReconstruction)
+    from helicopter.core.results._parts import (
+        AnomalyAnalysis,
+        AnomalyRegion,
+        SegmentAwareReconstruction,
+        SegmentReconstruction,
+    )
 
 __all__ = [
     "anomaly_rows",

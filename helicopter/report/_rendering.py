@@ -16,7 +16,7 @@ from PIL import Image
 from helicopter._shared.result import Result
 from helicopter.core.results._analysis import Analysis
 from helicopter.core.results._noise import describe_kind
-from helicopter.plotting import (displayable, shrink, shrink_map)
+from helicopter.plotting import displayable, shrink, shrink_map
 from helicopter.plotting._style import MAP_COLOURS
 
 if TYPE_CHECKING:

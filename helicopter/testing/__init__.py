@@ -5,7 +5,7 @@
 `helicopter.testing.strategies` makes images and masks for Hypothesis, which it alone imports.
 """
 
-from ._parity import (assert_noise_parity, assert_parity)
-from .tiers import (Tier, tiers_of)
+from ._parity import assert_noise_parity, assert_parity
+from .tiers import Tier, tiers_of
 
 __all__ = ["Tier", "assert_noise_parity", "assert_parity", "tiers_of"]

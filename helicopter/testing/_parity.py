@@ -8,7 +8,7 @@ import numpy as np
 
 from helicopter._shared.result import Result
 
-from .tiers import (BOOL_FLIPS, Tier, tiers_of)
+from .tiers import BOOL_FLIPS, Tier, tiers_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

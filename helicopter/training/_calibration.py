@@ -23,7 +23,7 @@ from helicopter.backends.reference.reconstruction.uncertainty import hidden_dist
 
 from ._crops import solve_harmonic
 from ._masks import random_mask
-from ._network import (Network, network_input)
+from ._network import Network, network_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

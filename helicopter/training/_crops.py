@@ -10,7 +10,7 @@ import numpy as np
 from helicopter.backends.loader import accelerator
 from helicopter.backends.reference.algorithms import pde
 
-from ._masks import (LEARNABLE, WIDE, random_mask)
+from ._masks import LEARNABLE, WIDE, random_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

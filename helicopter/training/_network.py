@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helicopter.io._atomic import atomic_open
-from helicopter.models._network import (FORMAT, _parse, digest_of)
+from helicopter.models._network import FORMAT, _parse, digest_of
 
 if TYPE_CHECKING:
     import os

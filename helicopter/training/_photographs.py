@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helicopter.core.validation import prepare_image
-from helicopter.errors import (HelicopterError, InvalidImageError, InvalidOptionError)
-from helicopter.io import (DEFAULT_MAX_PIXELS, read_image)
+from helicopter.errors import HelicopterError, InvalidImageError, InvalidOptionError
+from helicopter.io import DEFAULT_MAX_PIXELS, read_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

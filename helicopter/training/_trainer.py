@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from helicopter.errors import (InvalidOptionError, ModelError)
+from helicopter.errors import InvalidOptionError, ModelError
 from helicopter.io._atomic import atomic_open
 
-from ._crops import (Batch, Crops)
-from ._defaults import (LEARNING_RATE, STEPS)
+from ._crops import Batch, Crops
+from ._defaults import LEARNING_RATE, STEPS
 from ._muon import optimizers
-from ._network import (Architecture, Network, network_input)
+from ._network import Architecture, Network, network_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

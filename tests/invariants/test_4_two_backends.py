@@ -16,34 +16,17 @@ from scenes import (
 )
 
 import helicopter
+from helicopter._shared.result import Result
 from helicopter.core import AutonomousReconstructionEngine, RegionalReconstructionEngine
-from helicopter.core.evidence import _stopping_policy as stopping_policy
-from helicopter.core.results import _anomalies as anomaly_results
-from helicopter.core.results import _cross as cross_results
-from helicopter.core.results import _noise as noise_results
-from helicopter.core.results import _reconstruction as results
-from helicopter.core.results import _verification as hatata_results
-from helicopter.decisions import _results as mdp_results
 from helicopter.testing import Tier, assert_parity, tiers_of
 from helicopter.testing.tiers import PREDICTION, UNCERTAINTY
 
-MODULES = {
-    name: value
-    for module in (
-        results,
-        anomaly_results,
-        cross_results,
-        noise_results,
-        mdp_results,
-        hatata_results,
-        stopping_policy,
-    )
-    for name, value in vars(module).items()
-}
+#: Of learning from episodes: computed above the backends, once.
+OF_NO_BACKEND = {"ReliabilityCurve", "TransitionIntervals", "ValueIntervals"}
 KINDS = [
     value
-    for name, value in MODULES.items()
-    if isinstance(value, type) and issubclass(value, results.Result) and name != "Result"
+    for name, value in vars(helicopter.core).items()
+    if isinstance(value, type) and issubclass(value, Result) and name not in OF_NO_BACKEND
 ]
 DISCRETE = {
     "hidden_mask",
@@ -163,7 +146,7 @@ def test_the_table_names_every_output(kind, algorithm):
     tiers = tiers_of(kind.__name__, algorithm)
     assert set(tiers) == set(kind._names())
     # backends may come to the solution of a decision model in ways of their own
-    own_way = {"iterations", "method"} if kind is mdp_results.MDPSolution else set()
+    own_way = {"iterations", "method"} if kind is helicopter.core.MDPSolution else set()
     for name in DISCRETE & set(tiers) - own_way:
         assert tiers[name].kind == "exact", name
     ignored = {name for name, tier in tiers.items() if tier.kind == "ignored"}
@@ -221,7 +204,7 @@ def altered(analysis, name):
 
 
 @pytest.mark.parametrize(
-    "name", [field.name for field in dataclasses.fields(results.AutonomousAnalysis)]
+    "name", [field.name for field in dataclasses.fields(helicopter.core.AutonomousAnalysis)]
 )
 def test_a_difference_in_any_output_is_found_and_named(analysis, name):
     assert_parity(analysis, analysis)

@@ -11,7 +11,6 @@ from scipy import fft, ndimage, special
 
 from helicopter.backends.reference.analysis.noise import answers, blocks, level_map
 from helicopter.backends.reference.analysis.noise import block_features as witnesses
-from helicopter.backends.reference.analysis.noise import low_detail as calmest
 from helicopter.models._noise import noise_model
 
 #: Band of each coefficient, row frequencies from top to bottom; "." is the constant one.
@@ -259,14 +258,14 @@ def test_the_calmest_blocks_are_those_of_a_sorted_list(channels):
     seen = blocks.testimony(
         np.atleast_3d(image).astype(np.float32), np.ones((256, 240), bool), 0, 255, copy=False
     )
-    found = np.exp(calmest.calmest(seen, 16.0)) * 16
+    found = np.exp(witnesses.calmest(seen, 16.0)) * 16
     planes = seen.energy[:, :1] if channels is None else seen.energy[:, 1:]
     energy = planes.mean(axis=1)[seen.valid]
     counts = (1 - seen.clipped[seen.valid]) ** 4
     low = energy[:, :3] @ np.array([3, 6, 8]) / 17
     order = np.argsort(low)
     passed = np.cumsum(counts[order]) / counts.sum()
-    for share, means in zip(calmest.SHARES, found, strict=True):
+    for share, means in zip(witnesses.SHARES, found, strict=True):
         first = order[passed <= share]
         if len(first) < 20:
             continue

@@ -1,4 +1,4 @@
-"""The house itself: arrows point downwards, the reference mirrors the crate, what is public is told."""
+"""The house: arrows point downwards, the reference mirrors the crate, what is public is told."""
 
 import ast
 import sys

@@ -15,7 +15,7 @@ from pathlib import Path
 from prepare import FACTOR, GRAINY, wanted
 
 from helicopter.io import atomic_open
-from helicopter.models._noise import (SHIPPED_DIGEST, noise_model)
+from helicopter.models._noise import SHIPPED_DIGEST, noise_model
 
 CARD = Path(__file__).parents[2] / "helicopter" / "models" / "NOISE.md"
 

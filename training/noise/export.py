@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from helicopter.models._noise import (FORMAT, SHIPPED, SHIPPED_DIGEST)
+from helicopter.models._noise import FORMAT, SHIPPED, SHIPPED_DIGEST
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::host::Host;
-use crate::segmentation::wide::{wide, Work};
+use crate::utils::simd::{self, Kernel, Simd};
 
 /// Windows end after so many standard deviations.
 const REACH: f64 = 4.0;
@@ -176,7 +176,7 @@ impl Window {
 
     /// The sums over the window around each value.
     fn pooled(&self, values: Array2<f32>) -> Array2<f32> {
-        wide(Pooling { weights: &self.weights, values })
+        simd::run(Pooling { weights: &self.weights, values })
     }
 }
 
@@ -185,11 +185,11 @@ struct Pooling<'a> {
     values: Array2<f32>,
 }
 
-impl Work for Pooling<'_> {
-    type Result = Array2<f32>;
+impl Kernel for Pooling<'_> {
+    type Output = Array2<f32>;
 
     #[inline(always)]
-    fn run(self) -> Array2<f32> {
+    fn run<S: Simd>(self) -> Array2<f32> {
         let Self { weights, mut values } = self;
         let (height, width) = values.dim();
         let reach = weights.len() - 1;
@@ -265,7 +265,7 @@ pub fn squared_distances(
         |(y, row)| {
             host.check()?;
             let values = &values[y * width * count..(y + 1) * width * count];
-            wide(Distances { values, centre, weights: &weights, to: row });
+            simd::run(Distances { values, centre, weights: &weights, to: row });
             Ok::<(), Error>(())
         },
     )?;
@@ -284,11 +284,11 @@ struct Distances<'a> {
     to: &'a mut [f64],
 }
 
-impl Work for Distances<'_> {
-    type Result = ();
+impl Kernel for Distances<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Simd>(self) {
         let Self { values, centre, weights, to: row } = self;
         let count = centre.len();
         let mut away = vec![[0.0; LANES]; count];

@@ -5,9 +5,9 @@ use rayon::prelude::*;
 
 use super::features::{Feature, Features};
 use super::region::Region;
-use super::wide::{wide, Work};
 use crate::error::Result;
 use crate::host::Host;
+use crate::utils::simd::{self, Kernel, Simd};
 
 /// Side of a cell; one bit of a word for each of its pixels.
 const CELL: usize = 8;
@@ -51,7 +51,7 @@ pub fn atoms(
         .enumerate()
         .map(|(number, labels)| {
             host.check()?;
-            Ok(wide(Cells { features, top: number * CELL, labels, rounds, weights }))
+            Ok(simd::run(Cells { features, top: number * CELL, labels, rounds, weights }))
         })
         .collect::<Result<_>>()?;
     let mut offsets = Vec::with_capacity(strips.len());
@@ -124,11 +124,11 @@ struct Cells<'a, F> {
     weights: Joining,
 }
 
-impl<F: Features> Work for Cells<'_, F> {
-    type Result = Strip;
+impl<F: Features> Kernel for Cells<'_, F> {
+    type Output = Strip;
 
     #[inline(always)]
-    fn run(self) -> Strip {
+    fn run<S: Simd>(self) -> Strip {
         let Self { features, top, labels, rounds, weights } = self;
         let (_, width) = features.dim();
         let height = labels.len() / width;

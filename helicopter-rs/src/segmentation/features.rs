@@ -3,7 +3,7 @@
 use ndarray::ArrayView3;
 use rayon::prelude::*;
 
-use super::wide::{wide, Work};
+use crate::utils::simd::{self, Kernel, Simd};
 
 /// Brightness and two colour differences of a pixel, and a zero that fills the register.
 pub type Feature = [i16; 4];
@@ -109,7 +109,7 @@ impl Plane {
                         row[width] = row[width - 1];
                     }
                 }
-                wide(Halving { upper, lower, to });
+                simd::run(Halving { upper, lower, to });
             },
         );
         Self { height: rows, width: cols, pixels }
@@ -123,11 +123,11 @@ struct Halving<'a> {
     to: &'a mut [Feature],
 }
 
-impl Work for Halving<'_> {
-    type Result = ();
+impl Kernel for Halving<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Simd>(self) {
         let pairs = self.upper.chunks_exact(2).zip(self.lower.chunks_exact(2));
         for (to, (up, low)) in self.to.iter_mut().zip(pairs) {
             *to = mean_of([up[0], up[1], low[0], low[1]]);
@@ -169,11 +169,11 @@ struct Row<'a, F> {
     buffer: &'a mut [Feature],
 }
 
-impl<F: Features> Work for Row<'_, F> {
-    type Result = Moments;
+impl<F: Features> Kernel for Row<'_, F> {
+    type Output = Moments;
 
     #[inline(always)]
-    fn run(self) -> Moments {
+    fn run<S: Simd>(self) -> Moments {
         self.features.row(self.y, self.buffer);
         let (mut sums, mut squares) = ([0; 3], 0);
         for feature in &*self.buffer {
@@ -193,7 +193,7 @@ pub fn variance(features: &impl Features) -> f64 {
     let add = |a: Moments, b: Moments| (std::array::from_fn(|k| a.0[k] + b.0[k]), a.1 + b.1);
     let (sums, squares) = (0..height)
         .into_par_iter()
-        .map_init(|| vec![[0; 4]; width], |buffer, y| wide(Row { features, y, buffer }))
+        .map_init(|| vec![[0; 4]; width], |buffer, y| simd::run(Row { features, y, buffer }))
         .reduce(|| ([0; 3], 0), add);
     let count = (height * width) as f64;
     let means = sums.map(|sum| sum as f64 / count);

@@ -8,7 +8,6 @@ pub mod features;
 mod refine;
 mod region;
 mod ward;
-pub(crate) mod wide;
 
 use atoms::{atoms, Joining};
 use features::{variance, Features, Plane};

@@ -11,9 +11,9 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::features::{Feature, Features};
-use super::wide::{wide, Work};
 use crate::error::Result;
 use crate::host::Host;
+use crate::utils::simd::{self, Kernel, Simd};
 
 /// What is weighed against the fit of a pixel's features.
 #[derive(Debug, Clone, Copy)]
@@ -139,7 +139,7 @@ pub fn refine(
                     let rows = strip * STRIP..((strip + 1) * STRIP).min(height);
                     let labels = before;
                     let means = &means;
-                    wide(Turn {
+                    simd::run(Turn {
                         features,
                         labels,
                         means,
@@ -175,7 +175,7 @@ fn sums_of(features: &impl Features, labels: &[u32], count: usize) -> Vec<Sums> 
         .into_par_iter()
         .map(|part| {
             let rows = part * share..((part + 1) * share).min(height);
-            wide(Share { features, labels, count, rows })
+            simd::run(Share { features, labels, count, rows })
         })
         .reduce(
             || vec![[0; 6]; count],
@@ -194,11 +194,11 @@ struct Share<'a, F> {
     rows: Range<usize>,
 }
 
-impl<F: Features> Work for Share<'_, F> {
-    type Result = Vec<Sums>;
+impl<F: Features> Kernel for Share<'_, F> {
+    type Output = Vec<Sums>;
 
     #[inline(always)]
-    fn run(self) -> Vec<Sums> {
+    fn run<S: Simd>(self) -> Vec<Sums> {
         let (_, width) = self.features.dim();
         let mut sums = vec![[0; 6]; self.count];
         let mut row = vec![[0; 4]; width];
@@ -237,11 +237,11 @@ struct Turn<'a, F> {
     number: usize,
 }
 
-impl<F: Features> Work for Turn<'_, F> {
-    type Result = Vec<(usize, u32)>;
+impl<F: Features> Kernel for Turn<'_, F> {
+    type Output = Vec<(usize, u32)>;
 
     #[inline(always)]
-    fn run(self) -> Vec<(usize, u32)> {
+    fn run<S: Simd>(self) -> Vec<(usize, u32)> {
         let Weights { spatial, border } = self.weights;
         if spatial == 0.0 && border == 0.0 {
             self.moves::<true>()

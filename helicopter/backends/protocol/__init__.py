@@ -9,11 +9,40 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from .anomalies import (WINDOW_REACH, AnomalyBackend, AnomalyEvidence)
-from .decisions import (DecisionBackend, DecisionModel, Evidence, EvidenceRun, EvidenceStop, HorizonRun, MdpMethod, MdpRun, StoppingOptions, StoppingRun)
-from .noise import (FineNoise, NoiseBackend, NoiseRun, Wave)
-from .prediction import (PLATEAU, Algorithm, AutonomousOptions, AutonomousRun, BuiltIn, Iteration, Kernel, PdeKind, PredictionBackend, Scores, StopReason)
-from .segments import (SegmentationOptions, SegmentAwareRun, SegmentOutcome, SegmentsBackend, SegmentTask)
+from .anomalies import WINDOW_REACH, AnomalyBackend, AnomalyEvidence
+from .decisions import (
+    DecisionBackend,
+    DecisionModel,
+    Evidence,
+    EvidenceRun,
+    EvidenceStop,
+    HorizonRun,
+    MdpMethod,
+    MdpRun,
+    StoppingOptions,
+    StoppingRun,
+)
+from .noise import FineNoise, NoiseBackend, NoiseRun, Wave
+from .prediction import (
+    PLATEAU,
+    Algorithm,
+    AutonomousOptions,
+    AutonomousRun,
+    BuiltIn,
+    Iteration,
+    Kernel,
+    PdeKind,
+    PredictionBackend,
+    Scores,
+    StopReason,
+)
+from .segments import (
+    SegmentationOptions,
+    SegmentAwareRun,
+    SegmentOutcome,
+    SegmentsBackend,
+    SegmentTask,
+)
 
 __all__ = [
     "PLATEAU",

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter._shared.arrays import Image, Map, Mask
 
 __all__ = ["WINDOW_REACH", "AnomalyBackend", "AnomalyEvidence"]
 

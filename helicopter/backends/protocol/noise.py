@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Labels, Map, Mask)
+    from helicopter._shared.arrays import Image, Labels, Map, Mask
 
 __all__ = ["FineNoise", "NoiseBackend", "NoiseRun", "Wave"]
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Map, Mask, Progress)
-    from helicopter.models import (NetworkWeights, UncertaintyModel)
+    from helicopter._shared.arrays import Image, Map, Mask, Progress
+    from helicopter.models import NetworkWeights, UncertaintyModel
 
     from .decisions import EvidenceStop
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Labels, Map, Mask, Progress)
+    from helicopter._shared.arrays import Image, Labels, Map, Mask, Progress
     from helicopter.models import UncertaintyModel
 
-    from .prediction import (Algorithm, AutonomousOptions, StopReason)
+    from .prediction import Algorithm, AutonomousOptions, StopReason
 
 __all__ = [
     "SegmentAwareRun",

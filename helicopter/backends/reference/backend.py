@@ -6,16 +6,16 @@ from helicopter._shared.blas import squared_distances
 
 from .algorithms.exemplar import fill as exemplar
 from .analysis.anomaly_map import measure as anomaly_measurements
-from .analysis.hatata_mdp import (stopping_policy, verify)
-from .analysis.mdp.compress import (compress_dense, compress_rows)
-from .analysis.mdp.solver import (q_values, solve_horizon)
+from .analysis.hatata_mdp import stopping_policy, verify
+from .analysis.mdp.compress import compress_dense, compress_rows
+from .analysis.mdp.solver import q_values, solve_horizon
 from .analysis.mdp.solver import solve as solve_mdp
-from .analysis.zengeza_detector import (analyze_noise, noise_level)
+from .analysis.zengeza_detector import analyze_noise, noise_level
 from .reconstruction.autonomous_engine import run as autonomous
 from .reconstruction.regional_engine import reconstruct
 from .reconstruction.scores import score
 from .reconstruction.segment_aware import run as segment_aware
-from .reconstruction.uncertainty import (hidden_distance, hidden_variance)
+from .reconstruction.uncertainty import hidden_distance, hidden_variance
 from .segmentation import segment
 
 __all__ = [

@@ -7,26 +7,35 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.checks import (check_fraction, check_integer, is_integer)
+from helicopter._shared.checks import check_fraction, check_integer, is_integer
 from helicopter._shared.patches import PatchGrid
-from helicopter._shared.progress import (ProgressCallback, as_callback)
+from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.backends.protocol import AnomalyEvidence
-from helicopter.core.prediction._cross import (STRIP, assign_folds)
+from helicopter.core.prediction._cross import STRIP, assign_folds
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
 from helicopter.core.results._parts import AnomalyAnalysis
 from helicopter.core.segments._partition import segment_values
-from helicopter.core.validation import (check_segments, prepare_image, require_visible)
+from helicopter.core.validation import check_segments, prepare_image, require_visible
 from helicopter.core.zengeza_detector import quantum_of
 from helicopter.errors import InvalidOptionError
 
 from ._map import add_distances
-from ._regions import (Declared, adjusted, find_peaks, local_false_rate, outline, peak_p_values, ranked, snapped)
+from ._regions import (
+    Declared,
+    adjusted,
+    find_peaks,
+    local_false_rate,
+    outline,
+    peak_p_values,
+    ranked,
+    snapped,
+)
 
 if TYPE_CHECKING:
     import os
 
-    from helicopter._shared.arrays import (Image, Labels, Map, Mask)
+    from helicopter._shared.arrays import Image, Labels, Map, Mask
     from helicopter.core.results._noise import NoiseAnalysis
     from helicopter.core.validation import PreparedImage
 

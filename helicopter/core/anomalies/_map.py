@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from helicopter._shared.blas import (blas_on_one_thread, squared_distances)
+from helicopter._shared.blas import blas_on_one_thread, squared_distances
 from helicopter.backends.protocol import WINDOW_REACH
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Map, Mask)
-    from helicopter.backends.protocol import (AnomalyEvidence, Backend)
+    from helicopter._shared.arrays import Map, Mask
+    from helicopter.backends.protocol import AnomalyEvidence, Backend
 
 #: Rows, and what is measured in them: float32 (rows, W, measurements).
 _Strip: TypeAlias = "tuple[slice, NDArray[np.float32]]"

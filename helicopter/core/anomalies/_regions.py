@@ -19,7 +19,7 @@ from helicopter.core.results._parts import AnomalyRegion
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Labels, Map, Mask)
+    from helicopter._shared.arrays import Labels, Map, Mask
 
 
 __all__ = [

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter._shared.checks import (check_fraction, check_integer, check_real)
+from helicopter._shared.checks import check_fraction, check_integer, check_real
 from helicopter._shared.result import Result
 from helicopter.backends import resolve
 from helicopter.backends._engine import backend_of
-from helicopter.backends.protocol import (StoppingOptions, StoppingRun)
-from helicopter.core.results._verification import (StoppingBoundaries, VerificationCosts)
+from helicopter.backends.protocol import StoppingOptions, StoppingRun
+from helicopter.core.results._verification import StoppingBoundaries, VerificationCosts
 from helicopter.errors import InvalidOptionError
 
-from ._beta import (beta_density, incomplete_beta)
+from ._beta import beta_density, incomplete_beta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,12 +7,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from helicopter.core.results._noise import (NOISE_KINDS, KindParameters, NoiseAction, NoiseLevelFunction, decibels, noise_level_name)
+from helicopter.core.results._noise import (
+    NOISE_KINDS,
+    KindParameters,
+    NoiseAction,
+    NoiseLevelFunction,
+    decibels,
+    noise_level_name,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Labels, Mask)
+    from helicopter._shared.arrays import Image, Labels, Mask
     from helicopter.backends.protocol import NoiseRun
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from helicopter._shared.online_scale import (LEAST_MAE, OnlineScale)
+from helicopter._shared.online_scale import LEAST_MAE, OnlineScale
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.ranking import random_ranks
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter._shared.arrays import Image, Map, Mask
     from helicopter._shared.progress import ProgressCallback
     from helicopter.models import UncertaintyModel
 

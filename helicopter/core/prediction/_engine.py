@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from helicopter._shared.checks import check_seed
 from helicopter.backends._engine import Engine
 from helicopter.core.registry import find_algorithm
-from helicopter.models import (NetworkWeights, uncertainty_model)
+from helicopter.models import NetworkWeights, uncertainty_model
 
-from ._error_law import (LAPLACE, CalibratedLaw)
+from ._error_law import LAPLACE, CalibratedLaw
 
 if TYPE_CHECKING:
     import os
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
     from helicopter.backends.protocol import Algorithm
 
     from ._error_law import ErrorLaw

@@ -18,7 +18,7 @@ from helicopter._shared.quality import RIGHT
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter._shared.arrays import Image, Map, Mask
     from helicopter.core.validation import PreparedImage
     from helicopter.models._network import Calibration
 

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from helicopter._shared.patches import PatchGrid
-from helicopter._shared.ranking import (STREAM_MASK, random_ranks)
+from helicopter._shared.ranking import STREAM_MASK, random_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
 
 __all__ = ["MASKING_STRATEGIES", "make_mask"]
 

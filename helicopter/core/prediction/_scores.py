@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.quality import (RIGHT, quality_of)
+from helicopter._shared.quality import RIGHT, quality_of
 
 if TYPE_CHECKING:
-    from helicopter._shared.arrays import (Image, Map)
+    from helicopter._shared.arrays import Image, Map
     from helicopter.backends.protocol import Scores
 
 __all__ = ["RIGHT", "error_map", "psnr_db", "quality_of", "skill_of"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.core.validation import (check_mask, prepare_image)
+from helicopter.core.validation import check_mask, prepare_image
 from helicopter.errors import InvalidImageError
 
 if TYPE_CHECKING:

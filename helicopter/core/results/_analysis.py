@@ -10,7 +10,7 @@ from helicopter._shared.result import Result
 if TYPE_CHECKING:
     from ._autonomous import AutonomousAnalysis
     from ._noise import NoiseAnalysis
-    from ._parts import (AnomalyAnalysis, SegmentAwareReconstruction)
+    from ._parts import AnomalyAnalysis, SegmentAwareReconstruction
     from ._verification import Verification
 
 __all__ = ["Analysis"]

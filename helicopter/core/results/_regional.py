@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter._shared.result import Result
-from helicopter.core.prediction._error_law import (LAPLACE, ErrorLaw, central_interval)
+from helicopter.core.prediction._error_law import LAPLACE, ErrorLaw, central_interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

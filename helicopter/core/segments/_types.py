@@ -32,14 +32,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from helicopter.core.results._parts import (SEGMENT_TYPES, SegmentType)
+from helicopter.core.results._parts import SEGMENT_TYPES, SegmentType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Labels, Map, Mask)
+    from helicopter._shared.arrays import Image, Labels, Map, Mask
 
 __all__ = [
     "EFFORTS",

@@ -11,6 +11,7 @@ use super::patch::Patch;
 use crate::error::Result;
 use crate::host::Host;
 use crate::reconstruction::ranking::{key, number, STREAM_EXEMPLAR};
+use crate::utils::simd::{self, Kernel, Plain, Simd};
 
 /// Targets that one task works on between two looks at the cancel flag.
 const TASK: usize = 1 << 10;
@@ -66,7 +67,7 @@ impl Field {
 }
 
 fn compare(level: &Level, target: usize, source: usize) -> u32 {
-    Patch::around(level, target).difference::<false>(level, source, u32::MAX)
+    Patch::around(level, target).difference::<Plain>(level, source, u32::MAX)
 }
 
 /// What the search goes by besides the level.
@@ -98,7 +99,8 @@ impl Search<'_> {
         let tasks = after.par_chunks_mut(TASK).zip(field.difference.par_chunks_mut(TASK));
         tasks.enumerate().try_for_each(|(task, (sources, differences))| {
             self.host.check()?;
-            sweep.run(task * TASK, sources, differences);
+            let first = task * TASK;
+            simd::run(Improve { sweep: &sweep, first, sources, differences });
             Ok::<(), crate::error::Error>(())
         })?;
         field.source = after;
@@ -123,47 +125,38 @@ struct Sweep<'a> {
     step: usize,
 }
 
-impl Sweep<'_> {
-    /// Targets from number `first` on, as many as there are places for.
-    fn run(&self, first: usize, sources: &mut [u32], differences: &mut [u32]) {
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has the instructions.
-            return unsafe { self.run_with_avx2(first, sources, differences) };
-        }
-        self.improve::<false>(first, sources, differences);
-    }
+/// Improves the sources of the targets from number `first` on, as many as there are places for.
+struct Improve<'a> {
+    sweep: &'a Sweep<'a>,
+    first: usize,
+    sources: &'a mut [u32],
+    differences: &'a mut [u32],
+}
 
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn run_with_avx2(&self, first: usize, sources: &mut [u32], differences: &mut [u32]) {
-        self.improve::<true>(first, sources, differences);
-    }
+impl Kernel for Improve<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn improve<const AVX2: bool>(
-        &self,
-        first: usize,
-        sources: &mut [u32],
-        differences: &mut [u32],
-    ) {
-        let frame = &self.level.frame;
+    fn run<S: Simd>(self) {
+        let Self { sweep, first, sources, differences } = self;
+        let level = sweep.level;
+        let frame = &level.frame;
         let (height, width) = (frame.height, frame.width);
         for (place, (source, least)) in sources.iter_mut().zip(differences).enumerate() {
             let own = first + place;
-            let target = self.level.targets[own] as usize;
+            let target = level.targets[own] as usize;
             let (y, x) = frame.place(target);
-            let patch = Patch::around(self.level, target);
-            let (mut best, mut fewest) = (self.before[own] as usize, *least);
+            let patch = Patch::around(level, target);
+            let (mut best, mut fewest) = (sweep.before[own] as usize, *least);
             let mut consider = |candidate: usize, best: &mut usize| {
-                if candidate != *best && self.level.is_source[candidate] {
-                    let found = patch.difference::<AVX2>(self.level, candidate, fewest);
+                if candidate != *best && level.is_source[candidate] {
+                    let found = patch.difference::<S>(level, candidate, fewest);
                     if found < fewest {
                         (*best, fewest) = (candidate, found);
                     }
                 }
             };
-            let far = self.step as isize;
+            let far = sweep.step as isize;
             for (dy, dx) in [(-far, 0), (far, 0), (0, -far), (0, far)] {
                 let inside = y.checked_add_signed(dy).is_some_and(|y| y < height)
                     && x.checked_add_signed(dx).is_some_and(|x| x < width);
@@ -171,12 +164,12 @@ impl Sweep<'_> {
                 if !inside {
                     continue;
                 }
-                let neighbour = self.level.number[target.wrapping_add_signed(away)];
+                let neighbour = level.number[target.wrapping_add_signed(away)];
                 if neighbour == NONE {
                     continue;
                 }
                 // where the neighbour's patch would continue, if that is inside the image
-                let its = self.before[neighbour as usize] as usize;
+                let its = sweep.before[neighbour as usize] as usize;
                 let (v, u) = frame.place(its);
                 let inside = v.checked_add_signed(-dy).is_some_and(|v| v < height)
                     && u.checked_add_signed(-dx).is_some_and(|u| u < width);
@@ -187,7 +180,7 @@ impl Sweep<'_> {
             let mut reach = height.max(width);
             let mut draw = DRAWS * target as u64;
             while reach >= 1 {
-                let random = number(self.key, draw);
+                let random = number(sweep.key, draw);
                 let (v, u) = frame.place(best);
                 let v = v + below(random >> 32, 2 * reach + 1);
                 let u = u + below(random, 2 * reach + 1);

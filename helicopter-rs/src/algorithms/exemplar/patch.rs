@@ -2,6 +2,7 @@
 
 use super::level::Level;
 use super::MARGIN;
+use crate::utils::simd::{Isa, Simd};
 
 /// Pixels held of each row of a patch: eight make a whole vector of the processor's.
 const ROW: usize = 8;
@@ -51,10 +52,10 @@ impl Patch {
 
     /// The difference to the patch around `source`, or some number not below `limit`.
     #[inline(always)]
-    pub fn difference<const AVX2: bool>(&self, level: &Level, source: usize, limit: u32) -> u32 {
+    pub fn difference<S: Simd>(&self, level: &Level, source: usize, limit: u32) -> u32 {
         #[cfg(target_arch = "x86_64")]
-        if AVX2 {
-            // SAFETY: `AVX2` is only true where the processor has been found to have it.
+        if S::ISA == Isa::Avx2 {
+            // SAFETY: kernels of an instruction set run only where the processor has it.
             return unsafe { self.difference_with_avx2(level, source, limit) };
         }
         self.difference_anywhere(level, source, limit)

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::host::{Host, NoHost};
 use crate::par;
 use crate::reconstruction::ranking::random_ranks;
+use crate::utils::simd::{Isa, Kernel, Plain, Simd};
 
 /// Stripes and a little noise, and a mask of blocks.
 fn scene(height: usize, width: usize, channels: usize) -> (Array3<f32>, Array2<bool>) {
@@ -84,6 +85,19 @@ fn whatever_the_shape() {
     }
 }
 
+/// The difference to a source, or some number not below a limit.
+struct Compare<'a>(&'a Patch, &'a Level, usize, u32);
+
+impl Kernel for Compare<'_> {
+    type Output = u32;
+
+    #[inline(always)]
+    fn run<S: Simd>(self) -> u32 {
+        let Self(patch, level, source, limit) = self;
+        patch.difference::<S>(level, source, limit)
+    }
+}
+
 #[test]
 fn both_ways_to_compare_agree() {
     let (image, mask) = scene(40, 50, 3);
@@ -94,13 +108,12 @@ fn both_ways_to_compare_agree() {
         for &target in &level.targets {
             let patch = Patch::around(&level, target as usize);
             let source = sources[target as usize % sources.len()] as usize;
-            let expected = patch.difference::<false>(&level, source, u32::MAX);
-            #[cfg(target_arch = "x86_64")]
-            if is_x86_feature_detected!("avx2") {
-                assert_eq!(patch.difference::<true>(&level, source, u32::MAX), expected);
-                assert!(patch.difference::<true>(&level, source, expected / 2) >= expected / 2);
+            let expected = patch.difference::<Plain>(&level, source, u32::MAX);
+            for isa in Isa::available() {
+                let run = |limit: u32| isa.run(Compare(&patch, &level, source, limit));
+                assert_eq!(run(u32::MAX), expected);
+                assert!(run(expected / 2) >= expected / 2);
             }
-            assert!(patch.difference::<false>(&level, source, expected / 2) >= expected / 2);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The weights of a dense layer: a matrix product with a bias.
 
-use super::lanes::{Line, WIDTH};
+use super::line::{Line, WIDTH};
 
 /// Weights packed for [`super::product::Product`].
 pub(super) struct Dense {

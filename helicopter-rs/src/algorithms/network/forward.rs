@@ -8,8 +8,8 @@ use rayon::prelude::*;
 use super::calibration::Calibration;
 use super::dense::Dense;
 use super::graph::{Graph, Op};
-use super::kernels::{self, Isa};
-use super::lanes::{Line, WIDTH};
+use super::kernels;
+use super::line::{Line, WIDTH};
 use super::picture::Picture;
 use super::product::Product;
 use super::rows::{Memory, Rows, RowsMut, Shape};
@@ -18,6 +18,7 @@ use super::weights::{COLOURS, SUBPIXELS};
 use super::winograd::{Conv, ConvJob, TILE};
 use super::NetworkError;
 use crate::algorithms::pde::Control;
+use crate::utils::simd::Isa;
 
 /// Working memory that a group of tiles may take: some of the second cache.
 const SCRATCH_BYTES: usize = 1 << 20;
@@ -133,8 +134,7 @@ impl Pass<'_> {
             let some = group * size..((group + 1) * size).min(tiles);
             let lines = job.conv.scratch_lines(some.len());
             with_scratch(lines, |scratch| {
-                // SAFETY: the schedule keeps the rows that are needed; the tiles of a group are its own;
-                // `self.isa` is one of those that the processor has.
+                // SAFETY: the schedule keeps the rows that are needed; the tiles of a group are its own.
                 unsafe { kernels::conv(self.isa, job, some, scratch) }
             });
         });

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::dense::Dense;
-use super::lanes::WIDTH;
+use super::line::WIDTH;
 use super::weights::{Block, Filter, Weights, COLOURS, FEATURES, SUBPIXELS};
 use super::winograd::{Conv, TILE};
 

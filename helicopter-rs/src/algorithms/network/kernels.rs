@@ -2,93 +2,53 @@
 
 use std::ops::Range;
 
-#[cfg(target_arch = "x86_64")]
-use super::lanes::{Avx2, Avx512};
-use super::lanes::{Line, Plain};
+use super::line::Line;
 use super::product::{product_any, Product};
 use super::winograd::{conv_any, ConvJob};
+use crate::utils::simd::{Isa, Kernel, Simd};
 
-/// The instructions that are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
-    Plain,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
+struct Conv<'a> {
+    job: &'a ConvJob<'a>,
+    tiles: Range<usize>,
+    scratch: &'a mut [Line],
 }
 
-impl Isa {
-    /// All that this machine has, the best one last.
-    pub fn available() -> Vec<Isa> {
-        #[allow(unused_mut, reason = "on other processors there is one")]
-        let mut found = vec![Isa::Plain];
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                found.push(Isa::Avx2);
-            }
-            if is_x86_feature_detected!("avx512f") {
-                found.push(Isa::Avx512);
-            }
-        }
-        found
-    }
+impl Kernel for Conv<'_> {
+    type Output = ();
+    const AVX512: bool = true;
 
-    pub fn best() -> Isa {
-        Isa::available().pop().unwrap_or(Isa::Plain)
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        // SAFETY: only `conv` makes these, which is promised it.
+        unsafe { conv_any::<S>(self.job, self.tiles, self.scratch) }
     }
 }
 
-/// Makes the entry points of the kernels for one instruction set.
-macro_rules! entry_points {
-    ($module:ident, $lanes:ty $(, $feature:literal)?) => {
-        mod $module {
-            use super::*;
-            $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn conv(job: &ConvJob, tiles: Range<usize>, scratch: &mut [Line]) {
-                conv_any::<$lanes>(job, tiles, scratch);
-            }
-            $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn product(product: &Product) {
-                product_any::<$lanes>(product);
-            }
-        }
-    };
-}
+struct Whole<'a>(&'a Product);
 
-entry_points!(plain, Plain);
-#[cfg(target_arch = "x86_64")]
-entry_points!(avx2, Avx2, "avx2,fma");
-#[cfg(target_arch = "x86_64")]
-entry_points!(avx512, Avx512, "avx512f");
+impl Kernel for Whole<'_> {
+    type Output = ();
+    const AVX512: bool = true;
 
-/// Calls the entry point of an instruction set, which the processor has because [`Isa::available`]
-/// said so.
-macro_rules! dispatch {
-    ($isa:expr, $($call:tt)*) => {
-        match $isa {
-            Isa::Plain => plain::$($call)*,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => avx2::$($call)*,
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => avx512::$($call)*,
-        }
-    };
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        // SAFETY: only `product` makes these, which is promised it.
+        unsafe { product_any::<S>(self.0) }
+    }
 }
 
 /// Computes some tiles of a convolution.
 ///
 /// # Safety
-/// As [`conv_any`], but for the instructions.
+/// As [`conv_any`].
 pub(super) unsafe fn conv(isa: Isa, job: &ConvJob, tiles: Range<usize>, scratch: &mut [Line]) {
-    dispatch!(isa, conv(job, tiles, scratch));
+    isa.run(Conv { job, tiles, scratch });
 }
 
 /// Computes a matrix product.
 ///
 /// # Safety
-/// As [`product_any`], but for the instructions.
-pub(super) unsafe fn product(isa: Isa, job: &Product) {
-    dispatch!(isa, product(job));
+/// As [`product_any`].
+pub(super) unsafe fn product(isa: Isa, product: &Product) {
+    isa.run(Whole(product));
 }

@@ -7,8 +7,8 @@
 //! * `tiles` looks where something is hidden and cuts that into parts that fit into memory;
 //! * `schedule` says which rows of which layer are computed when, `rows` keeps them, and `forward`
 //!   computes them, strip by strip from top to bottom, so that nothing is computed twice;
-//! * `winograd` and `product` are the arithmetic, on the vectors of `lanes`, compiled for several
-//!   processors and chosen at run time by `kernels`;
+//! * `winograd` and `product` are the arithmetic, compiled for several processors and chosen at
+//!   run time by `kernels`;
 //! * `picture` is the way from the image to features and back, `calibration` from scale to sigma.
 //!
 //! All arithmetic is in float32. Every number is computed from the same others in the same order,
@@ -22,7 +22,7 @@ mod dense;
 mod forward;
 mod graph;
 mod kernels;
-mod lanes;
+mod line;
 mod picture;
 mod product;
 mod rows;
@@ -35,11 +35,11 @@ mod winograd;
 
 use calibration::Calibration;
 use graph::Graph;
-use kernels::Isa;
 use rows::Memory;
 use weights::Weights;
 
 use crate::algorithms::pde::{self, Control, PdeError};
+use crate::utils::simd::Isa;
 
 /// Why there is no network, or no result.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

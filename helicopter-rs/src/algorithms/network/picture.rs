@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::calibration::Calibration;
-use super::lanes::{Line, WIDTH};
+use super::line::{Line, WIDTH};
 use super::rows::RowsMut;
 use super::weights::{COLOURS, SUBPIXELS};
 

@@ -1,6 +1,7 @@
 //! A small dense matrix product: rows of floats times packed weights.
 
-use super::lanes::{Lanes, WIDTH};
+use super::line::WIDTH;
+use crate::utils::simd::{Isa, Simd, Vector};
 
 /// `out[m] = bias + sum over k of a[m][k] * weights[k] (+ addend[m])`, for `rows` rows and `blocks`
 /// blocks of columns. Sums are taken in the order of k, whatever rows are computed together, so that
@@ -30,12 +31,32 @@ pub(super) struct Product {
 /// Computes the whole product.
 ///
 /// # Safety
-/// `Lanes` safety, and the pointers must be good for what the fields say; `out` overlaps nothing else.
+/// The pointers must be good for what the fields say; `out` overlaps nothing else.
 #[inline(always)]
-pub(super) unsafe fn product_any<V: Lanes>(product: &Product) {
+pub(super) unsafe fn product_any<S: Simd>(product: &Product) {
     let mut block = 0;
     while block < product.blocks {
-        block += V::panel(product, block);
+        block += panel::<S>(product, block);
+    }
+}
+
+/// Computes some columns, from block `first` on; returns how many blocks. Here lies the choice of how
+/// many accumulators the registers hold.
+///
+/// # Safety
+/// As `product_any`; at least one block is left.
+#[inline(always)]
+unsafe fn panel<S: Simd>(product: &Product, first: usize) -> usize {
+    match S::ISA {
+        Isa::Plain if cfg!(target_arch = "aarch64") => columns::<S::F32x16, 4, 1>(product, first),
+        Isa::Plain => columns::<S::F32x16, 2, 1>(product, first),
+        Isa::Avx2 => columns::<S::F32x16, 6, 1>(product, first),
+        Isa::Avx512 => match product.blocks - first {
+            1 => columns::<S::F32x16, 14, 1>(product, first),
+            2 => columns::<S::F32x16, 14, 2>(product, first),
+            4 | 8 => columns::<S::F32x16, 6, 4>(product, first),
+            _ => columns::<S::F32x16, 9, 3>(product, first),
+        },
     }
 }
 
@@ -44,7 +65,7 @@ pub(super) unsafe fn product_any<V: Lanes>(product: &Product) {
 /// # Safety
 /// As `product_any`; `first + N` is at most `product.blocks`.
 #[inline(always)]
-pub(super) unsafe fn columns<V: Lanes, const M: usize, const N: usize>(
+unsafe fn columns<V: Vector<Float = f32>, const M: usize, const N: usize>(
     product: &Product,
     first: usize,
 ) -> usize {
@@ -60,7 +81,7 @@ pub(super) unsafe fn columns<V: Lanes, const M: usize, const N: usize>(
 
 /// All rows from `row` on, `M` at a time; the last ones overlap those before, which changes nothing.
 #[inline(always)]
-unsafe fn some_rows<V: Lanes, const M: usize, const N: usize>(
+unsafe fn some_rows<V: Vector<Float = f32>, const M: usize, const N: usize>(
     product: &Product,
     first: usize,
     mut row: usize,
@@ -73,7 +94,7 @@ unsafe fn some_rows<V: Lanes, const M: usize, const N: usize>(
 }
 
 #[inline(always)]
-unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
+unsafe fn tile<V: Vector<Float = f32>, const M: usize, const N: usize>(
     product: &Product,
     first: usize,
     row: usize,
@@ -84,7 +105,7 @@ unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
     let mut sum = [[V::splat(0.0); N]; M];
     if !product.bias.is_null() {
         for n in 0..N {
-            let bias = V::load(product.bias.add((first + n) * WIDTH));
+            let bias = V::read(product.bias.add((first + n) * WIDTH));
             for m in 0..M {
                 sum[m][n] = bias;
             }
@@ -95,7 +116,7 @@ unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
         for k in 0..product.depth {
             let mut w = [V::splat(0.0); N];
             for n in 0..N {
-                w[n] = V::load(weights.add(n * block));
+                w[n] = V::read(weights.add(n * block));
             }
             for m in 0..M {
                 let value = V::splat(*a.add(m * stride + k));
@@ -111,9 +132,9 @@ unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
             let at = (row + m) * product.out_stride + (first + n) * WIDTH;
             let mut value = sum[m][n];
             if !product.addend.is_null() {
-                value = value.add(V::load(product.addend.add(at)));
+                value = value.add(V::read(product.addend.add(at)));
             }
-            value.store(product.out.add(at));
+            value.write(product.out.add(at));
         }
     }
 }

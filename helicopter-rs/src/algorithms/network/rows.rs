@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Mutex, TryLockError};
 
-use super::lanes::{Line, WIDTH};
+use super::line::{Line, WIDTH};
 
 /// Columns of zeros before the first pixel of a row ...
 const BEFORE: usize = 1;

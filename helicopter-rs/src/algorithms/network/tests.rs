@@ -3,13 +3,14 @@
 use ndarray::{Array2, Array3};
 use proptest::prelude::*;
 
-use super::kernels::{self, Isa};
-use super::lanes::{Line, WIDTH};
+use super::kernels;
+use super::line::{Line, WIDTH};
 use super::product::Product;
 use super::rows::{Memory, Rows, Shape};
 use super::winograd::{Conv, ConvJob};
 use super::Network;
 use crate::host::{Host, NoHost};
+use crate::utils::simd::Isa;
 
 #[path = "../../../tests/random_network/mod.rs"]
 mod random_network;
@@ -90,7 +91,7 @@ fn convolved(isa: Isa, shape: (usize, usize), inputs: usize, outputs: usize) -> 
             relu_blocks: 1,
         };
         let mut scratch = vec![Line::ZERO; conv.scratch_lines(job.tiles())];
-        // SAFETY: the maps hold all rows, and this machine has the instructions.
+        // SAFETY: the maps hold all rows.
         unsafe { kernels::conv(isa, &job, 0..job.tiles(), &mut scratch) };
         let mut worst = 0.0_f64;
         for (y, x, o) in itertools(height, width, outputs) {
@@ -156,7 +157,7 @@ fn products_are_the_plain_sum_on_every_instruction_set() {
                 out: out.as_mut_ptr(),
                 out_stride: width,
             };
-            // SAFETY: the vectors are as long as the fields say; this machine has the instructions.
+            // SAFETY: the vectors are as long as the fields say.
             unsafe { kernels::product(isa, &product) };
             for (row, col, _) in itertools(rows, width, 1) {
                 let mut expected = f64::from(bias[col]) + f64::from(addend[row * width + col]);

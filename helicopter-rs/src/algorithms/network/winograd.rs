@@ -10,9 +10,10 @@
 //! computed from the 6 x 6 around it, always in the same order. So a tile comes out the same to the
 //! bit whatever is computed beside it.
 
-use super::lanes::{Lanes, Line, WIDTH};
+use super::line::{Line, WIDTH};
 use super::product::{product_any, Product};
 use super::rows::{Rows, RowsMut};
+use crate::utils::simd::{Simd, Vector};
 use std::ops::Range;
 
 /// Side of the squares that are computed at once.
@@ -112,10 +113,10 @@ impl ConvJob<'_> {
 /// Computes some of the job's tiles, counted row by row.
 ///
 /// # Safety
-/// `Lanes` safety. The job's input and residual hold all rows that are needed; nobody else looks at the
+/// The job's input and residual hold all rows that are needed; nobody else looks at the
 /// tiles' outputs meanwhile; `scratch` is as long as `scratch_lines` says.
 #[inline(always)]
-pub(super) unsafe fn conv_any<V: Lanes>(job: &ConvJob, tiles: Range<usize>, scratch: &mut [Line]) {
+pub(super) unsafe fn conv_any<S: Simd>(job: &ConvJob, tiles: Range<usize>, scratch: &mut [Line]) {
     let conv = job.conv;
     let count = tiles.len();
     let (depth, width) = (conv.in_blocks * WIDTH, conv.out_blocks * WIDTH);
@@ -137,11 +138,11 @@ pub(super) unsafe fn conv_any<V: Lanes>(job: &ConvJob, tiles: Range<usize>, scra
         }
         for block in 0..conv.in_blocks {
             let out = from.add(index * depth + block * WIDTH);
-            spread::<V>(rows, block * WIDTH, depth, out, from_plane);
+            spread::<S::F32x16>(rows, block * WIDTH, depth, out, from_plane);
         }
     }
     for point in 0..POINTS {
-        product_any::<V>(&Product {
+        product_any::<S>(&Product {
             rows: count,
             blocks: conv.out_blocks,
             a: [from.add(point * from_plane), std::ptr::null()],
@@ -158,14 +159,20 @@ pub(super) unsafe fn conv_any<V: Lanes>(job: &ConvJob, tiles: Range<usize>, scra
     for (index, tile) in tiles.enumerate() {
         let (y, x) = place(tile);
         for block in 0..conv.out_blocks {
-            collect::<V>(job, (y, x), block, to.add(index * width + block * WIDTH), to_plane);
+            collect::<S::F32x16>(
+                job,
+                (y, x),
+                block,
+                to.add(index * width + block * WIDTH),
+                to_plane,
+            );
         }
     }
 }
 
 /// From six values to the six points.
 #[inline(always)]
-unsafe fn to_points<V: Lanes>(d: [V; AROUND]) -> [V; AROUND] {
+fn to_points<V: Vector<Float = f32>>(d: [V; AROUND]) -> [V; AROUND] {
     let (a, b) = (V::splat(A), V::splat(B));
     let (a2, b2) = (V::splat(A2), V::splat(B2));
     let (product, sum) = (V::splat(A2 * B2), V::splat(A2 + B2));
@@ -183,7 +190,7 @@ unsafe fn to_points<V: Lanes>(d: [V; AROUND]) -> [V; AROUND] {
 
 /// From the products at the six points to four values.
 #[inline(always)]
-unsafe fn from_points<V: Lanes>(m: [V; AROUND]) -> [V; TILE] {
+fn from_points<V: Vector<Float = f32>>(m: [V; AROUND]) -> [V; TILE] {
     let (sum_a, difference_a) = (m[1].add(m[2]), m[1].sub(m[2]));
     let (sum_b, difference_b) = (m[3].add(m[4]), m[3].sub(m[4]));
     [
@@ -196,7 +203,7 @@ unsafe fn from_points<V: Lanes>(m: [V; AROUND]) -> [V; TILE] {
 
 /// Takes the 6 x 6 pixels that begin at `rows` to the points: the block of channels at `offset`.
 #[inline(always)]
-unsafe fn spread<V: Lanes>(
+unsafe fn spread<V: Vector<Float = f32>>(
     rows: [*const f32; AROUND],
     offset: usize,
     pixel: usize,
@@ -207,7 +214,7 @@ unsafe fn spread<V: Lanes>(
     for x in 0..AROUND {
         let mut column = [V::splat(0.0); AROUND];
         for y in 0..AROUND {
-            column[y] = V::load(rows[y].add(offset + x * pixel));
+            column[y] = V::read(rows[y].add(offset + x * pixel));
         }
         half[x] = to_points(column);
     }
@@ -217,14 +224,14 @@ unsafe fn spread<V: Lanes>(
             row[x] = half[x][p];
         }
         for (q, value) in to_points(row).into_iter().enumerate() {
-            value.store(out.add((p * AROUND + q) * plane));
+            value.write(out.add((p * AROUND + q) * plane));
         }
     }
 }
 
 /// Takes the products of a tile back to pixels, one block of channels.
 #[inline(always)]
-unsafe fn collect<V: Lanes>(
+unsafe fn collect<V: Vector<Float = f32>>(
     job: &ConvJob,
     (y, x): (usize, usize),
     block: usize,
@@ -235,11 +242,11 @@ unsafe fn collect<V: Lanes>(
     for q in 0..AROUND {
         let mut column = [V::splat(0.0); AROUND];
         for p in 0..AROUND {
-            column[p] = V::load(products.add((p * AROUND + q) * plane));
+            column[p] = V::read(products.add((p * AROUND + q) * plane));
         }
         half[q] = from_points(column);
     }
-    let bias = V::load(job.conv.bias[block].0.as_ptr());
+    let bias = V::read(job.conv.bias[block].0.as_ptr());
     let zero = V::splat(0.0);
     let (high, wide) = (TILE.min(job.rows.end - y), TILE.min(job.cols.end - x));
     let pixel = job.conv.out_blocks * WIDTH;
@@ -254,12 +261,12 @@ unsafe fn collect<V: Lanes>(
         for c in 0..wide {
             let mut value = values[c].add(bias);
             if let Some(residual) = residual {
-                value = value.add(V::load(residual.add(c * pixel)));
+                value = value.add(V::read(residual.add(c * pixel)));
             }
             if block < job.relu_blocks {
                 value = value.max(zero);
             }
-            value.store(to.add(c * pixel));
+            value.write(to.add(c * pixel));
         }
     }
 }

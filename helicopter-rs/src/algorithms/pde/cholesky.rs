@@ -1,10 +1,11 @@
 //! Multifrontal Cholesky factorisation (Duff & Reid 1983) of the fronts of `ordering`, and its solves.
 
 use super::embedding::Embedding;
-use super::kernels::{backward, eliminate, forward, reduce, Isa, PANEL};
+use super::kernels::{Backward, Eliminate, Forward, Reduce, PANEL};
 use super::ordering::{Graph, Node, Placed, Spot};
 use super::stencil::{Kind, Operator};
 use super::{Control, PdeError};
+use crate::utils::simd;
 
 const NOWHERE: u32 = u32::MAX;
 /// Multiplications between two looks at the cancel flag: some ten milliseconds.
@@ -14,7 +15,6 @@ const POLL_DOUBLES: usize = 8 << 20;
 
 /// The factors of a graph's fronts, and scratch memory worth keeping between calls.
 pub(super) struct Factors {
-    isa: Isa,
     store: Vec<f64>,
     /// Schur complements not yet used up by all their users.
     schur: Vec<Vec<f64>>,
@@ -27,7 +27,6 @@ pub(super) struct Factors {
 impl Factors {
     pub fn new() -> Self {
         Factors {
-            isa: Isa::detect(),
             store: Vec::new(),
             schur: Vec::new(),
             spare: Vec::new(),
@@ -81,7 +80,7 @@ impl Factors {
                     self.spare.push(std::mem::take(&mut self.schur[placed.node as usize]));
                 }
             }
-            let done = self.eliminate_front(node, front, &mut schur, control);
+            let done = Self::eliminate_front(node, front, &mut schur, control);
             self.store = factor;
             if !done? {
                 return Err(PdeError::NotPositiveDefinite);
@@ -165,7 +164,6 @@ impl Factors {
     }
 
     fn eliminate_front(
-        &mut self,
         node: &Node,
         front: &mut [f64],
         schur: &mut [f64],
@@ -186,13 +184,13 @@ impl Factors {
         };
         for column in 0..shape.pivot_panels {
             poll()?;
-            if !eliminate(self.isa, shape, front, column) {
+            if !simd::run(Eliminate { shape, factor: front, column }) {
                 return Ok(false);
             }
         }
         for column in 0..shape.boundary_panels {
             poll()?;
-            reduce(self.isa, shape, front, schur, column);
+            simd::run(Reduce { shape, factor: front, schur, column });
         }
         Ok(true)
     }
@@ -234,12 +232,11 @@ impl Factors {
         }
         let rows = node.shape.rows();
         self.gather::<C>(graph, node, placed, width, x, false);
-        forward::<C>(
-            self.isa,
-            node.shape,
-            &self.store[node.factor_from..][..node.shape.factor_len()],
-            &mut self.vector[..C * rows],
-        );
+        simd::run(Forward::<C> {
+            shape: node.shape,
+            factor: &self.store[node.factor_from..][..node.shape.factor_len()],
+            v: &mut self.vector[..C * rows],
+        });
         let spots =
             &graph.spots[node.spots_from..node.spots_from + node.shape.pivots + node.boundary];
         let (pivots, boundary) = spots.split_at(node.shape.pivots);
@@ -263,12 +260,11 @@ impl Factors {
         poll.add(node.shape.factor_len())?;
         let rows = node.shape.rows();
         self.gather::<C>(graph, node, placed, width, x, true);
-        backward::<C>(
-            self.isa,
-            node.shape,
-            &self.store[node.factor_from..][..node.shape.factor_len()],
-            &mut self.vector[..C * rows],
-        );
+        simd::run(Backward::<C> {
+            shape: node.shape,
+            factor: &self.store[node.factor_from..][..node.shape.factor_len()],
+            v: &mut self.vector[..C * rows],
+        });
         let pivots = &graph.spots[node.spots_from..node.spots_from + node.shape.pivots];
         scatter::<C>(pivots, placed, width, x, (&self.vector, rows, 0), |old, new| *old = new);
         for child in &graph.children[node.children_from..node.children_from + node.children] {

@@ -7,39 +7,12 @@
 //! A front has `pivots` columns to eliminate, padded to whole panels with rows and columns of the
 //! identity, and `panels` row panels in all: first those of the pivots, then those of the boundary.
 
-use super::lanes::Plain;
-#[cfg(target_arch = "x86_64")]
-use super::lanes::{Avx2, Avx512};
 use super::micro::{backward_any, eliminate_any, forward_any, reduce_any};
+use crate::utils::simd::{Isa, Kernel, Simd};
 
 pub(super) const PANEL: usize = 8;
 /// Doubles in a square tile.
 pub(super) const TILE: usize = PANEL * PANEL;
-
-/// The instructions this machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Isa {
-    Plain,
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-}
-
-impl Isa {
-    pub fn detect() -> Isa {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512f") {
-                return Isa::Avx512;
-            }
-            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Isa::Avx2;
-            }
-        }
-        Isa::Plain
-    }
-}
 
 /// The shape of a front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,86 +67,117 @@ impl Shape {
     }
 }
 
-/// Makes the entry points of the kernels for one instruction set.
-macro_rules! entry_points {
-    ($module:ident, $lanes:ty, $vectors:literal, $columns:literal $(, $feature:literal)?) => {
-        mod $module {
-            use super::*;
-            $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn eliminate(shape: Shape, factor: &mut [f64], column: usize) -> bool {
-                eliminate_any::<$lanes, $vectors, $columns>(shape, factor, column)
-            }
-            $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn reduce(shape: Shape, factor: &[f64], schur: &mut [f64], column: usize) {
-                reduce_any::<$lanes, $vectors, $columns>(shape, factor, schur, column);
-            }
-            $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn forward<const C: usize>(shape: Shape, factor: &[f64], v: &mut [f64]) {
-                forward_any::<$lanes, $vectors, C>(shape, factor, v);
-            }
-            $(#[target_feature(enable = $feature)])?
-            pub(super) unsafe fn backward<const C: usize>(shape: Shape, factor: &[f64], v: &mut [f64]) {
-                backward_any::<$lanes, $vectors, $columns, C>(shape, factor, v);
-            }
-        }
-    };
-}
-
-entry_points!(plain, Plain, 2, 4);
-#[cfg(target_arch = "x86_64")]
-entry_points!(avx2, Avx2, 2, 4, "avx2,fma");
-#[cfg(target_arch = "x86_64")]
-entry_points!(avx512, Avx512, 1, 8, "avx512f");
-
-/// Calls the entry point that this machine has.
-macro_rules! dispatch {
-    ($isa:expr, $($call:tt)*) => {
-        // SAFETY: `Isa::detect` names an instruction set only if the processor has it, and the callers
-        // have checked that the slices are as long as the shape says.
-        unsafe {
-            match $isa {
-                Isa::Plain => plain::$($call)*,
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => avx2::$($call)*,
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => avx512::$($call)*,
-            }
-        }
-    };
-}
-
 /// Eliminates one panel of pivot columns, all panels to its left being done. False if the matrix is not
 /// positive definite.
-pub(super) fn eliminate(isa: Isa, shape: Shape, factor: &mut [f64], column: usize) -> bool {
-    assert!(factor.len() == shape.factor_len() && column < shape.pivot_panels);
-    dispatch!(isa, eliminate(shape, factor, column))
+pub(super) struct Eliminate<'a> {
+    pub shape: Shape,
+    pub factor: &'a mut [f64],
+    pub column: usize,
+}
+
+impl Kernel for Eliminate<'_> {
+    type Output = bool;
+    const AVX512: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self) -> bool {
+        let Self { shape, factor, column } = self;
+        assert!(factor.len() == shape.factor_len() && column < shape.pivot_panels);
+        // SAFETY: the slices are as long as the shape says.
+        unsafe {
+            if S::ISA == Isa::Avx512 {
+                eliminate_any::<S::F64s, 1, 8>(shape, factor, column)
+            } else {
+                eliminate_any::<S::F64s, 2, 4>(shape, factor, column)
+            }
+        }
+    }
 }
 
 /// Subtracts the pivots' contribution from one panel of columns of the Schur complement.
-pub(super) fn reduce(isa: Isa, shape: Shape, factor: &[f64], schur: &mut [f64], column: usize) {
-    assert!(
-        factor.len() == shape.factor_len()
-            && schur.len() == shape.schur_len()
-            && column < shape.boundary_panels
-    );
-    dispatch!(isa, reduce(shape, factor, schur, column));
+pub(super) struct Reduce<'a> {
+    pub shape: Shape,
+    pub factor: &'a [f64],
+    pub schur: &'a mut [f64],
+    pub column: usize,
+}
+
+impl Kernel for Reduce<'_> {
+    type Output = ();
+    const AVX512: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { shape, factor, schur, column } = self;
+        assert!(factor.len() == shape.factor_len() && schur.len() == shape.schur_len());
+        assert!(column < shape.boundary_panels);
+        // SAFETY: the slices are as long as the shape says.
+        unsafe {
+            if S::ISA == Isa::Avx512 {
+                reduce_any::<S::F64s, 1, 8>(shape, factor, schur, column);
+            } else {
+                reduce_any::<S::F64s, 2, 4>(shape, factor, schur, column);
+            }
+        }
+    }
 }
 
 /// Forward elimination of `C` right-hand sides, `shape.rows()` doubles each.
-pub(super) fn forward<const C: usize>(isa: Isa, shape: Shape, factor: &[f64], v: &mut [f64]) {
-    assert!(factor.len() == shape.factor_len() && v.len() == C * shape.rows());
-    dispatch!(isa, forward::<C>(shape, factor, v));
+pub(super) struct Forward<'a, const C: usize> {
+    pub shape: Shape,
+    pub factor: &'a [f64],
+    pub v: &'a mut [f64],
+}
+
+impl<const C: usize> Kernel for Forward<'_, C> {
+    type Output = ();
+    const AVX512: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { shape, factor, v } = self;
+        assert!(factor.len() == shape.factor_len() && v.len() == C * shape.rows());
+        // SAFETY: the slices are as long as the shape says.
+        unsafe {
+            if S::ISA == Isa::Avx512 {
+                forward_any::<S::F64s, 1, C>(shape, factor, v);
+            } else {
+                forward_any::<S::F64s, 2, C>(shape, factor, v);
+            }
+        }
+    }
 }
 
 /// Back substitution, boundary rows given.
-pub(super) fn backward<const C: usize>(isa: Isa, shape: Shape, factor: &[f64], v: &mut [f64]) {
-    assert!(factor.len() == shape.factor_len() && v.len() == C * shape.rows());
-    dispatch!(isa, backward::<C>(shape, factor, v));
+pub(super) struct Backward<'a, const C: usize> {
+    pub shape: Shape,
+    pub factor: &'a [f64],
+    pub v: &'a mut [f64],
+}
+
+impl<const C: usize> Kernel for Backward<'_, C> {
+    type Output = ();
+    const AVX512: bool = true;
+
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let Self { shape, factor, v } = self;
+        assert!(factor.len() == shape.factor_len() && v.len() == C * shape.rows());
+        // SAFETY: the slices are as long as the shape says.
+        unsafe {
+            if S::ISA == Isa::Avx512 {
+                backward_any::<S::F64s, 1, 8, C>(shape, factor, v);
+            } else {
+                backward_any::<S::F64s, 2, 4, C>(shape, factor, v);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::utils::simd;
 
     #[test]
     fn instruction_sets_agree() {
@@ -202,17 +206,17 @@ mod tests {
                 factor[pad / PANEL * shape.factor_stride() + PANEL * pad + pad % PANEL] = 1.0;
             }
             for column in 0..shape.pivot_panels {
-                assert!(eliminate(isa, shape, &mut factor, column));
+                assert!(isa.run(Eliminate { shape, factor: &mut factor, column }));
             }
             for column in 0..shape.boundary_panels {
-                reduce(isa, shape, &factor, &mut schur, column);
+                isa.run(Reduce { shape, factor: &factor, schur: &mut schur, column });
             }
             let mut v: Vec<f64> = (0..3 * shape.rows()).map(|i| (i as f64 * 0.7).cos()).collect();
             for c in 0..3 {
                 v[c * shape.rows() + 21..c * shape.rows() + shape.boundary_row()].fill(0.0);
             }
-            forward::<3>(isa, shape, &factor, &mut v);
-            backward::<3>(isa, shape, &factor, &mut v);
+            isa.run(Forward::<3> { shape, factor: &factor, v: &mut v });
+            isa.run(Backward::<3> { shape, factor: &factor, v: &mut v });
             // Only the lower triangle of the Schur complement means something.
             let lower = (0..13).flat_map(|i| (0..=i).map(move |j| (i, j)));
             let lower =
@@ -220,25 +224,20 @@ mod tests {
             lower.chain(v).collect::<Vec<f64>>()
         };
         let expected = run(Isa::Plain);
-        let mut others = vec![Isa::detect()];
-        #[cfg(target_arch = "x86_64")]
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            others.push(Isa::Avx2);
-        }
-        for isa in others {
+        for isa in Isa::available() {
             for (a, b) in run(isa).iter().zip(&expected) {
                 assert!((a - b).abs() < 1e-12, "{isa:?}: {a} {b}");
             }
         }
         // The first pivot's row of the factor reproduces the matrix: L11 = sqrt(a11), kept inverted.
-        let mut factor = vec![0.0; Shape::new(1, 0).factor_len()];
-        let one = Shape::new(1, 0);
+        let shape = Shape::new(1, 0);
+        let mut factor = vec![0.0; shape.factor_len()];
         for i in 0..PANEL {
             factor[PANEL * i + i] = if i == 0 { 4.0 } else { 1.0 };
         }
-        assert!(eliminate(Isa::detect(), one, &mut factor, 0));
+        assert!(simd::run(Eliminate { shape, factor: &mut factor, column: 0 }));
         assert!((factor[0] - 0.5).abs() < 1e-15);
         factor[0] = -1.0;
-        assert!(!eliminate(Isa::detect(), one, &mut factor, 0));
+        assert!(!simd::run(Eliminate { shape, factor: &mut factor, column: 0 }));
     }
 }

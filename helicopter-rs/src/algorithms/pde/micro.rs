@@ -2,14 +2,14 @@
 //! `COLS` columns of a tile are worked on at a time, as many as the registers hold.
 
 use super::kernels::{Shape, PANEL, TILE};
-use super::lanes::Lanes;
+use crate::utils::simd::F64s;
 
 /// `C -= A B^T` for `P` row panels of A against one panel of B, depth `depth`, in column groups.
 ///
 /// # Safety
-/// `Lanes` safety; `a` and `b` point to `depth * PANEL` doubles, `c[..]` to `TILE` doubles.
+/// `a` and `b` point to `depth * PANEL` doubles, `c[..]` to `TILE` doubles.
 #[inline(always)]
-unsafe fn tiles_minus<V: Lanes, const NV: usize, const P: usize, const COLS: usize>(
+unsafe fn tiles_minus<V: F64s, const NV: usize, const P: usize, const COLS: usize>(
     a: [*const f64; P],
     b: *const f64,
     depth: usize,
@@ -22,7 +22,7 @@ unsafe fn tiles_minus<V: Lanes, const NV: usize, const P: usize, const COLS: usi
             let mut left = [[V::splat(0.0); NV]; P];
             for q in 0..P {
                 for v in 0..NV {
-                    left[q][v] = V::load(a[q].add(PANEL * k + V::WIDTH * v));
+                    left[q][v] = V::read(a[q].add(PANEL * k + V::LANES * v));
                 }
             }
             for j in 0..COLS {
@@ -38,8 +38,8 @@ unsafe fn tiles_minus<V: Lanes, const NV: usize, const P: usize, const COLS: usi
         for q in 0..P {
             for v in 0..NV {
                 for j in 0..COLS {
-                    let at = c[q].add(PANEL * (column + j) + V::WIDTH * v);
-                    V::load(at).plus(sum[q][v][j], minus_one).store(at);
+                    let at = c[q].add(PANEL * (column + j) + V::LANES * v);
+                    V::read(at).plus(sum[q][v][j], minus_one).write(at);
                 }
             }
         }
@@ -52,7 +52,7 @@ unsafe fn tiles_minus<V: Lanes, const NV: usize, const P: usize, const COLS: usi
 /// # Safety
 /// As `tiles_minus`, for every panel; those of A are `a_stride` doubles apart, those of C at `c_at`.
 #[inline(always)]
-unsafe fn column_minus<V: Lanes, const NV: usize, const COLS: usize>(
+unsafe fn column_minus<V: F64s, const NV: usize, const COLS: usize>(
     (a, a_stride): (*const f64, usize),
     b: *const f64,
     depth: usize,
@@ -85,13 +85,13 @@ unsafe fn column_minus<V: Lanes, const NV: usize, const COLS: usize>(
 /// not positive definite.
 ///
 /// # Safety
-/// `Lanes` safety.
+/// `NV` vectors hold `PANEL` doubles.
 #[inline(always)]
-unsafe fn factor_tile<V: Lanes, const NV: usize>(tile: &mut [f64; TILE]) -> bool {
+unsafe fn factor_tile<V: F64s, const NV: usize>(tile: &mut [f64; TILE]) -> bool {
     let mut columns = [[V::splat(0.0); NV]; PANEL];
     for j in 0..PANEL {
         for v in 0..NV {
-            columns[j][v] = V::load(tile.as_ptr().add(PANEL * j + V::WIDTH * v));
+            columns[j][v] = V::read(tile.as_ptr().add(PANEL * j + V::LANES * v));
         }
     }
     let mut sound = true;
@@ -99,7 +99,7 @@ unsafe fn factor_tile<V: Lanes, const NV: usize>(tile: &mut [f64; TILE]) -> bool
         // Through memory, since lanes cannot be picked otherwise.
         let at = tile.as_mut_ptr().add(PANEL * j);
         for v in 0..NV {
-            columns[j][v].store(at.add(V::WIDTH * v));
+            columns[j][v].write(at.add(V::LANES * v));
         }
         let pivot = tile[PANEL * j + j];
         // Also false for NaN.
@@ -107,7 +107,7 @@ unsafe fn factor_tile<V: Lanes, const NV: usize>(tile: &mut [f64; TILE]) -> bool
         let inverse = 1.0 / pivot.sqrt();
         for v in 0..NV {
             columns[j][v] = V::splat(0.0).plus(columns[j][v], V::splat(inverse));
-            columns[j][v].store(at.add(V::WIDTH * v));
+            columns[j][v].write(at.add(V::LANES * v));
         }
         for k in j + 1..PANEL {
             let factor = V::splat(-tile[PANEL * j + k]);
@@ -122,9 +122,9 @@ unsafe fn factor_tile<V: Lanes, const NV: usize>(tile: &mut [f64; TILE]) -> bool
 /// Inverse of a lower triangular tile and its transpose.
 ///
 /// # Safety
-/// `Lanes` safety.
+/// `NV` vectors hold `PANEL` doubles.
 #[inline(always)]
-unsafe fn invert_tile<V: Lanes, const NV: usize>(
+unsafe fn invert_tile<V: F64s, const NV: usize>(
     tile: &[f64; TILE],
     inverse: &mut [f64; TILE],
     transposed: &mut [f64; TILE],
@@ -136,12 +136,12 @@ unsafe fn invert_tile<V: Lanes, const NV: usize>(
         unit[i] = 1.0;
         let scale = V::splat(1.0 / tile[PANEL * i + i]);
         for v in 0..NV {
-            let mut row = V::load(unit.as_ptr().add(V::WIDTH * v));
+            let mut row = V::read(unit.as_ptr().add(V::LANES * v));
             for k in 0..i {
                 row = row.plus(rows[k][v], V::splat(-tile[PANEL * k + i]));
             }
             rows[i][v] = V::splat(0.0).plus(row, scale);
-            rows[i][v].store(transposed.as_mut_ptr().add(PANEL * i + V::WIDTH * v));
+            rows[i][v].write(transposed.as_mut_ptr().add(PANEL * i + V::LANES * v));
         }
     }
     for i in 0..PANEL {
@@ -154,9 +154,9 @@ unsafe fn invert_tile<V: Lanes, const NV: usize>(
 /// `C := C W` for one panel of C and a tile W given by its columns' coefficients `w[k][j]`.
 ///
 /// # Safety
-/// `Lanes` safety; `c` points to `TILE` doubles.
+/// `c` points to `TILE` doubles.
 #[inline(always)]
-unsafe fn tile_times<V: Lanes, const NV: usize, const COLS: usize>(c: *mut f64, w: &[f64; TILE]) {
+unsafe fn tile_times<V: F64s, const NV: usize, const COLS: usize>(c: *mut f64, w: &[f64; TILE]) {
     let mut copy = [0.0; TILE];
     std::ptr::copy_nonoverlapping(c, copy.as_mut_ptr(), TILE);
     let mut column = 0;
@@ -164,7 +164,7 @@ unsafe fn tile_times<V: Lanes, const NV: usize, const COLS: usize>(c: *mut f64, 
         let mut sum = [[V::splat(0.0); COLS]; NV];
         for k in 0..column + COLS {
             for v in 0..NV {
-                let left = V::load(copy.as_ptr().add(PANEL * k + V::WIDTH * v));
+                let left = V::read(copy.as_ptr().add(PANEL * k + V::LANES * v));
                 for j in 0..COLS {
                     sum[v][j] = sum[v][j].plus(left, V::splat(w[PANEL * k + column + j]));
                 }
@@ -172,7 +172,7 @@ unsafe fn tile_times<V: Lanes, const NV: usize, const COLS: usize>(c: *mut f64, 
         }
         for v in 0..NV {
             for j in 0..COLS {
-                sum[v][j].store(c.add(PANEL * (column + j) + V::WIDTH * v));
+                sum[v][j].write(c.add(PANEL * (column + j) + V::LANES * v));
             }
         }
         column += COLS;
@@ -182,9 +182,9 @@ unsafe fn tile_times<V: Lanes, const NV: usize, const COLS: usize>(c: *mut f64, 
 /// Factorises one panel of pivot columns, those to its left being done. False if that is impossible.
 ///
 /// # Safety
-/// `Lanes` safety; the slices are as long as `shape` says.
+/// The slices are as long as `shape` says.
 #[inline(always)]
-pub(super) unsafe fn eliminate_any<V: Lanes, const NV: usize, const COLS: usize>(
+pub(super) unsafe fn eliminate_any<V: F64s, const NV: usize, const COLS: usize>(
     shape: Shape,
     factor: &mut [f64],
     column: usize,
@@ -220,9 +220,9 @@ pub(super) unsafe fn eliminate_any<V: Lanes, const NV: usize, const COLS: usize>
 /// Subtracts the pivots' part from one panel of columns of the Schur complement.
 ///
 /// # Safety
-/// `Lanes` safety; the slices are as long as `shape` says.
+/// The slices are as long as `shape` says.
 #[inline(always)]
-pub(super) unsafe fn reduce_any<V: Lanes, const NV: usize, const COLS: usize>(
+pub(super) unsafe fn reduce_any<V: F64s, const NV: usize, const COLS: usize>(
     shape: Shape,
     factor: &[f64],
     schur: &mut [f64],
@@ -246,7 +246,7 @@ pub(super) unsafe fn reduce_any<V: Lanes, const NV: usize, const COLS: usize>(
 /// # Safety
 /// As `rows_minus`.
 #[inline(always)]
-unsafe fn rows_plus<V: Lanes, const NV: usize, const P: usize, const C: usize>(
+unsafe fn rows_plus<V: F64s, const NV: usize, const P: usize, const C: usize>(
     l: [*const f64; P],
     k: usize,
     v: [*mut f64; C],
@@ -254,7 +254,7 @@ unsafe fn rows_plus<V: Lanes, const NV: usize, const P: usize, const C: usize>(
 ) {
     for q in 0..P {
         for n in 0..NV {
-            let left = V::load(l[q].add(PANEL * k + V::WIDTH * n));
+            let left = V::read(l[q].add(PANEL * k + V::LANES * n));
             for c in 0..C {
                 sum[q][n][c] = sum[q][n][c].plus(left, V::splat(*v[c].add(k)));
             }
@@ -266,10 +266,10 @@ unsafe fn rows_plus<V: Lanes, const NV: usize, const P: usize, const C: usize>(
 /// independent sums, which hide the latency of the additions.
 ///
 /// # Safety
-/// `Lanes` safety; `l` points to the panels, `v[c]` to all rows of right-hand side `c`.
+/// `l` points to the panels, `v[c]` to all rows of right-hand side `c`.
 #[inline(always)]
 unsafe fn rows_minus<
-    V: Lanes,
+    V: F64s,
     const NV: usize,
     const P: usize,
     const SUMS: usize,
@@ -296,9 +296,9 @@ unsafe fn rows_minus<
     for q in 0..P {
         for n in 0..NV {
             for c in 0..C {
-                let at = v[c].add(row + PANEL * q + V::WIDTH * n);
+                let at = v[c].add(row + PANEL * q + V::LANES * n);
                 let sum = (1..SUMS).fold(sums[0][q][n][c], |sum, s| sum.add(sums[s][q][n][c]));
-                V::load(at).plus(sum, minus_one).store(at);
+                V::read(at).plus(sum, minus_one).write(at);
             }
         }
     }
@@ -309,7 +309,7 @@ unsafe fn rows_minus<
 /// # Safety
 /// As `rows_minus`.
 #[inline(always)]
-unsafe fn tile_apply<V: Lanes, const NV: usize, const C: usize>(
+unsafe fn tile_apply<V: F64s, const NV: usize, const C: usize>(
     tile: *const f64,
     v: [*mut f64; C],
     row: usize,
@@ -317,7 +317,7 @@ unsafe fn tile_apply<V: Lanes, const NV: usize, const C: usize>(
     let mut sum = [[V::splat(0.0); C]; NV];
     for k in 0..PANEL {
         for n in 0..NV {
-            let left = V::load(tile.add(PANEL * k + V::WIDTH * n));
+            let left = V::read(tile.add(PANEL * k + V::LANES * n));
             for c in 0..C {
                 sum[n][c] = sum[n][c].plus(left, V::splat(*v[c].add(row + k)));
             }
@@ -325,7 +325,7 @@ unsafe fn tile_apply<V: Lanes, const NV: usize, const C: usize>(
     }
     for n in 0..NV {
         for c in 0..C {
-            sum[n][c].store(v[c].add(row + V::WIDTH * n));
+            sum[n][c].write(v[c].add(row + V::LANES * n));
         }
     }
 }
@@ -333,9 +333,9 @@ unsafe fn tile_apply<V: Lanes, const NV: usize, const C: usize>(
 /// Forward elimination of `C` right-hand sides.
 ///
 /// # Safety
-/// `Lanes` safety; the slices are as long as `shape` says.
+/// The slices are as long as `shape` says.
 #[inline(always)]
-pub(super) unsafe fn forward_any<V: Lanes, const NV: usize, const C: usize>(
+pub(super) unsafe fn forward_any<V: F64s, const NV: usize, const C: usize>(
     shape: Shape,
     factor: &[f64],
     v: &mut [f64],
@@ -372,9 +372,9 @@ pub(super) unsafe fn forward_any<V: Lanes, const NV: usize, const C: usize>(
 /// Back substitution of `C` right-hand sides.
 ///
 /// # Safety
-/// `Lanes` safety; the slices are as long as `shape` says.
+/// The slices are as long as `shape` says.
 #[inline(always)]
-pub(super) unsafe fn backward_any<V: Lanes, const NV: usize, const COLS: usize, const C: usize>(
+pub(super) unsafe fn backward_any<V: F64s, const NV: usize, const COLS: usize, const C: usize>(
     shape: Shape,
     factor: &[f64],
     v: &mut [f64],
@@ -394,10 +394,10 @@ pub(super) unsafe fn backward_any<V: Lanes, const NV: usize, const COLS: usize, 
                 for n in 0..NV {
                     let mut right = [V::splat(0.0); C];
                     for c in 0..C {
-                        right[c] = V::load(v[c].add(PANEL * i + V::WIDTH * n));
+                        right[c] = V::read(v[c].add(PANEL * i + V::LANES * n));
                     }
                     for k in 0..COLS {
-                        let left = V::load(tile.add(PANEL * k + V::WIDTH * n));
+                        let left = V::read(tile.add(PANEL * k + V::LANES * n));
                         for c in 0..C {
                             sum[k][c] = sum[k][c].plus(left, right[c]);
                         }
@@ -405,11 +405,7 @@ pub(super) unsafe fn backward_any<V: Lanes, const NV: usize, const COLS: usize, 
                 }
             }
             for c in 0..C {
-                let mut totals = [0.0; COLS];
-                V::store_totals(
-                    std::array::from_fn::<V, COLS, _>(|k| sum[k][c]),
-                    totals.as_mut_ptr(),
-                );
+                let totals = V::totals(std::array::from_fn::<V, COLS, _>(|k| sum[k][c]));
                 for (k, total) in totals.iter().enumerate() {
                     *v[c].add(PANEL * j + column + k) -= total;
                 }

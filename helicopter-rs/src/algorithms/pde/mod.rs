@@ -25,7 +25,6 @@ mod direct;
 mod embedding;
 mod grid;
 mod kernels;
-mod lanes;
 mod micro;
 mod multigrid;
 mod ordering;

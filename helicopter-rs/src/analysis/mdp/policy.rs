@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::model::Model;
-use super::sweep::{ask_ahead, dot, fast, Loop, Residuals, Values, NO_PAIR};
+use super::sweep::{ask_ahead, dot, Residuals, Values, NO_PAIR};
+use crate::utils::simd::{self, Kernel, Simd};
 
 /// States that one task takes on.
 const CHUNK: usize = 4096;
@@ -64,7 +65,7 @@ impl PolicyRows {
         scattered: bool,
     ) -> Residuals {
         let body = |first: usize, next: &mut [f64]| {
-            fast(Step { rows: self, discount, value, read, first, next, scattered })
+            simd::run(Step { rows: self, discount, value, read, first, next, scattered })
         };
         if self.columns.len() < WORTH_SHARING || rayon::current_num_threads() == 1 {
             return body(0, next);
@@ -87,11 +88,11 @@ struct Step<'a, T> {
     scattered: bool,
 }
 
-impl<T: Copy + Into<f64>> Loop for Step<'_, T> {
+impl<T: Copy + Into<f64>> Kernel for Step<'_, T> {
     type Output = Residuals;
 
     #[inline(always)]
-    fn run(self) -> Residuals {
+    fn run<S: Simd>(self) -> Residuals {
         let Self { rows, discount, value, read, first, next, scattered } = self;
         let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
         for (k, next) in next.iter_mut().enumerate() {

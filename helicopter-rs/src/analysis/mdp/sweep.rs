@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use super::exact::{self, UNIT};
 use super::model::{Extremes, Model};
+use crate::utils::simd::{self, Kernel, Simd};
 
 /// The pair of a state that has none.
 pub const NO_PAIR: u32 = u32::MAX;
@@ -116,7 +117,7 @@ impl Sweeps<'_> {
         gaps: &mut [f32],
     ) -> Residuals {
         self.shared(better, choice, gaps, |first, better, choice, gaps| {
-            fast(Greedy { sweeps: self, value, read, first, better, choice, gaps })
+            simd::run(Greedy { sweeps: self, value, read, first, better, choice, gaps })
         })
     }
 
@@ -130,14 +131,14 @@ impl Sweeps<'_> {
         choice: &mut [u32],
     ) -> Residuals {
         self.shared(residual, choice, &mut [], |first, residual, choice, _| {
-            fast(GreedyExact { sweeps: self, value, margin, first, residual, choice })
+            simd::run(GreedyExact { sweeps: self, value, margin, first, residual, choice })
         })
     }
 
     /// Bellman's operator state by state, each seeing what became of those before (Gauss-Seidel):
     /// upwards, or downwards through the states. News travels far in one such sweep.
     pub fn in_place(self, value: &mut [f64], upwards: bool) {
-        fast(InPlace { sweeps: self, value, upwards });
+        simd::run(InPlace { sweeps: self, value, upwards });
     }
 
     /// Which pair is best at a state, the lowest of those that tie, with the best score; the scores
@@ -262,31 +263,6 @@ fn dense_dot<T: Copy + Into<f64>>(a: &[f64], b: &[T]) -> f64 {
     (even[0] + even[1]) + (even[2] + even[3]) + rest
 }
 
-/// Work of which most is a loop over transitions.
-pub(super) trait Loop {
-    /// What comes of it.
-    type Output;
-    /// Does it. To be inlined, whatever its size: only so it is compiled for the processor's best.
-    fn run(self) -> Self::Output;
-}
-
-/// Runs a loop, with wide vectors and with fused multiplication and addition where the processor has
-/// them. The results are the same without: what is fused is so by definition (`f64::mul_add`).
-pub(super) fn fast<L: Loop>(work: L) -> L::Output {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2,fma")]
-        fn wide<L: Loop>(work: L) -> L::Output {
-            work.run()
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has been asked.
-            return unsafe { wide(work) };
-        }
-    }
-    work.run()
-}
-
 /// See [`Sweeps::greedy`]; of the states from `first` on.
 struct Greedy<'a, T> {
     sweeps: Sweeps<'a>,
@@ -298,11 +274,11 @@ struct Greedy<'a, T> {
     gaps: &'a mut [f32],
 }
 
-impl<T: Copy + Into<f64>> Loop for Greedy<'_, T> {
+impl<T: Copy + Into<f64>> Kernel for Greedy<'_, T> {
     type Output = Residuals;
 
     #[inline(always)]
-    fn run(self) -> Residuals {
+    fn run<S: Simd>(self) -> Residuals {
         let Self { sweeps, value, read, first, better, choice, gaps } = self;
         let mut found = Residuals::NONE;
         let mut scores: Vec<f64> = Vec::new();
@@ -340,11 +316,11 @@ struct GreedyExact<'a> {
     choice: &'a mut [u32],
 }
 
-impl Loop for GreedyExact<'_> {
+impl Kernel for GreedyExact<'_> {
     type Output = Residuals;
 
     #[inline(always)]
-    fn run(self) -> Residuals {
+    fn run<S: Simd>(self) -> Residuals {
         let Self { sweeps, value, margin, first, residual, choice } = self;
         let read = Values::plain(value.0);
         let (mut scores, mut near) = (Vec::new(), Vec::new());
@@ -382,11 +358,11 @@ struct InPlace<'a> {
     upwards: bool,
 }
 
-impl Loop for InPlace<'_> {
+impl Kernel for InPlace<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(self) {
+    fn run<S: Simd>(self) {
         let Self { sweeps, value, upwards } = self;
         let states = value.len();
         for k in 0..states {

@@ -3,12 +3,14 @@
 use rayon::prelude::*;
 
 use super::cosines::{energies, mean_cross, transform_blocks, AREA, BANDS, MEMBERS, SIDE};
-use super::lanes::{vectorised, Vector, LANES};
 use super::picture::Picture;
 use super::rows::{read, Rows, OPPONENT};
 use crate::error::Result;
 use crate::host::Host;
+use crate::utils::simd::{kernel, F32x8};
 
+/// Blocks that are looked at together, each in a lane of a vector.
+pub(super) const LANES: usize = 8;
 /// Side of the cells that sums over blocks are put together from.
 pub(super) const CELL: usize = 4;
 /// Images of more pixels have blocks further apart: first the rows, then the columns. Of the smaller
@@ -70,12 +72,12 @@ pub(in crate::analysis) struct Strip {
 impl Strip {
     /// A field of a vector of blocks.
     #[inline(always)]
-    pub(super) fn get<V: Vector>(&self, field: usize, vector: usize) -> V {
+    pub(super) fn get<V: F32x8>(&self, field: usize, vector: usize) -> V {
         V::load(&self.values[(field * self.vectors + vector) * LANES..])
     }
 
     #[inline(always)]
-    fn set<V: Vector>(&mut self, field: usize, vector: usize, values: V) {
+    fn set<V: F32x8>(&mut self, field: usize, vector: usize, values: V) {
         values.store(&mut self.values[(field * self.vectors + vector) * LANES..]);
     }
 
@@ -110,7 +112,7 @@ impl Blocks {
 
 /// Energy in which noise is most of what there is: in colour, of all planes but the luminance.
 #[inline(always)]
-pub(super) fn noise_energy<V: Vector>(strip: &Strip, layout: Layout, vector: usize) -> V {
+pub(super) fn noise_energy<V: F32x8>(strip: &Strip, layout: Layout, vector: usize) -> V {
     if layout.planes == 1 {
         return fine(strip, layout, 0, vector);
     }
@@ -120,7 +122,7 @@ pub(super) fn noise_energy<V: Vector>(strip: &Strip, layout: Layout, vector: usi
 
 /// Mean energy of the two highest bands.
 #[inline(always)]
-pub(super) fn fine<V: Vector>(strip: &Strip, layout: Layout, plane: usize, vector: usize) -> V {
+pub(super) fn fine<V: F32x8>(strip: &Strip, layout: Layout, plane: usize, vector: usize) -> V {
     let three: V = strip.get(layout.energy(plane, 3), vector);
     three.add(strip.get(layout.energy(plane, 4), vector)).mul(V::splat(0.5))
 }
@@ -179,26 +181,20 @@ fn look(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     }
 }
 
-vectorised! {
-    fn look_dense(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = dense
+kernel! {
+    fn look_dense<S>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+        look_at::<S::F32x8, CELL>(job, rows)
+    }
 }
 
-vectorised! {
-    fn look_sparse(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = sparse
-}
-
-#[inline(always)]
-fn dense<V: Vector>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
-    look_at::<V, CELL>(job, rows)
-}
-
-#[inline(always)]
-fn sparse<V: Vector>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
-    look_at::<V, { 2 * CELL }>(job, rows)
+kernel! {
+    fn look_sparse<S>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+        look_at::<S::F32x8, { 2 * CELL }>(job, rows)
+    }
 }
 
 #[inline(always)]
-fn look_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+fn look_at<V: F32x8, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     let Job { layout, stride, columns, .. } = *job;
     let planes = layout.planes;
     let across = columns.div_ceil(LANES);
@@ -261,7 +257,7 @@ fn look_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> 
 
 /// Mean of a channel from the planes' constant coefficients.
 #[inline(always)]
-fn mean_of<V: Vector>(transformed: &[[V; AREA]; COLOURS], planes: usize, channel: usize) -> V {
+fn mean_of<V: F32x8>(transformed: &[[V; AREA]; COLOURS], planes: usize, channel: usize) -> V {
     let eighth = V::splat(1.0 / SIDE as f32);
     if planes == 1 {
         return transformed[0][0].mul(eighth);

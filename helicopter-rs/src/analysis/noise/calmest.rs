@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::blocks::{Blocks, Strip, COLOURS};
+use super::blocks::{Blocks, Strip, COLOURS, LANES};
 use super::cosines::MEMBERS;
-use super::lanes::{vectorised, Vector, LANES};
+use crate::utils::simd::{kernel, F32x8};
 
 /// Shares of the blocks that are looked at.
 const SHARES: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
@@ -74,12 +74,14 @@ pub(super) fn anchor(calmest: &[f64; FEATURES], base: f64) -> f64 {
     base * (high.sum::<f64>() / ANCHORS.len() as f64).exp()
 }
 
-vectorised! {
-    fn sort_strip(strip: &Strip, blocks: &Blocks, base: f64) -> Box<Histogram> = sort_strip_at
+kernel! {
+    fn sort_strip<S>(strip: &Strip, blocks: &Blocks, base: f64) -> Box<Histogram> {
+        sort_strip_at::<S::F32x8>(strip, blocks, base)
+    }
 }
 
 #[inline(always)]
-fn sort_strip_at<V: Vector>(strip: &Strip, blocks: &Blocks, base: f64) -> Box<Histogram> {
+fn sort_strip_at<V: F32x8>(strip: &Strip, blocks: &Blocks, base: f64) -> Box<Histogram> {
     let layout = blocks.layout;
     // the luminance has most of the content
     let (first, planes) = (usize::from(layout.planes == COLOURS), layout.planes);

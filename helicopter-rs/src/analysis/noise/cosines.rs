@@ -1,6 +1,6 @@
 //! The cosine transform of eight 8 x 8 blocks at a time, and the bands of its coefficients.
 
-use super::lanes::Vector;
+use crate::utils::simd::F32x8;
 
 /// Side of a block.
 pub(super) const SIDE: usize = 8;
@@ -42,7 +42,7 @@ const ODD: [[f32; 4]; 4] = [
 
 /// The orthonormal cosine transform of eight values.
 #[inline(always)]
-fn transform<V: Vector>(x: [V; SIDE]) -> [V; SIDE] {
+fn transform<V: F32x8>(x: [V; SIDE]) -> [V; SIDE] {
     let plus = [x[0].add(x[7]), x[1].add(x[6]), x[2].add(x[5]), x[3].add(x[4])];
     let minus = [x[0].sub(x[7]), x[1].sub(x[6]), x[2].sub(x[5]), x[3].sub(x[4])];
     let (outer, inner) = (plus[0].add(plus[3]), plus[1].add(plus[2]));
@@ -64,7 +64,7 @@ fn transform<V: Vector>(x: [V; SIDE]) -> [V; SIDE] {
 
 /// Transforms blocks in place: first down the columns, then along the rows.
 #[inline(always)]
-pub(super) fn transform_blocks<V: Vector>(blocks: &mut [V; AREA]) {
+pub(super) fn transform_blocks<V: F32x8>(blocks: &mut [V; AREA]) {
     for column in 0..SIDE {
         let mut values = [blocks[0]; SIDE];
         for row in 0..SIDE {
@@ -89,7 +89,7 @@ pub(super) fn transform_blocks<V: Vector>(blocks: &mut [V; AREA]) {
 
 /// Mean square of the coefficients of each band.
 #[inline(always)]
-pub(super) fn energies<V: Vector>(coefficients: &[V; AREA]) -> [V; BANDS] {
+pub(super) fn energies<V: F32x8>(coefficients: &[V; AREA]) -> [V; BANDS] {
     let mut out = [V::splat(0.0); BANDS];
     for (band, members) in MEMBERS.iter().enumerate() {
         out[band] = mean_product(coefficients, coefficients, members);
@@ -99,7 +99,7 @@ pub(super) fn energies<V: Vector>(coefficients: &[V; AREA]) -> [V; BANDS] {
 
 /// Mean product of some coefficients.
 #[inline(always)]
-fn mean_product<V: Vector>(a: &[V; AREA], b: &[V; AREA], members: &[usize]) -> V {
+fn mean_product<V: F32x8>(a: &[V; AREA], b: &[V; AREA], members: &[usize]) -> V {
     // two sums, so that one need not wait for the other
     let (mut even, mut odd) = (V::splat(0.0), V::splat(0.0));
     let mut k = 0;
@@ -116,22 +116,23 @@ fn mean_product<V: Vector>(a: &[V; AREA], b: &[V; AREA], members: &[usize]) -> V
 
 /// Mean product of the coefficients of the two highest bands.
 #[inline(always)]
-pub(super) fn mean_cross<V: Vector>(a: &[V; AREA], b: &[V; AREA]) -> V {
+pub(super) fn mean_cross<V: F32x8>(a: &[V; AREA], b: &[V; AREA]) -> V {
     let three = mean_product(a, b, MEMBERS[3]);
     three.add(mean_product(a, b, MEMBERS[4])).mul(V::splat(0.5))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::lanes::{Plain, LANES};
+    use super::super::blocks::LANES;
     use super::*;
+    use crate::utils::simd::{Plain, Simd, Vector};
 
     #[test]
     fn the_transform_is_that_of_the_definition() {
         let value = |k: usize, lane: usize| ((k * 37 + lane * 11) % 101) as f32 - 50.0;
-        let mut blocks: [Plain; AREA] = std::array::from_fn(|k| {
+        let mut blocks: [<Plain as Simd>::F32x8; AREA] = std::array::from_fn(|k| {
             let lanes: [f32; LANES] = std::array::from_fn(|lane| value(k, lane));
-            Plain::load(&lanes)
+            Vector::load(&lanes)
         });
         transform_blocks(&mut blocks);
         let basis = |u: usize, n: usize| {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::lanes::Vector;
 use super::witnesses::features;
 use crate::error::{Error, Result};
+use crate::utils::simd::F32x8;
 
 /// A matrix or, with one row, a vector.
 #[derive(Clone, Debug)]
@@ -104,7 +104,7 @@ impl Units {
 
     /// The first `count` units, each at least zero, in whole groups.
     #[inline(always)]
-    fn apply<V: Vector>(&self, input: &[V], count: usize, out: &mut [V]) {
+    fn apply<V: F32x8>(&self, input: &[V], count: usize, out: &mut [V]) {
         let zero = V::splat(0.0);
         let input = &input[..self.inputs];
         for group in 0..count.div_ceil(GROUP) {
@@ -144,7 +144,7 @@ pub(super) struct BlockNetwork {
 impl BlockNetwork {
     /// Weights of eight blocks for the first heads, of what is seen of them.
     #[inline(always)]
-    pub fn weigh<V: Vector>(&self, seen: &[V; MOST_INPUTS], heads: usize) -> [V; HEADS] {
+    pub fn weigh<V: F32x8>(&self, seen: &[V; MOST_INPUTS], heads: usize) -> [V; HEADS] {
         let mut first = [V::splat(0.0); MOST_HIDDEN];
         self.layers[0].apply(seen, self.layers[0].outputs, &mut first);
         let mut second = [V::splat(0.0); MOST_HIDDEN];

@@ -3,13 +3,13 @@
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::blocks::noise_energy;
+use super::blocks::{noise_energy, LANES};
 use super::cosines::SIDE;
-use super::lanes::{wide_loops, Plain, Vector, LANES};
 use super::learnt::NoiseModel;
 use super::witnesses::Witnesses;
 use crate::error::Result;
 use crate::host::Host;
+use crate::utils::simd::{kernel, F32x8, Plain, Simd};
 
 /// Half the sides of the neighbourhoods in pixels: first a wide one, then a near one that goes beyond
 /// it as far as its own witnesses are to be trusted.
@@ -51,9 +51,9 @@ pub(in crate::analysis) fn level_map(
     Ok(map)
 }
 
-wide_loops! {
+kernel! {
     /// A row of the map, from the two rows of blocks that it lies between.
-    fn mix(above: &[f64], below: &[f64], part: f32, stride: usize, out: &mut [f32]) {
+    fn mix<S>(above: &[f64], below: &[f64], part: f32, stride: usize, out: &mut [f32]) {
         let count = above.len();
         let mut mixed = vec![0.0_f32; count];
         for x in 0..count {
@@ -127,7 +127,8 @@ fn variances(heard: &Witnesses, model: &NoiseModel) -> Lattice {
     let mut row = 0;
     for (strip, weights) in blocks.strips.iter().zip(&heard.weights) {
         for vector in 0..strip.vectors {
-            let energy = noise_energy::<Plain>(strip, blocks.layout, vector).to_array();
+            let energy =
+                noise_energy::<<Plain as Simd>::F32x8>(strip, blocks.layout, vector).to_array();
             let (y, x) = (row + vector * LANES / across, vector * LANES % across);
             for (lane, energy) in energy.into_iter().enumerate().take(columns - x.min(columns)) {
                 let own = f64::from(weights[vector * LANES + lane]) * scale;

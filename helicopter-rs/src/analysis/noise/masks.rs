@@ -2,6 +2,8 @@
 
 use ndarray::{ArrayView1, ArrayView2};
 
+use crate::utils::simd::kernel;
+
 /// Number of pixels that are true.
 pub(in crate::analysis) fn count(mask: ArrayView2<bool>) -> usize {
     if let Some(all) = mask.as_slice() {
@@ -25,8 +27,8 @@ fn count_slice(values: &[bool]) -> usize {
     total
 }
 
-super::lanes::wide_loops! {
-    fn add_count(values: &[bool], total: &mut usize) {
+kernel! {
+    fn add_count<S>(values: &[bool], total: &mut usize) {
         // few enough at a time for a sum of bytes
         for some in values.chunks(usize::from(u8::MAX)) {
             let mut sum = 0_u8;

@@ -1,6 +1,5 @@
 //! What the noise detector stands on, from the ground up:
 //!
-//! * `lanes`: eight floats at a time;
 //! * `cosines`: the cosine transform of blocks, and its bands;
 //! * `masks`: how many pixels count;
 //! * `picture`, `rows`: the pixels, and how a strip of them is laid out;
@@ -19,7 +18,6 @@ mod calmest;
 pub mod compression;
 mod cosines;
 pub mod impulses;
-mod lanes;
 pub mod learnt;
 pub(super) mod level_map;
 pub(super) mod masks;

@@ -3,7 +3,7 @@
 use ndarray::{ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
-use super::lanes::{vectorised, Vector};
+use crate::utils::simd::{kernel, F32x8};
 
 /// Rows of a copy that one task makes.
 const STRIP: usize = 8;
@@ -106,13 +106,15 @@ impl Picture<'_> {
     }
 }
 
-vectorised! {
-    fn halve_rows(picture: &Picture<'_>, first: usize, out: &mut [f32]) -> () = halve_rows_at
+kernel! {
+    fn halve_rows<S>(picture: &Picture<'_>, first: usize, out: &mut [f32]) {
+        halve_rows_at::<S::F32x8>(picture, first, out);
+    }
 }
 
 /// Rows of the halved picture from `first` on.
 #[inline(always)]
-fn halve_rows_at<V: Vector>(picture: &Picture<'_>, first: usize, out: &mut [f32]) {
+fn halve_rows_at<V: F32x8>(picture: &Picture<'_>, first: usize, out: &mut [f32]) {
     let (_, width, channels) = picture.dim();
     let columns = width / 2;
     let (mut even, mut odd) =

@@ -1,8 +1,8 @@
 //! A strip of pixels, laid out so that the values of neighbouring blocks lie side by side.
 
-use super::blocks::{Job, CELL, COLOURS};
+use super::blocks::{Job, CELL, COLOURS, LANES};
 use super::cosines::SIDE;
-use super::lanes::{Vector, LANES};
+use crate::utils::simd::F32x8;
 
 /// Weights of the channels in the opponent planes, orthonormal.
 pub(super) const OPPONENT: [[f32; 3]; 3] = [
@@ -31,7 +31,7 @@ pub(super) struct Rows {
 impl Rows {
     /// Column `x` of the eight blocks from `block` on.
     #[inline(always)]
-    pub fn column<V: Vector, const STEP: usize>(
+    pub fn column<V: F32x8, const STEP: usize>(
         &self,
         plane: usize,
         y: usize,
@@ -70,13 +70,13 @@ impl Cells {
     }
 
     #[inline(always)]
-    fn at<V: Vector, const STEP: usize>(&self, row: usize, x: usize, block: usize) -> V {
+    fn at<V: F32x8, const STEP: usize>(&self, row: usize, x: usize, block: usize) -> V {
         V::load(&self.values[self.place::<STEP>(row, x) + block..])
     }
 
     /// Means over the eight blocks from `block` on whose first row of cells is `row`.
     #[inline(always)]
-    pub fn blocks<V: Vector, const STEP: usize>(&self, row: usize, block: usize, count: f32) -> V {
+    pub fn blocks<V: F32x8, const STEP: usize>(&self, row: usize, block: usize, count: f32) -> V {
         let above = self.at::<V, STEP>(row, 0, block).add(self.at::<V, STEP>(row, 1, block));
         let row = row + 1;
         let below = self.at::<V, STEP>(row, 0, block).add(self.at::<V, STEP>(row, 1, block));
@@ -86,7 +86,7 @@ impl Cells {
 
 /// Reads the pixels of a strip.
 #[inline(always)]
-pub(super) fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
+pub(super) fn read<V: F32x8, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) {
     let Job { picture, stride, columns, layout, .. } = *job;
     let planes = layout.planes;
     let height = (job.rows - 1) * stride.0 + SIDE;
@@ -153,7 +153,7 @@ pub(super) fn read<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut R
 
 /// Makes a row of opponent planes of a row of channels; grey is its own plane.
 #[inline(always)]
-fn to_planes<V: Vector>(channels: &[Vec<f32>], planes: &mut [Vec<f32>], length: usize) {
+fn to_planes<V: F32x8>(channels: &[Vec<f32>], planes: &mut [Vec<f32>], length: usize) {
     let ([red, green, blue], [first, second, third]) = (channels, &mut *planes) else {
         planes[0].copy_from_slice(&channels[0]);
         return;
@@ -169,14 +169,14 @@ fn to_planes<V: Vector>(channels: &[Vec<f32>], planes: &mut [Vec<f32>], length: 
 }
 
 #[inline(always)]
-fn opponent<V: Vector>(red: V, green: V, blue: V, plane: usize) -> V {
+fn opponent<V: F32x8>(red: V, green: V, blue: V, plane: usize) -> V {
     let [x, y, z] = OPPONENT[plane];
     red.mul(V::splat(x)).add(green.mul(V::splat(y))).add(blue.mul(V::splat(z)))
 }
 
 /// Counts the values at the ends of the range, channel for channel.
 #[inline(always)]
-fn add_ends<V: Vector>(channels: &[Vec<f32>], ends: (f32, f32), out: &mut [f32], length: usize) {
+fn add_ends<V: F32x8>(channels: &[Vec<f32>], ends: (f32, f32), out: &mut [f32], length: usize) {
     let (low, high) = (V::splat(ends.0), V::splat(ends.1));
     let mut at = 0;
     while at + LANES <= length {
@@ -191,7 +191,7 @@ fn add_ends<V: Vector>(channels: &[Vec<f32>], ends: (f32, f32), out: &mut [f32],
 
 /// Adds up squares and fourth powers of the diagonal differences that begin at each pixel.
 #[inline(always)]
-fn add_diagonals<V: Vector>(even: &[f32], odd: &[f32], squares: &mut [f32], fourths: &mut [f32]) {
+fn add_diagonals<V: F32x8>(even: &[f32], odd: &[f32], squares: &mut [f32], fourths: &mut [f32]) {
     let mut at = 0;
     while at + LANES < even.len() {
         let here = V::load(&even[at..]).sub(V::load(&odd[at..]));
@@ -206,7 +206,7 @@ fn add_diagonals<V: Vector>(even: &[f32], odd: &[f32], squares: &mut [f32], four
 
 /// Deals a row out to phases: the values that lie a whole number of blocks apart.
 #[inline(always)]
-fn deal<V: Vector, const STEP: usize>(values: &[f32], length: usize, out: &mut [f32]) {
+fn deal<V: F32x8, const STEP: usize>(values: &[f32], length: usize, out: &mut [f32]) {
     let positions = values.len() / STEP;
     let group = LANES * LANES / STEP;
     let mut position = 0;

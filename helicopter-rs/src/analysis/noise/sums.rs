@@ -2,12 +2,12 @@
 
 use rayon::prelude::*;
 
-use super::blocks::{noise_energy, Blocks, Layout, Strip, COLOURS};
+use super::blocks::{noise_energy, Blocks, Layout, Strip, COLOURS, LANES};
 use super::cosines::BANDS;
-use super::lanes::{vectorised, Vector, LANES};
 use super::learnt::{BlockNetwork, HEADS, MOST_INPUTS};
 use crate::error::Result;
 use crate::host::Host;
+use crate::utils::simd::{kernel, F32x8};
 
 /// Bins of intensity.
 pub(super) const BINS: usize = 8;
@@ -104,12 +104,14 @@ pub(super) fn sum_up(look: &Look, host: &dyn Host) -> Result<(Sums, Vec<Vec<f32>
     Ok((sums, weights))
 }
 
-vectorised! {
-    fn sum_strip(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) = sum_strip_at
+kernel! {
+    fn sum_strip<S>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
+        sum_strip_at::<S::F32x8>(strip, look)
+    }
 }
 
 #[inline(always)]
-fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
+fn sum_strip_at<V: F32x8>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
     let layout = look.blocks.layout;
     let planes = layout.planes;
     let items = Items { planes };
@@ -201,7 +203,7 @@ fn sum_strip_at<V: Vector>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
 }
 
 #[inline(always)]
-fn total<V: Vector>(values: V) -> f64 {
+fn total<V: F32x8>(values: V) -> f64 {
     let mut sum = 0.0;
     for value in values.to_array() {
         sum += f64::from(value);
@@ -210,7 +212,7 @@ fn total<V: Vector>(values: V) -> f64 {
 }
 
 #[inline(always)]
-fn accumulate<V: Vector>(sums: &mut [V; HEADS], weights: &[V; HEADS], value: V, heads: usize) {
+fn accumulate<V: F32x8>(sums: &mut [V; HEADS], weights: &[V; HEADS], value: V, heads: usize) {
     for head in 0..heads {
         sums[head] = weights[head].multiply_add(value, sums[head]);
     }
@@ -218,13 +220,7 @@ fn accumulate<V: Vector>(sums: &mut [V; HEADS], weights: &[V; HEADS], value: V, 
 
 /// Mean intensity, and how far the nearest channel is from an end of the range.
 #[inline(always)]
-fn position<V: Vector>(
-    strip: &Strip,
-    layout: Layout,
-    vector: usize,
-    low: f32,
-    high: f32,
-) -> (V, V) {
+fn position<V: F32x8>(strip: &Strip, layout: Layout, vector: usize, low: f32, high: f32) -> (V, V) {
     let first: V = strip.get(layout.mean(0), vector);
     let (mut sum, mut least, mut most) = (first, first, first);
     for channel in 1..layout.planes {
@@ -241,7 +237,7 @@ fn position<V: Vector>(
 ///
 /// A block belongs to the two bins next to its mean, in part to each.
 #[inline(always)]
-fn sort_into_bins<V: Vector>(bins: &mut [[V; BIN_SUMS]; BINS], testimony: &[V; 6], valid: V) {
+fn sort_into_bins<V: F32x8>(bins: &mut [[V; BIN_SUMS]; BINS], testimony: &[V; 6], valid: V) {
     let [one, two, mean, energy, square, fourth] = *testimony;
     let (zero, unit) = (V::splat(0.0), V::splat(1.0));
     let place = mean.multiply_add(V::splat(BINS as f32 / 255.0), V::splat(-0.5));

@@ -1,14 +1,14 @@
 //! What all blocks say together: the features of an image's fine noise.
 
-use super::blocks::{fine, noise_energy, testimony, Blocks, Strip, COLOURS};
+use super::blocks::{fine, noise_energy, testimony, Blocks, Strip, COLOURS, LANES};
 use super::calmest::{self, anchor, calmest};
 use super::cosines::SIDE;
-use super::lanes::{Plain, Vector, LANES};
 use super::learnt::{NoiseModel, HEADS};
 use super::picture::Picture;
 use super::sums::{sum_up, Items, Look, Sums, BINS, EXTRAS, FEW_HEADS, POOLED_BANDS};
 use crate::error::Result;
 use crate::host::Host;
+use crate::utils::simd::{F32x8, Plain, Simd};
 
 /// The image itself, and copies of half and a quarter of its size.
 const LEVELS: usize = 3;
@@ -162,7 +162,7 @@ fn base_of(blocks: &Blocks, step: f64) -> f64 {
         for strip in &blocks.strips {
             let (clipped, valid) = (strip.field(layout.clipped()), strip.field(layout.valid()));
             for vector in 0..strip.vectors {
-                let energy: Plain = match plane {
+                let energy: <Plain as Simd>::F32x8 = match plane {
                     None => noise_energy(strip, layout, vector),
                     Some(plane) => fine(strip, layout, plane, vector),
                 };

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter._shared.arrays import Image, Map, Mask
     from helicopter.models._network import NetworkWeights
 
 __all__ = ["predict"]

@@ -11,7 +11,7 @@ from helicopter.backends.protocol import WINDOW_REACH
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Map)
+    from helicopter._shared.arrays import Image, Map
     from helicopter.backends.protocol import AnomalyEvidence
 
 __all__ = ["measure"]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helicopter._shared.looks import Looker
-from helicopter.backends.protocol import (Evidence, EvidenceRun, StoppingOptions, StoppingRun)
+from helicopter.backends.protocol import Evidence, EvidenceRun, StoppingOptions, StoppingRun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from helicopter._shared.blas import blas_on_one_thread
-from helicopter.backends.protocol import (FineNoise, NoiseRun, Wave)
+from helicopter.backends.protocol import FineNoise, NoiseRun, Wave
 from helicopter.models._noise import noise_model
 
 from .noise import answers
 from .noise.block_features import hear
 from .noise.compression import find_compression
-from .noise.impulses import (find_impulses, repair)
+from .noise.impulses import find_impulses, repair
 from .noise.level_map import level_map
-from .noise.periodic import (find_periodic, remove)
+from .noise.periodic import find_periodic, remove
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Labels, Map, Mask)
+    from helicopter._shared.arrays import Image, Labels, Map, Mask
 
     from .noise.block_features import Witnesses
     from .noise.impulses import Impulses

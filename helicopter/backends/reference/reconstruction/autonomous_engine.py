@@ -16,18 +16,24 @@ from helicopter._shared.looks import Looker
 from helicopter._shared.online_scale import OnlineScale
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.quality import quality_of
-from helicopter._shared.ranking import (STREAM_INITIAL, STREAM_TIES, random_ranks)
-from helicopter.backends.protocol import (Algorithm, AutonomousOptions, AutonomousRun, Iteration, StopReason)
+from helicopter._shared.ranking import STREAM_INITIAL, STREAM_TIES, random_ranks
+from helicopter.backends.protocol import (
+    Algorithm,
+    AutonomousOptions,
+    AutonomousRun,
+    Iteration,
+    StopReason,
+)
 
 from .regional_engine import fill
 from .scores import score
-from .strategies import (concrete_strategy, priorities)
-from .uncertainty import (hidden_distance, hidden_variance, local_variogram)
+from .strategies import concrete_strategy, priorities
+from .uncertainty import hidden_distance, hidden_variance, local_variogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Map, Mask, Progress)
+    from helicopter._shared.arrays import Image, Map, Mask, Progress
     from helicopter.models import UncertaintyModel
 
 __all__ = ["Course", "Loop", "run"]

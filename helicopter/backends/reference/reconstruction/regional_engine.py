@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.reference.algorithms import (network, pde)
+from helicopter.backends.reference.algorithms import network, pde
 
 from .uncertainty import hidden_variance
 
 if TYPE_CHECKING:
-    from helicopter._shared.arrays import (Image, Map, Mask)
+    from helicopter._shared.arrays import Image, Map, Mask
     from helicopter.backends.protocol import BuiltIn
     from helicopter.models import UncertaintyModel
 

@@ -12,7 +12,7 @@ from helicopter.backends.protocol import Scores
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
 
 __all__ = ["score"]
 

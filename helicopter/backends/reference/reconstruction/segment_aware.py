@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter.backends.protocol import (SegmentAwareRun, SegmentOutcome)
+from helicopter.backends.protocol import SegmentAwareRun, SegmentOutcome
 
 from .autonomous_engine import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from helicopter._shared.arrays import (Image, Labels, Mask, Progress)
-    from helicopter.backends.protocol import (Algorithm, AutonomousOptions, SegmentTask)
+    from helicopter._shared.arrays import Image, Labels, Mask, Progress
+    from helicopter.backends.protocol import Algorithm, AutonomousOptions, SegmentTask
     from helicopter.models import UncertaintyModel
 
     from .autonomous_engine import Course

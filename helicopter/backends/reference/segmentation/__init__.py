@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .atoms import make_atoms
-from .features import (features_of, half_of, variance)
+from .features import features_of, half_of, variance
 from .refine import refine
 from .ward import merge
 

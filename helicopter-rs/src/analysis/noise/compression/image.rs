@@ -1,8 +1,8 @@
 //! The image in whole levels of luminance: its lines and its blocks.
 
-use super::super::lanes::wide_loops;
 use super::blockiness::{strips, Profile, STRIP};
 use super::sample::Sample;
+use crate::utils::simd::kernel;
 
 /// 1.5 * 2^23.
 const ROUNDER: f32 = 12_582_912.0;
@@ -144,9 +144,9 @@ impl Image<'_> {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Adds a block to the sample.
-    fn take(
+    fn take<S>(
         image: &Image<'_>,
         place: (usize, usize),
         highest: usize,

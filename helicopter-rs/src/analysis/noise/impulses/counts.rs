@@ -6,11 +6,11 @@
 use ndarray::{Array2, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 
-use super::super::lanes::wide_loops;
 use super::vectors::{
     add_channels, count_between_levels, count_flags, greater, lesser, pick_channel, put_in_order,
     total, widen, Ordered, LANES,
 };
+use crate::utils::simd::kernel;
 
 // See the reference for what these are.
 const THRESHOLDS: [(usize, f32); 5] = [(0, 0.5), (0, 1.0), (0, 2.0), (1, 1.0), (1, 2.0)];
@@ -272,9 +272,9 @@ pub(super) fn count_strip(
     (counts, coincidence)
 }
 
-wide_loops! {
+kernel! {
     /// Counts the pixels of a row, and flags those that stand out at the second threshold.
-    fn count_row(
+    fn count_row<S>(
         plane: &Plane,
         ordered: &mut Ordered,
         rooms: &mut [f32],

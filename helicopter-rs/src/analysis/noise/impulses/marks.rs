@@ -6,11 +6,11 @@
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::super::lanes::wide_loops;
 use super::counts::{Plane, MARGINS, SAMPLE};
 use super::vectors::{greater, lesser, LANES};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::utils::simd::kernel;
 
 const SPREADS: [f32; 7] = [0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
 const MASK_FLOOR: f32 = 0.04;
@@ -208,9 +208,9 @@ struct Middle {
     judged: Vec<bool>,
 }
 
-wide_loops! {
+kernel! {
     /// The third lowest and third highest neighbour of all pixels but the first and the last.
-    fn middle_of_row(rows: [&[f32]; 3], below: &mut [f32], above: &mut [f32]) {
+    fn middle_of_row<S>(rows: [&[f32]; 3], below: &mut [f32], above: &mut [f32]) {
         /// Batcher's odd-even merge sort of eight.
         const EXCHANGES: [(usize, usize); 19] = [
             (0, 1), (2, 3), (4, 5), (6, 7), (0, 2), (1, 3), (4, 6), (5, 7), (1, 2), (5, 6),

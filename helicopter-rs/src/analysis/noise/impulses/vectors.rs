@@ -1,6 +1,6 @@
 //! What is done to a whole row at once, in loops that become vector instructions.
 
-use super::super::lanes::wide_loops;
+use crate::utils::simd::kernel;
 
 /// Values that are worked on together.
 pub(super) const LANES: usize = 16;
@@ -58,9 +58,9 @@ pub(super) fn total(values: &[f32]) -> f64 {
     sum
 }
 
-wide_loops! {
+kernel! {
     /// Orders the neighbours of all pixels of a row but the first and the last.
-    pub(super) fn put_in_order(rows: [&[f32]; 3], columns: &mut [Vec<f32>; 3], ordered: &mut Ordered) {
+    pub(super) fn put_in_order<S>(rows: [&[f32]; 3], columns: &mut [Vec<f32>; 3], ordered: &mut Ordered) {
         let width = rows[0].len();
         let count = width - 2;
         ordered.resize(count);
@@ -104,9 +104,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Makes a range so wide that it holds all values.
-    pub(super) fn widen(values: &[f32], range: &mut [f32; 2]) {
+    pub(super) fn widen<S>(values: &[f32], range: &mut [f32; 2]) {
         let (mut low, mut high) = ([range[0]; LANES], [range[1]; LANES]);
         let whole = values.len() / LANES * LANES;
         let mut x = 0;
@@ -129,9 +129,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Counts the values that are none of 256 levels.
-    pub(super) fn count_between_levels(values: &[f32], count: &mut u32) {
+    pub(super) fn count_between_levels<S>(values: &[f32], count: &mut u32) {
         let mut between = 0;
         for &value in values {
             let level = value * 255.0;
@@ -141,9 +141,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Adds the three channels up.
-    pub(super) fn add_channels(values: &[f32], out: &mut [f32]) {
+    pub(super) fn add_channels<S>(values: &[f32], out: &mut [f32]) {
         let values = &values[..3 * out.len()];
         for x in 0..out.len() {
             out[x] = (values[3 * x] + values[3 * x + 1]) + values[3 * x + 2];
@@ -151,9 +151,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Picks one of three channels.
-    pub(super) fn pick_channel(values: &[f32], channel: usize, out: &mut [f32]) {
+    pub(super) fn pick_channel<S>(values: &[f32], channel: usize, out: &mut [f32]) {
         let values = &values[channel..];
         let count = out.len();
         for x in 0..count {
@@ -162,9 +162,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Counts where at least one and where at least two of three flags are up.
-    pub(super) fn count_flags(flags: [&[u8]; 3], counts: &mut [u64; 2]) {
+    pub(super) fn count_flags<S>(flags: [&[u8]; 3], counts: &mut [u64; 2]) {
         let count = flags[0].len();
         let [a, b, c] = flags.map(|flags| &flags[..count]);
         let (mut one, mut two) = (0_u32, 0_u32);

@@ -2,8 +2,8 @@
 
 use realfft::num_traits::Zero;
 
-use super::super::lanes::wide_loops;
 use super::candidates::C64;
+use crate::utils::simd::kernel;
 
 const HALVING: [f32; 6] =
     [1.0 / 32.0, 5.0 / 32.0, 10.0 / 32.0, 10.0 / 32.0, 5.0 / 32.0, 1.0 / 32.0];
@@ -11,9 +11,9 @@ const SMOOTHING: [f32; 5] = [1.0 / 16.0, 4.0 / 16.0, 6.0 / 16.0, 4.0 / 16.0, 1.0
 /// Partial sums of a dot product, so that the compiler can use vectors.
 const LANES: usize = 8;
 
-wide_loops! {
+kernel! {
     /// Mean of the channels of every pixel, and the share of them that is at an end of the range.
-    pub(super) fn average(values: &[f32], channels: usize, light: &mut [f32], ends: &mut [f32]) {
+    pub(super) fn average<S>(values: &[f32], channels: usize, light: &mut [f32], ends: &mut [f32]) {
         let (low, high) = ((0.5 / 255.0) as f32, (254.5 / 255.0) as f32);
         let at_end = |value: f32| f32::from(u8::from(value <= low) | u8::from(value >= high));
         if channels == 1 {
@@ -30,9 +30,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// The binomial mean of five rows.
-    pub(super) fn smooth_rows(rows: [&[f32]; 5], out: &mut [f32]) {
+    pub(super) fn smooth_rows<S>(rows: [&[f32]; 5], out: &mut [f32]) {
         let rows = rows.map(|row| &row[..out.len()]);
         for (x, value) in out.iter_mut().enumerate() {
             let mut sum = SMOOTHING[0] * rows[0][x];
@@ -44,9 +44,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// The low-passed row between six rows.
-    pub(super) fn halve_rows(rows: [&[f32]; 6], out: &mut [f32]) {
+    pub(super) fn halve_rows<S>(rows: [&[f32]; 6], out: &mut [f32]) {
         let rows = rows.map(|row| &row[..out.len()]);
         for (x, value) in out.iter_mut().enumerate() {
             let mut sum = HALVING[0] * rows[0][x];
@@ -58,10 +58,10 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// The low-passed values between neighbours of `line`, which has a margin of two on either side;
     /// `even` and `odd` hold its values by turns.
-    pub(super) fn halve_line(line: &[f32], even: &mut [f32], odd: &mut [f32], out: &mut [f32]) {
+    pub(super) fn halve_line<S>(line: &[f32], even: &mut [f32], odd: &mut [f32], out: &mut [f32]) {
         for ((pair, even), odd) in line.as_chunks::<2>().0.iter().zip(even.iter_mut()).zip(odd.iter_mut()) {
             [*even, *odd] = *pair;
         }
@@ -80,9 +80,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// A row less the binomial mean of `line`, which has a margin of two on either side.
-    pub(super) fn less_smooth(row: &[f32], line: &[f32], out: &mut [f32]) {
+    pub(super) fn less_smooth<S>(row: &[f32], line: &[f32], out: &mut [f32]) {
         let count = out.len();
         let shifted: [&[f32]; 5] = std::array::from_fn(|k| &line[k..k + count]);
         let row = &row[..count];
@@ -96,18 +96,18 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Weights of a row between two rows of blocks.
-    pub(super) fn blend(upper: &[f32], lower: &[f32], share: f32, out: &mut [f32]) {
+    pub(super) fn blend<S>(upper: &[f32], lower: &[f32], share: f32, out: &mut [f32]) {
         for ((value, upper), lower) in out.iter_mut().zip(upper).zip(lower) {
             *value = upper * (1.0 - share) + lower * share;
         }
     }
 }
 
-wide_loops! {
+kernel! {
     /// Multiplies a row by its weights, and the product by the window; sums the weights of noise.
-    pub(super) fn weigh(
+    pub(super) fn weigh<S>(
         signal: &mut [f32],
         weight: &[f32],
         hann: &[f32],
@@ -139,9 +139,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Sums of squares of the pieces of a row, added to those of the rows above.
-    pub(super) fn add_squares(row: &[f32], edges: &[usize], sums: &mut [f64]) {
+    pub(super) fn add_squares<S>(row: &[f32], edges: &[usize], sums: &mut [f64]) {
         for (ends, sum) in edges.windows(2).zip(sums) {
             let (eights, rest) = row[ends[0]..ends[1]].as_chunks::<LANES>();
             let mut lanes = [0.0_f32; LANES];
@@ -156,18 +156,18 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Moves a sum of rows on by one row.
-    pub(super) fn slide(sums: &mut [f64], come: &[f32], gone: &[f32]) {
+    pub(super) fn slide<S>(sums: &mut [f64], come: &[f32], gone: &[f32]) {
         for ((sum, &come), &gone) in sums.iter_mut().zip(come).zip(gone) {
             *sum += f64::from(come) - f64::from(gone);
         }
     }
 }
 
-wide_loops! {
+kernel! {
     /// Sums of 2^`doublings` neighbours, each with those to its right; `values` and `work` alternate.
-    fn doubled(values: &mut Vec<f64>, doublings: usize, work: &mut Vec<f64>) {
+    fn doubled<S>(values: &mut Vec<f64>, doublings: usize, work: &mut Vec<f64>) {
         for step in (0..doublings).map(|k| 1 << k) {
             let count = values.len() - step;
             for ((sum, left), right) in work.iter_mut().zip(&values[..count]).zip(&values[step..]) {
@@ -178,9 +178,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Sums of squares around every bin, the inner one's left out, from the sums over rows.
-    pub(super) fn rings(
+    pub(super) fn rings<S>(
         rows: &[Vec<f64>; 2],
         outer: usize,
         inner: usize,
@@ -210,9 +210,9 @@ wide_loops! {
     }
 }
 
-wide_loops! {
+kernel! {
     /// Products of pieces of a row with the real and imaginary part of a kernel each.
-    pub(super) fn project(row: &[f32], hop: usize, re: &[f32], im: &[f32], sums: &mut [C64]) {
+    pub(super) fn project<S>(row: &[f32], hop: usize, re: &[f32], im: &[f32], sums: &mut [C64]) {
         let length = 2 * hop;
         for (tile, sum) in sums.iter_mut().enumerate() {
             let row = &row[tile * hop..][..length];

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.ranking import (GOLDEN, STREAM_EXEMPLAR, mix)
+from helicopter._shared.ranking import GOLDEN, STREAM_EXEMPLAR, mix
 from helicopter.backends.reference.algorithms import pde
 
-from .frame import (Frame, fill_membrane)
+from .frame import Frame, fill_membrane
 
 if TYPE_CHECKING:
     from collections.abc import Callable

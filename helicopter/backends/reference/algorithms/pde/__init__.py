@@ -28,7 +28,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from helicopter.backends.protocol import PdeKind
 
-from .multigrid import (MultigridHierarchy, conjugate_gradients)
+from .multigrid import MultigridHierarchy, conjugate_gradients
 
 if TYPE_CHECKING:
     from collections.abc import Callable

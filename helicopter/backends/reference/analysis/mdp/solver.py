@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helicopter._shared.blas import blas_on_one_thread
-from helicopter.backends.protocol import (HorizonRun, MdpRun)
+from helicopter.backends.protocol import HorizonRun, MdpRun
 
-from .sweep import (Bellman, csr)
-from .certificate import (UNIT, Exact, discounted_steps, enclose, total_steps, two_sum)
-from .search import (AHEAD, Plain)
+from .certificate import UNIT, Exact, discounted_steps, enclose, total_steps, two_sum
+from .search import AHEAD, Plain
+from .sweep import Bellman, csr
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from helicopter._shared.arrays import Progress
-    from helicopter.backends.protocol import (DecisionModel, MdpMethod)
+    from helicopter.backends.protocol import DecisionModel, MdpMethod
 
-    from .certificate import (Enclosure, Steps)
+    from .certificate import Enclosure, Steps
 
 __all__ = [
     "q_values",

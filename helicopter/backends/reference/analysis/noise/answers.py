@@ -8,7 +8,7 @@ import numpy as np
 
 from helicopter.backends.protocol import FineNoise
 
-from .block_features import (BINS, by_intensity, noise_energy)
+from .block_features import BINS, by_intensity, noise_energy
 from .level_map import NOTHING
 
 if TYPE_CHECKING:

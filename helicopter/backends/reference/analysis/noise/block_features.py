@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .blocks import (BAND_SHARE, SIDE, testimony)
+from .blocks import BAND_SHARE, SIDE, testimony
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
     from helicopter.models._noise import BlockNetwork
 
     from .blocks import Blocks
@@ -239,7 +239,7 @@ SHARES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 #: Those of them whose high frequencies the answers are relative to.
 ANCHORS = slice(2, 5)
 #: Bins to a factor of e, where they begin (logarithm of the ratio to the base), how many there are.
-STEPS, LOWEST, BINS = 6.0, -6.0, 96
+STEPS, LOWEST, ENERGY_BINS = 6.0, -6.0, 96
 
 
 def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
@@ -247,7 +247,7 @@ def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
     planes = slice(0, 1) if blocks.energy.shape[1] == 1 else slice(1, 3)
     energy = blocks.energy[:, planes].mean(axis=1, dtype=np.float64) / base
     low = np.average(energy[:, :3], axis=1, weights=BAND_SHARE[:3].astype(np.float64))
-    position = np.clip(STEPS * (np.log(low + 1e-6) - LOWEST), 0, BINS - 1.001)
+    position = np.clip(STEPS * (np.log(low + 1e-6) - LOWEST), 0, ENERGY_BINS - 1.001)
     first = position.astype(np.intp)
     rest = position - first
     # where values were cut off, there is less noise than there was
@@ -255,8 +255,8 @@ def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
     of_blocks = (np.ones(len(low)), low, energy[:, 3], energy[:, 4])
     sums = np.stack(
         [
-            np.bincount(first, counts * (1 - rest) * values, BINS)
-            + np.bincount(first + 1, counts * rest * values, BINS)
+            np.bincount(first, counts * (1 - rest) * values, ENERGY_BINS)
+            + np.bincount(first + 1, counts * rest * values, ENERGY_BINS)
             for values in of_blocks
         ]
     )
@@ -265,7 +265,7 @@ def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
     for share in SHARES:
         wanted = share * passed[0, -1]
         # within a bin, all are alike
-        last = min(int(np.searchsorted(passed[0, 1:], wanted)), BINS - 1)
+        last = min(int(np.searchsorted(passed[0, 1:], wanted)), ENERGY_BINS - 1)
         part = (wanted - passed[0, last]) / (sums[0, last] + 1e-12)
         found.append((passed[1:, last] + part * sums[1:, last]) / (wanted + 1e-12))
     return np.asarray(np.log(np.array(found) + 1e-4))

@@ -19,7 +19,7 @@ from helicopter.backends._threads import share_out
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
 
 __all__ = ["BANDS", "SIDE", "Blocks", "testimony"]
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .counts import (Counts, Plane, coincidence, counted, fine_scale, joint_plane, level_step)
-from .marks import (extreme_mask, random_mask, repair)
+from .counts import Counts, Plane, coincidence, counted, fine_scale, joint_plane, level_step
+from .marks import extreme_mask, random_mask, repair
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
 
 
 __all__ = ["FEATURES", "Impulses", "find_impulses", "repair"]

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
 
 
 __all__ = [

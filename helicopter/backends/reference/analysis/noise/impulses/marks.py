@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .counts import (MARGINS, OFFSETS, SAMPLE, STRIP)
+from .counts import MARGINS, OFFSETS, SAMPLE, STRIP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from helicopter._shared.arrays import (Image, Mask)
+    from helicopter._shared.arrays import Image, Mask
 
     from .counts import Plane
 

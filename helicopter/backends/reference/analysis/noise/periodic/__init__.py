@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft
 
-from .bands import (Window, summed)
-from .candidates import (NO_SCORE, NOTHING, Candidate, Component, component, waves)
-from .peaks import (BANDS, measure, new_candidates, strong)
+from .bands import Window, summed
+from .candidates import NO_SCORE, NOTHING, Candidate, Component, component, waves
+from .peaks import BANDS, measure, new_candidates, strong
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import fft, ndimage
 
-from .candidates import (component, waves)
+from .candidates import component, waves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .bands import filter_gain
-from .candidates import (Candidate, bins_apart)
+from .candidates import Candidate, bins_apart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,3 @@
+//! What has nothing to do with images.
+
+pub mod simd;
