@@ -49,7 +49,7 @@ pub fn solve_pde(
     let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
     convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
     Crossing::new(OPERATION).threads(threads)?.progress(progress)?.run(py, |host| {
-        pde::solve(pixels.view_mut(), hidden, kind, &host)?;
+        pde::solve(pixels.view_mut(), hidden, kind, host)?;
         host.progress(1, 1);
         Ok(())
     })

@@ -236,11 +236,11 @@ impl<'a> Loop<'a> {
         let mut mean = context.as_standard_layout().into_owned();
         match &self.options.algorithm {
             Algorithm::Pde(kind) => {
-                pde::solve(mean.view_mut(), hidden, *kind, &self.host)?;
+                pde::solve(mean.view_mut(), hidden, *kind, self.host)?;
                 Ok((mean, None))
             }
             Algorithm::Network(network) => {
-                let sigma = network.predict(mean.view_mut(), hidden, &self.host)?;
+                let sigma = network.predict(mean.view_mut(), hidden, self.host)?;
                 Ok((mean, Some(sigma.mapv(|sigma| sigma * sigma))))
             }
             Algorithm::Kernel => {
