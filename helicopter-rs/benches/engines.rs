@@ -15,6 +15,8 @@ use std::hint::black_box;
 
 const SIDE: usize = 1024;
 
+const HARMONIC: Algorithm = Algorithm::Pde(Kind::Harmonic);
+
 fn engines(criterion: &mut Criterion) {
     let image = Array3::from_shape_fn((SIDE, SIDE, 3), |(y, x, c)| {
         let rough = ((y * 37 + x * 101 + c * 17) % 23) as f32 / 230.0;
@@ -33,7 +35,6 @@ fn engines(criterion: &mut Criterion) {
         log_mae_prior: 0.3,
     };
     let options = Options {
-        algorithm: Algorithm::Pde(Kind::Harmonic),
         patch_size: 32,
         context_size: None,
         strategy: Strategy::Adaptive,
@@ -68,7 +69,9 @@ fn engines(criterion: &mut Criterion) {
     });
     group.bench_function("autonomous", |b| {
         b.iter(|| {
-            pool.install(|| black_box(run(image.view(), missing.view(), &options, &model, &NoHost)))
+            pool.install(|| {
+                black_box(run(image.view(), missing.view(), &HARMONIC, &options, &model, &NoHost))
+            })
         });
     });
     group.finish();

@@ -217,8 +217,8 @@ fn the_autonomous_loop_takes_the_variance_that_the_network_states() {
         (None, true, Strategy::UncertaintyGuided),
         (Some(24), false, Strategy::UncertaintyGuided),
     ] {
+        let algorithm = Algorithm::Network(Arc::clone(&network));
         let options = Options {
-            algorithm: Algorithm::Network(Arc::clone(&network)),
             patch_size: 8,
             context_size,
             strategy,
@@ -232,7 +232,7 @@ fn the_autonomous_loop_takes_the_variance_that_the_network_states() {
             ask_once: false,
         };
         let analyse = |threads| {
-            let work = || run(image.view(), missing.view(), &options, &model, &NoHost);
+            let work = || run(image.view(), missing.view(), &algorithm, &options, &model, &NoHost);
             par::install(Some(threads), work).unwrap().unwrap()
         };
         let (one, three) = (analyse(1), analyse(3));

@@ -3,7 +3,8 @@
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, CowArray, Ix3};
 use rayon::prelude::*;
 
-use super::noise::answers::{self, FineNoise, KINDS};
+pub use super::noise::answers::FineNoise;
+use super::noise::answers::{self, KINDS, SCALES};
 use super::noise::compression::find_compression;
 use super::noise::impulses::{find_impulses, repair, Impulses};
 use super::noise::learnt::NoiseModel;
@@ -38,6 +39,10 @@ pub struct NoiseRun {
     pub fine: FineNoise,
     /// Of each kind: that it is present; of the first, "clean", that none is.
     pub probabilities: [f64; KINDS],
+    /// Probability that the fine noise is correlated from pixel to pixel.
+    pub coloured: f64,
+    /// Standard deviation of its means over squares of 1, 2, 4, 8 pixels.
+    pub scale_sigma: [f64; SCALES.len()],
     /// Variance per unit of intensity, as if the noise were Poisson's.
     pub gain: f64,
     /// Standard deviation per unit of intensity, as if it were speckle.
@@ -73,7 +78,7 @@ pub fn noise_level(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<
     let Some(heard) = listen(pixels.view(), scene, model, host)? else {
         return Ok(unknown(scene));
     };
-    Ok(answers::level(&heard, share_of(&impulses), model).0)
+    Ok(answers::level(&heard, share_of(&impulses), model).0.fine)
 }
 
 /// Analyses a whole image and, if there are labels, each of its segments in the order of labels.
@@ -165,6 +170,8 @@ fn examine(scene: Scene, maps: bool, model: &NoiseModel, host: &dyn Host) -> Res
     let mut run = NoiseRun {
         fine: unknown(scene),
         probabilities: answers::no_idea(),
+        coloured: 0.0,
+        scale_sigma: [0.0; SCALES.len()],
         gain: 0.0,
         speckle: 0.0,
         salt_pepper_density: look.impulses.salt_pepper_density,
@@ -186,17 +193,19 @@ fn examine(scene: Scene, maps: bool, model: &NoiseModel, host: &dyn Host) -> Res
         return Ok(run);
     };
     let repaired = share_of(&look.impulses);
-    let (fine, mut features) = answers::level(&heard, repaired, model);
+    let (level, mut features) = answers::level(&heard, repaired, model);
     features.extend(look.others);
     let kinds = answers::kinds(&features, &heard, model);
     run.probabilities = kinds.probabilities;
     run.gain = kinds.gain;
     run.speckle = kinds.speckle;
-    run.level_function = answers::level_function(&heard, fine.sigma);
+    run.level_function = answers::level_function(&heard, level.fine.sigma);
     if maps {
-        run.sigma_map = level_map(&heard, fine.sigma, (height, width), model, host)?;
+        run.sigma_map = level_map(&heard, level.fine.sigma, (height, width), model, host)?;
     }
-    run.fine = fine;
+    run.coloured = level.coloured;
+    run.scale_sigma = level.scale_sigma;
+    run.fine = level.fine;
     Ok(run)
 }
 

@@ -54,3 +54,10 @@ pub fn solve_pde(
         Ok(())
     })
 }
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(build_info, module)?)?;
+    module.add_function(wrap_pyfunction!(num_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(solve_pde, module)?)
+}

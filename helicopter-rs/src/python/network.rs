@@ -67,3 +67,8 @@ impl Network {
         PyTuple::new(py, self.0.widths())
     }
 }
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Network>()
+}

@@ -69,6 +69,7 @@ pub(super) struct Loop<'a> {
     pub image: ArrayView3<'a, f32>,
     missing: ArrayView2<'a, bool>,
     own: ArrayView2<'a, bool>,
+    algorithm: &'a Algorithm,
     options: &'a Options,
     model: &'a UncertaintyModel,
     host: &'a dyn Host,
@@ -101,6 +102,7 @@ impl<'a> Loop<'a> {
         image: ArrayView3<'a, f32>,
         missing: ArrayView2<'a, bool>,
         own: ArrayView2<'a, bool>,
+        algorithm: &'a Algorithm,
         options: &'a Options,
         model: &'a UncertaintyModel,
         host: &'a dyn Host,
@@ -124,6 +126,7 @@ impl<'a> Loop<'a> {
             image,
             missing,
             own,
+            algorithm,
             options,
             model,
             host,
@@ -157,13 +160,13 @@ impl<'a> Loop<'a> {
             variogram = Some(local_variogram(self.context.view(), self.unseen.view(), self.host)?);
         }
         if strategy == Strategy::UncertaintyGuided {
-            if self.options.algorithm.may_state_variance() {
+            if self.algorithm.may_state_variance() {
                 self.predict_everything()?;
             } else {
                 self.ensure_base_variance()?;
             }
         }
-        let stated = self.options.algorithm.may_state_variance();
+        let stated = self.algorithm.may_state_variance();
         let variance = match (&self.standing, &self.base_variance) {
             (Some(standing), _) if stated => &standing.variance,
             (_, Some(variance)) => variance,
@@ -234,7 +237,7 @@ impl<'a> Loop<'a> {
             return Ok((Array3::from_elem(context.dim(), BLANK), Some(variance)));
         }
         let mut mean = context.as_standard_layout().into_owned();
-        match &self.options.algorithm {
+        match self.algorithm {
             Algorithm::Pde(kind) => {
                 pde::solve(mean.view_mut(), hidden, *kind, self.host)?;
                 Ok((mean, None))
@@ -275,7 +278,7 @@ impl<'a> Loop<'a> {
             let inside = (rows.start - window.0.start, cols.start - window.1.start);
             Ok((self.predict_window(window)?, inside))
         };
-        let windows: Vec<_> = if matches!(self.options.algorithm, Algorithm::Kernel) {
+        let windows: Vec<_> = if matches!(self.algorithm, Algorithm::Kernel) {
             // the user's code runs patch after patch, as in the reference
             patches.iter().map(one).collect::<Result<_>>()?
         } else {
@@ -404,7 +407,7 @@ impl<'a> Loop<'a> {
         }
         // what a differential equation says of the rest stays true once its own words are taken
         // for granted, so a closed book is predicted once; and so with the network, which corrects it
-        let asked = matches!(self.options.algorithm, Algorithm::Kernel) && !self.options.ask_once;
+        let asked = matches!(self.algorithm, Algorithm::Kernel) && !self.options.ask_once;
         if reveal || asked {
             self.standing = None;
         }
@@ -576,6 +579,7 @@ fn hide(
 pub fn run(
     image: ArrayView3<f32>,
     missing: ArrayView2<bool>,
+    algorithm: &Algorithm,
     options: &Options,
     model: &UncertaintyModel,
     host: &dyn Host,
@@ -585,7 +589,7 @@ pub fn run(
     let Some(own) = everything.broadcast(missing.dim()) else {
         unreachable!("a single value fits every shape")
     };
-    let mut state = Loop::new(image, missing, own, options, model, host);
+    let mut state = Loop::new(image, missing, own, algorithm, options, model, host);
     let course = state.walk(&|done, total| host.progress(done, total))?;
     let confidence = state.confidence_map();
     let mut reconstruction = state.context;

@@ -23,24 +23,22 @@ pub struct FineNoise {
     pub high: f64,
     /// Of each channel.
     pub by_channel: Vec<f64>,
-    /// Probability that it is correlated from pixel to pixel.
-    pub coloured: f64,
-    /// Standard deviation of its means over squares of 1, 2, 4, 8 pixels.
-    pub scale_sigma: [f64; 4],
 }
 
 impl FineNoise {
     /// What can be said when no block had anything to say.
     pub fn unknown(channels: usize, high: f64) -> Self {
-        Self {
-            sigma: 0.0,
-            low: 0.0,
-            high,
-            by_channel: vec![0.0; channels],
-            coloured: 0.0,
-            scale_sigma: [0.0; 4],
-        }
+        Self { sigma: 0.0, low: 0.0, high, by_channel: vec![0.0; channels] }
     }
+}
+
+/// The fine noise, and how it looks from further away.
+pub(in crate::analysis) struct Level {
+    pub fine: FineNoise,
+    /// Probability that it is correlated from pixel to pixel.
+    pub coloured: f64,
+    /// Standard deviation of its means over squares of 1, 2, 4, 8 pixels.
+    pub scale_sigma: [f64; SCALES.len()],
 }
 
 /// Concludes the level from the features.
@@ -48,7 +46,7 @@ pub(in crate::analysis) fn level(
     heard: &Witnesses,
     repaired: f64,
     model: &NoiseModel,
-) -> (FineNoise, Vec<f64>) {
+) -> (Level, Vec<f64>) {
     let mut features = heard.features.clone();
     features.push(repaired);
     let outputs = model.level.answer(&features);
@@ -74,7 +72,8 @@ pub(in crate::analysis) fn level(
         let mean = each.iter().map(|x| x * x).sum::<f64>() / each.len() as f64;
         each.iter().map(|x| x * sigma / mean.sqrt()).collect()
     };
-    (FineNoise { sigma, low, high, by_channel, coloured, scale_sigma }, features)
+    let fine = FineNoise { sigma, low, high, by_channel };
+    (Level { fine, coloured, scale_sigma }, features)
 }
 
 /// The kinds' probabilities, and the parameters that depend on them.
