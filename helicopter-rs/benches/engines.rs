@@ -6,10 +6,10 @@ use helicopter_rs::host::NoHost;
 use helicopter_rs::reconstruction::autonomous_engine::{run, Algorithm, Options};
 use helicopter_rs::reconstruction::online_scale::UncertaintyModel;
 use helicopter_rs::reconstruction::patches::PatchGrid;
-use helicopter_rs::reconstruction::ranking::random_ranks;
 use helicopter_rs::reconstruction::scores::score;
 use helicopter_rs::reconstruction::strategies::Strategy;
 use helicopter_rs::reconstruction::uncertainty::{hidden_variance, local_variogram};
+use helicopter_rs::utils::ranking::random_ranks;
 use ndarray::{Array2, Array3};
 use std::hint::black_box;
 

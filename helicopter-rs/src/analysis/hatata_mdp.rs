@@ -59,13 +59,13 @@ pub struct EvidenceRun {
 
 /// Takes looks one by one and says when the policy stops.
 #[derive(Clone, Debug)]
-pub struct Looker<'a> {
+pub struct Verification<'a> {
     policy: &'a Policy,
     most_looks: usize,
     counter: LookCounter,
 }
 
-impl<'a> Looker<'a> {
+impl<'a> Verification<'a> {
     /// Before the first look.
     #[must_use]
     pub fn new(policy: &'a Policy, most_looks: usize, time: Option<f64>) -> Self {
@@ -117,9 +117,9 @@ pub fn verify(
     policy: &Policy,
     host: &dyn Host,
 ) -> Result<EvidenceRun> {
-    let mut looker = Looker::new(policy, evidence.most_looks, evidence.time);
+    let mut verification = Verification::new(policy, evidence.most_looks, evidence.time);
     let mut run = EvidenceRun {
-        decision: looker.decision(),
+        decision: verification.decision(),
         effective_looks: Vec::new(),
         effective_successes: Vec::new(),
         short: Vec::new(),
@@ -135,8 +135,8 @@ pub fn verify(
         if look % CHECKED == 0 {
             host.check()?;
         }
-        run.decision = looker.look(success);
-        run.know(evidence, looker.counter.effective());
+        run.decision = verification.look(success);
+        run.know(evidence, verification.counter.effective());
     }
     Ok(run)
 }

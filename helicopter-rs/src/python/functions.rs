@@ -13,7 +13,7 @@ use crate::par;
 #[pyfunction]
 pub fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
-    info.set_item("version", crate::VERSION)?;
+    info.set_item("version", super::VERSION)?;
     info.set_item("target", env!("HELICOPTER_RS_TARGET"))?;
     info.set_item("profile", env!("HELICOPTER_RS_PROFILE"))?;
     info.set_item("opt_level", env!("HELICOPTER_RS_OPT_LEVEL"))?;

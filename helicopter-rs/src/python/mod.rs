@@ -26,10 +26,13 @@ pub mod segment_aware;
 pub mod segmentation;
 pub mod testing;
 
+/// The version of this crate, which is that of the Python package that it belongs to.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// The module, as Python imports it.
 #[pymodule]
 pub fn helicopter_rs(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add("__version__", crate::VERSION)?;
+    module.add("__version__", VERSION)?;
     anomaly::register(module)?;
     decision_model::register(module)?;
     engines::register(module)?;

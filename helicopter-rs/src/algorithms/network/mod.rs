@@ -41,6 +41,7 @@ use weights::Weights;
 use crate::algorithms::pde;
 use crate::error::Result;
 use crate::host::Host;
+use crate::utils::tensor_ops::{check_shape, in_order};
 
 /// A trained network, ready to predict.
 pub struct Network {
@@ -122,18 +123,14 @@ impl Network {
         host: &dyn Host,
     ) -> Result<Array2<f32>> {
         let (height, width, channels) = image.dim();
-        pde::check_shape("predict", image.dim(), mask.dim())?;
+        check_shape("predict", image.dim(), mask.dim())?;
         let mut sigma = Array2::zeros((height, width));
         let mask = mask.as_standard_layout();
         let mask = mask.as_slice().expect("laid out so");
         let sigmas = sigma.as_slice_mut().expect("laid out so");
-        if let Some(pixels) = image.as_slice_mut() {
-            self.correct_all((pixels, mask), sigmas, (height, width, channels), host)?;
-        } else {
-            let mut copy: Vec<f32> = image.iter().copied().collect();
-            self.correct_all((&mut copy, mask), sigmas, (height, width, channels), host)?;
-            image.iter_mut().zip(copy).for_each(|(pixel, value)| *pixel = value);
-        }
+        in_order(&mut image, |pixels| {
+            self.correct_all((pixels, mask), sigmas, (height, width, channels), host)
+        })?;
         Ok(sigma)
     }
 }

@@ -40,8 +40,9 @@ use components::{Component, Finder};
 use ordering::Cost;
 use stencil::Operator;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::host::Host;
+use crate::utils::tensor_ops::{check_shape, in_order};
 
 /// Hidden pixels collected before they are solved: enough to keep all threads busy, little memory.
 const BATCH_PIXELS: usize = 1 << 20;
@@ -83,8 +84,8 @@ struct Picture<'a> {
 /// current rayon pool; the result does not depend on its size. At least one pixel must be visible.
 ///
 /// # Errors
-/// [`Error::Cancelled`] soon after `host` asks for it, when some hidden pixels may be filled already;
-/// [`Error::Argument`] for a mask that does not fit or a number of channels other than 1 and 3.
+/// [`Error::Cancelled`](crate::error::Error::Cancelled) soon after `host` asks for it, when some hidden pixels may be filled already;
+/// [`Error::Argument`](crate::error::Error::Argument) for a mask that does not fit or a number of channels other than 1 and 3.
 pub fn solve(
     mut image: ArrayViewMut3<f32>,
     mask: ArrayView2<bool>,
@@ -95,29 +96,10 @@ pub fn solve(
     check_shape("solve_pde", image.dim(), mask.dim())?;
     let hidden = Bitmap::from_mask(mask);
     let operator = Operator { kind, height: height as i32, width: width as i32 };
-    if let Some(pixels) = image.as_slice_mut() {
+    in_order(&mut image, |pixels| {
         let mut picture = Picture { operator, channels, hidden: &hidden, image: pixels };
-        return fill(&mut picture, &hidden, 0..height, true, host).map(|_| ());
-    }
-    let mut copy: Vec<f32> = image.iter().copied().collect();
-    let mut picture = Picture { operator, channels, hidden: &hidden, image: &mut copy };
-    fill(&mut picture, &hidden, 0..height, true, host)?;
-    image.iter_mut().zip(copy).for_each(|(pixel, value)| *pixel = value);
-    Ok(())
-}
-
-/// Whether a mask belongs to an image, and the image has channels that can be filled.
-pub(crate) fn check_shape(
-    operation: &'static str,
-    (height, width, channels): (usize, usize, usize),
-    mask: (usize, usize),
-) -> Result<()> {
-    if mask == (height, width) && matches!(channels, 1 | 3) {
-        return Ok(());
-    }
-    let expected = "of 1 or 3 channels, and of the mask's height and width";
-    let got = format!("one of shape {:?} with a mask of {mask:?}", (height, width, channels));
-    Err(Error::argument(operation, "image", expected, got))
+        fill(&mut picture, &hidden, 0..height, true, host).map(|_| ())
+    })
 }
 
 /// Solves for the pixels of `unknown`, all of them in `rows`; every other pixel counts as known. Returns the
