@@ -1,4 +1,4 @@
-//! What the 8 x 8 blocks of an image testify about its noise.
+//! What is measured of the 8 x 8 blocks of an image.
 
 use rayon::prelude::*;
 
@@ -125,12 +125,17 @@ pub(super) fn fine<V: Vector>(strip: &Strip, layout: Layout, plane: usize, vecto
     three.add(strip.get(layout.energy(plane, 4), vector)).mul(V::splat(0.5))
 }
 
-/// Looks at all blocks of a picture at least as large as one.
+/// Measures all blocks of a picture at least as large as one.
 ///
 /// # Errors
 ///
 /// [`crate::error::Error::Cancelled`].
-pub(super) fn testimony(picture: &Picture, low: f32, high: f32, host: &dyn Host) -> Result<Blocks> {
+pub(super) fn measure_blocks(
+    picture: &Picture,
+    low: f32,
+    high: f32,
+    host: &dyn Host,
+) -> Result<Blocks> {
     let (height, width, planes) = picture.dim();
     let pixels = height * width;
     let sparse = if matches!(picture, Picture::Given { .. }) { SPARSE } else { SPARSE_COPIES };
@@ -153,13 +158,13 @@ pub(super) fn testimony(picture: &Picture, low: f32, high: f32, host: &dyn Host)
                 first,
                 rows: STRIP.min(lattice.0 - first),
             };
-            Ok(look(&job, rows))
+            Ok(measure(&job, rows))
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Blocks { layout, lattice, stride, strips })
 }
 
-/// A strip of blocks to look at.
+/// A strip of blocks to measure.
 pub(super) struct Job<'a, 'p> {
     pub picture: &'a Picture<'p>,
     pub low: f32,
@@ -171,34 +176,34 @@ pub(super) struct Job<'a, 'p> {
     pub rows: usize,
 }
 
-fn look(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+fn measure(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     if job.stride.1 == CELL {
-        look_dense(job, rows)
+        measure_dense(job, rows)
     } else {
-        look_sparse(job, rows)
+        measure_sparse(job, rows)
     }
 }
 
 vectorised! {
-    fn look_dense(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = dense
+    fn measure_dense(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = dense
 }
 
 vectorised! {
-    fn look_sparse(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = sparse
+    fn measure_sparse(job: &Job<'_, '_>, rows: &mut Rows) -> Strip = sparse
 }
 
 #[inline(always)]
 fn dense<V: Vector>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
-    look_at::<V, CELL>(job, rows)
+    measure_at::<V, CELL>(job, rows)
 }
 
 #[inline(always)]
 fn sparse<V: Vector>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
-    look_at::<V, { 2 * CELL }>(job, rows)
+    measure_at::<V, { 2 * CELL }>(job, rows)
 }
 
 #[inline(always)]
-fn look_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+fn measure_at<V: Vector, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     let Job { layout, stride, columns, .. } = *job;
     let planes = layout.planes;
     let across = columns.div_ceil(LANES);
