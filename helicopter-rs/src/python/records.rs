@@ -188,7 +188,7 @@ pub fn attribute<'py>(
 
 // -- what fields are made of --------------------------------------------------------------------
 
-/// Takes over what PyO3 knows how to take; the text says what is accepted.
+/// Takes over what `PyO3` knows how to take; the text says what is accepted.
 macro_rules! extracted {
     ($($type:ty: $expected:literal),+ $(,)?) => {$(
         impl FromPython for $type {
@@ -283,7 +283,7 @@ impl FromPython for Strategy {
     }
 }
 
-/// Hands over what PyO3 knows how to hand over.
+/// Hands over what `PyO3` knows how to hand over.
 macro_rules! as_it_is {
     ($($type:ty),+) => {$(
         impl ToPython for $type {

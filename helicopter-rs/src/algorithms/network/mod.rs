@@ -126,8 +126,9 @@ impl Network {
         check_shape("predict", image.dim(), mask.dim())?;
         let mut sigma = Array2::zeros((height, width));
         let mask = mask.as_standard_layout();
-        let mask = mask.as_slice().expect("laid out so");
-        let sigmas = sigma.as_slice_mut().expect("laid out so");
+        let (Some(mask), Some(sigmas)) = (mask.as_slice(), sigma.as_slice_mut()) else {
+            unreachable!("both were just laid out so")
+        };
         in_order(&mut image, |pixels| {
             self.correct_all((pixels, mask), sigmas, (height, width, channels), host)
         })?;

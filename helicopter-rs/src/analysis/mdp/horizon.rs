@@ -66,11 +66,15 @@ pub fn solve(
             policy[at] = i64::from(model.actions()[choice[state] as usize]);
         }
     }
-    let rows = |values| Array2::from_shape_vec((horizon + 1, states), values).expect("laid out so");
+    let shape = (horizon + 1, states);
     Ok(Horizon {
-        value: rows(value),
-        lower: rows(lower),
-        upper: rows(upper),
-        policy: Array2::from_shape_vec((horizon, states), policy).expect("laid out so"),
+        value: table(shape, value),
+        lower: table(shape, lower),
+        upper: table(shape, upper),
+        policy: table((horizon, states), policy),
     })
+}
+
+fn table<T>(shape: (usize, usize), values: Vec<T>) -> Array2<T> {
+    Array2::from_shape_vec(shape, values).expect("a value for each place")
 }
