@@ -3,10 +3,14 @@
 Arrays are borrowed, not copied: they must be C-contiguous and of exactly the dtype that is named.
 The interpreter is released while a function works. An array that a call works on must not be
 changed from another thread meanwhile.
+
+Records cross by the names of their fields, which are those of the classes in
+`helicopter.backends.protocol`: what is given may be any object with these attributes, what comes
+back is a dict.
 """
 
-from collections.abc import Callable
-from typing import Literal, TypeAlias, TypedDict, final, type_check_only
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, TypedDict, final, type_check_only
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +24,6 @@ __all__ = [
     "NoiseModel",
     "RegionalReconstructionEngine",
     "SegmentAwareReconstructionEngine",
-    "UncertaintyModel",
     "ZengezaNoiseDetector",
     "__version__",
     "_call_kernel",
@@ -43,7 +46,8 @@ __version__: str
 _Image: TypeAlias = NDArray[np.float32]
 _Mask: TypeAlias = NDArray[np.bool_]
 _Labels: TypeAlias = NDArray[np.int32]
-_Boundaries: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+_Attributes: TypeAlias = object
+_Fields: TypeAlias = dict[str, Any]
 _Progress: TypeAlias = Callable[[int, int], object]
 _Kernel: TypeAlias = Callable[[_Image, _Mask], _Image | tuple[_Image, _Image | None]]
 
@@ -59,18 +63,11 @@ class _BuildInfo(TypedDict):
     cuda: bool
 
 def anomaly_measurements(
-    image: _Image,
-    prediction: _Image,
-    sigma: NDArray[np.float32],
-    noise: NDArray[np.float32],
-    included: _Mask,
-    width: float,
-    *,
-    threads: int | None = None,
+    evidence: _Attributes, width: float, *, threads: int | None = None
 ) -> NDArray[np.float32]:
     """Measure Gaussian windows around each pixel: (H, W, 2 C + 7), noise last.
 
-    `width` is their standard deviation in pixels.
+    `evidence` is an `AnomalyEvidence`; `width` is their standard deviation in pixels.
     """
 
 def squared_distances(
@@ -90,16 +87,14 @@ def num_threads(threads: int | None = None) -> int:
 
 def segment(
     image: NDArray[np.uint8] | NDArray[np.uint16] | _Image,
-    count: int,
+    options: _Attributes,
     *,
-    least_area: int,
-    spatial: float,
-    spatial_borders: float,
-    border: float,
-    passes: tuple[int, int],
     threads: int | None = None,
 ) -> _Labels:
-    """Divide an image of 1 or 3 channels into `count` connected segments; floats in [0, 1]."""
+    """Divide an image of 1 or 3 channels into connected segments; floats in [0, 1].
+
+    `options` are `SegmentationOptions`.
+    """
 
 def solve_pde(
     image: _Image,
@@ -154,27 +149,14 @@ def exemplar_fill(
     """
 
 @final
-class UncertaintyModel:
-    """Fitted constants that turn what is visible into an uncertainty.
+class RegionalReconstructionEngine:
+    """Fills any mask in any image, and says how sure each pixel is.
 
-    `variance_table` is float64 of shape (distances, 4); see `helicopter.backends.protocol`.
+    `model` is an `UncertaintyModel`, here and below.
     """
 
     def __new__(
-        cls,
-        variance_table: NDArray[np.float64],
-        log_mae_offset: float,
-        log_mae_distance: float,
-        log_mae_spread: float,
-        log_mae_prior: float,
-    ) -> Self: ...
-
-@final
-class RegionalReconstructionEngine:
-    """Fills any mask in any image, and says how sure each pixel is."""
-
-    def __new__(
-        cls, algorithm: Literal["harmonic", "biharmonic"] | Network, model: UncertaintyModel
+        cls, algorithm: Literal["harmonic", "biharmonic"] | Network, model: _Attributes
     ) -> Self: ...
     def reconstruct(
         self, image: _Image, mask: _Mask, *, threads: int | None = None
@@ -183,35 +165,26 @@ class RegionalReconstructionEngine:
 
 @final
 class AutonomousReconstructionEngine:
-    """Hides most of an image, redraws it from the rest, and says how well that went."""
+    """Hides most of an image, redraws it from the rest, and says how well that went.
+
+    `options` are `AutonomousOptions`, here and below.
+    """
 
     def __new__(
         cls,
         algorithm: Literal["harmonic", "biharmonic"] | Network | _Kernel,
-        model: UncertaintyModel,
-        *,
-        patch_size: int = 32,
-        context_size: int | None = None,
-        strategy: str | None = None,
-        seed: int = 0,
+        model: _Attributes,
+        options: _Attributes,
     ) -> Self: ...
     def autonomous_analyze(
         self,
         image: _Image,
         missing: _Mask,
         *,
-        max_iterations: int | None = None,
-        target_quality: float = 0.9,
-        initial_known: float = 0.2,
-        open_book: bool = False,
-        stop: tuple[float, _Boundaries, int, float | None] | None = None,
         threads: int | None = None,
         progress: _Progress | None = None,
-    ) -> dict[str, object]:
-        """Run the loop; the fields are those of `helicopter.backends.protocol.AutonomousRun`.
-
-        `stop` holds the fields of `helicopter.backends.protocol.EvidenceStop`.
-        """
+    ) -> _Fields:
+        """Run the loop; the fields are those of `AutonomousRun`."""
 
 @final
 class SegmentAwareReconstructionEngine:
@@ -220,11 +193,9 @@ class SegmentAwareReconstructionEngine:
     def __new__(
         cls,
         algorithm: Literal["harmonic", "biharmonic"] | Network | _Kernel,
-        model: UncertaintyModel,
+        model: _Attributes,
+        options: _Attributes,
         *,
-        patch_size: int = 8,
-        strategy: str | None = None,
-        seed: int = 0,
         halo: int = 0,
     ) -> Self: ...
     def segment_aware_reconstruction(
@@ -232,22 +203,14 @@ class SegmentAwareReconstructionEngine:
         image: _Image,
         missing: _Mask,
         labels: _Labels,
-        tasks: list[tuple[tuple[int, int, int, int], int, float, float]],
+        tasks: Sequence[_Attributes],
         *,
-        initial_known: float = 0.2,
         threads: int | None = None,
         progress: _Progress | None = None,
-    ) -> tuple[
-        NDArray[np.float32],
-        NDArray[np.float32],
-        NDArray[np.float32],
-        NDArray[np.bool_],
-        list[tuple[int, str, float, float, float, float, float, int, int]],
-    ]:
+    ) -> _Fields:
         """Reconstruct all segments; pixel by pixel `labels` hold the number of the task.
 
-        What goes in are the fields of `helicopter.backends.protocol.SegmentTask`, what comes out
-        those of `SegmentAwareRun`.
+        `tasks` are each a `SegmentTask`; the fields are those of `SegmentAwareRun`.
         """
 
 @final
@@ -270,8 +233,8 @@ class ZengezaNoiseDetector:
     def __new__(cls, model: NoiseModel) -> Self: ...
     def level(
         self, image: _Image, included: _Mask, quantum: float, *, threads: int | None = None
-    ) -> tuple[float, float, float, list[float]]:
-        """Estimate the fine noise alone: (sigma, low, high, by channel)."""
+    ) -> _Fields:
+        """Estimate the fine noise alone; the fields are those of `FineNoise`."""
 
     def analyze(
         self,
@@ -281,10 +244,10 @@ class ZengezaNoiseDetector:
         segments: _Labels | None = None,
         *,
         threads: int | None = None,
-    ) -> tuple[dict[str, object], list[dict[str, object]]]:
+    ) -> tuple[_Fields, list[_Fields]]:
         """Analyse the whole and each segment, in the order of `np.unique`.
 
-        The fields are those of `helicopter.backends.protocol.NoiseRun`.
+        The fields are those of `NoiseRun`.
         """
 
     def measurements(
@@ -297,54 +260,30 @@ class HatataMDPEngine:
     """Decides whether enough of an image is understood, with as few looks as that takes."""
 
     def __new__(cls) -> Self: ...
-    def stopping_policy(
-        self,
-        required_share: float,
-        prior: tuple[float, float],
-        costs: tuple[float, float, float],
-        horizon: int,
-        *,
-        short: float | None = None,
-        density: float | None = None,
-        threads: int | None = None,
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], float]:
-        """Return the policy of least expected loss.
+    def stopping_policy(self, options: _Attributes, *, threads: int | None = None) -> _Fields:
+        """Return the policy of least expected loss: the fields of `StoppingRun`.
 
-        The fields are those of `helicopter.backends.protocol.StoppingRun`; `costs` are those of a
-        look, a false accept and a false reject, and `short` and `density` (see `StoppingOptions`
-        there) follow from the rest.
+        `options` are `StoppingOptions`, of which `short` and `density` follow from the rest.
         """
 
     def verify(
         self,
         successes: NDArray[np.uint8],
-        policy: _Boundaries,
+        evidence: _Attributes,
+        policy: _Attributes,
         *,
-        required_share: float,
-        prior: tuple[float, float],
-        credible_level: float,
-        most_looks: int,
-        time: float | None = None,
         threads: int | None = None,
-    ) -> tuple[
-        int,
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-    ]:
-        """Take looks until the policy stops or there are no more.
+    ) -> _Fields:
+        """Take looks until the policy stops or there are no more: the fields of `EvidenceRun`.
 
-        The fields are those of `helicopter.backends.protocol.EvidenceRun`.
+        `evidence` is an `Evidence`, `policy` a `StoppingRun`.
         """
 
 def hidden_distance(mask: _Mask, *, threads: int | None = None) -> NDArray[np.float32]:
     """Distance of every pixel to the nearest visible one, in pixels, at most 64."""
 
 def hidden_variance(
-    context: _Image, mask: _Mask, model: UncertaintyModel, *, threads: int | None = None
+    context: _Image, mask: _Mask, model: _Attributes, *, threads: int | None = None
 ) -> NDArray[np.float32]:
     """Predict the variance of the error of every hidden pixel; 0 at visible ones."""
 
@@ -355,8 +294,8 @@ def score(
     scored: _Mask,
     *,
     threads: int | None = None,
-) -> tuple[float, float, float, float]:
-    """Compare over `scored`: (MSE, MAE, SSIM, MSE of the mean colour of what is not hidden)."""
+) -> _Fields:
+    """Compare over `scored`: the fields of `Scores`."""
 
 def _call_kernel(
     image: _Image, mask: _Mask, kernel: _Kernel, *, times: int = 1, threads: int | None = None
@@ -434,16 +373,8 @@ class DecisionModel:
         *,
         threads: int | None = None,
         progress: _Progress | None = None,
-    ) -> tuple[
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.float64],
-        NDArray[np.int64],
-        int,
-        str,
-        bool,
-    ]:
-        """Value, lower and upper bound, policy, iterations, method, converged."""
+    ) -> _Fields:
+        """Find the optimal value and a policy; the fields are those of `MdpRun`."""
 
     def solve_horizon(
         self,
@@ -452,8 +383,8 @@ class DecisionModel:
         terminal: NDArray[np.float64],
         *,
         threads: int | None = None,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Value, lower and upper bound, policy, with a row for each step."""
+    ) -> _Fields:
+        """Find the best policy for so many steps; the fields are those of `HorizonRun`."""
 
     def q_values(self, discount: float, value: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the value of each pair if `value` is what comes after it."""

@@ -6,14 +6,16 @@ use helicopter_rs::host::NoHost;
 use helicopter_rs::reconstruction::autonomous_engine::{run, Algorithm, Options};
 use helicopter_rs::reconstruction::online_scale::UncertaintyModel;
 use helicopter_rs::reconstruction::patches::PatchGrid;
-use helicopter_rs::reconstruction::ranking::random_ranks;
 use helicopter_rs::reconstruction::scores::score;
 use helicopter_rs::reconstruction::strategies::Strategy;
 use helicopter_rs::reconstruction::uncertainty::{hidden_variance, local_variogram};
+use helicopter_rs::utils::ranking::random_ranks;
 use ndarray::{Array2, Array3};
 use std::hint::black_box;
 
 const SIDE: usize = 1024;
+
+const HARMONIC: Algorithm = Algorithm::Pde(Kind::Harmonic);
 
 fn engines(criterion: &mut Criterion) {
     let image = Array3::from_shape_fn((SIDE, SIDE, 3), |(y, x, c)| {
@@ -33,7 +35,6 @@ fn engines(criterion: &mut Criterion) {
         log_mae_prior: 0.3,
     };
     let options = Options {
-        algorithm: Algorithm::Pde(Kind::Harmonic),
         patch_size: 32,
         context_size: None,
         strategy: Strategy::Adaptive,
@@ -68,7 +69,9 @@ fn engines(criterion: &mut Criterion) {
     });
     group.bench_function("autonomous", |b| {
         b.iter(|| {
-            pool.install(|| black_box(run(image.view(), missing.view(), &options, &model, &NoHost)))
+            pool.install(|| {
+                black_box(run(image.view(), missing.view(), &HARMONIC, &options, &model, &NoHost))
+            })
         });
     });
     group.finish();

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
 use helicopter_rs::algorithms::network::Network;
 use helicopter_rs::algorithms::pde;
-use helicopter_rs::host::{Host, NoHost};
+use helicopter_rs::host::NoHost;
 use helicopter_rs::par;
 use ndarray::{Array2, Array3};
 
@@ -26,10 +26,9 @@ fn predict(criterion: &mut Criterion) {
     let mask = Array2::from_shape_fn((SIDE, SIDE), |(y, x)| hidden(y / 16 * (SIDE / 16) + x / 16));
     let file = random_network::file(&random_network::Architecture::shipped(), 1);
     let network = Network::from_bytes(&file).expect("a sound file");
-    let host: &dyn Host = &NoHost;
 
     let mut filled = image.clone();
-    pde::solve(filled.view_mut(), mask.view(), pde::Kind::Harmonic, &host).expect("a solution");
+    pde::solve(filled.view_mut(), mask.view(), pde::Kind::Harmonic, &NoHost).expect("a solution");
     let mut group = criterion.benchmark_group("network");
     group.sample_size(20);
     for threads in [1, par::num_threads(None).expect("a sound environment")] {
@@ -40,9 +39,9 @@ fn predict(criterion: &mut Criterion) {
                 let call = |mut image: Array3<f32>| {
                     let sigma = par::install(Some(threads), || {
                         if whole {
-                            network.predict(image.view_mut(), mask.view(), &host)
+                            network.predict(image.view_mut(), mask.view(), &NoHost)
                         } else {
-                            network.correct(image.view_mut(), mask.view(), &host)
+                            network.correct(image.view_mut(), mask.view(), &NoHost)
                         }
                     });
                     black_box(sigma.expect("threads").expect("a prediction"));

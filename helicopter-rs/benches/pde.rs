@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion};
 use helicopter_rs::algorithms::pde;
-use helicopter_rs::host::{Host, NoHost};
+use helicopter_rs::host::NoHost;
 use helicopter_rs::par;
 use ndarray::{Array2, Array3};
 
@@ -20,7 +20,6 @@ fn solve(criterion: &mut Criterion) {
         (mixed ^ (mixed >> 15)).wrapping_mul(0x85EB_CA6B) >> 30 == 0
     };
     let mask = Array2::from_shape_fn((SIDE, SIDE), |(y, x)| hidden(y / 16 * (SIDE / 16) + x / 16));
-    let host: &dyn Host = &NoHost;
 
     let mut group = criterion.benchmark_group("pde");
     group.sample_size(20);
@@ -28,7 +27,7 @@ fn solve(criterion: &mut Criterion) {
         for threads in [1, par::num_threads(None).expect("a sound environment")] {
             group.bench_function(format!("{name}/{threads}"), |bencher| {
                 let call = |mut image: Array3<f32>| {
-                    let solve = || pde::solve(image.view_mut(), mask.view(), kind, &host);
+                    let solve = || pde::solve(image.view_mut(), mask.view(), kind, &NoHost);
                     par::install(Some(threads), solve).expect("threads").expect("a solution");
                     black_box(image)
                 };

@@ -3,9 +3,6 @@
 use std::borrow::Cow;
 use std::error::Error as StdError;
 
-use crate::algorithms::network::NetworkError;
-use crate::algorithms::pde::PdeError;
-
 /// What the core returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -77,39 +74,5 @@ impl Error {
         got: impl Into<String>,
     ) -> Self {
         Self::Argument { operation, argument, expected: expected.into(), got: got.into() }
-    }
-}
-
-impl From<PdeError> for Error {
-    fn from(error: PdeError) -> Self {
-        let wrong = |argument, expected: &'static str, got: &str| {
-            Self::argument("solve_pde", argument, expected, got)
-        };
-        match error {
-            PdeError::Cancelled => Self::Cancelled,
-            PdeError::Shape => wrong(
-                "image",
-                "of 1 or 3 channels, and of the mask's height and width",
-                "one that is not",
-            ),
-            PdeError::NotPositiveDefinite => wrong(
-                "mask",
-                "such that visible, finite pixels decide what the hidden ones are",
-                "one that leaves the equations without a unique solution",
-            ),
-        }
-    }
-}
-
-impl From<NetworkError> for Error {
-    fn from(error: NetworkError) -> Self {
-        match error {
-            NetworkError::Cancelled => Self::Cancelled,
-            NetworkError::Shape => PdeError::Shape.into(),
-            NetworkError::Pde(error) => error.into(),
-            NetworkError::Weights(_) => {
-                Self::Model { operation: "Network", reason: error.to_string() }
-            }
-        }
     }
 }

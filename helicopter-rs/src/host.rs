@@ -2,7 +2,6 @@
 
 use ndarray::{Array2, Array3};
 
-use crate::algorithms::pde;
 use crate::error::{Error, Result};
 
 /// What a kernel of the user's predicts for one image.
@@ -58,10 +57,3 @@ pub trait Host: Sync {
 pub struct NoHost;
 
 impl Host for NoHost {}
-
-/// So that `&host` can be handed to [`pde::solve`], which knows nothing of hosts.
-impl pde::Control for &dyn Host {
-    fn cancelled(&self) -> bool {
-        Host::cancelled(*self)
-    }
-}

@@ -4,8 +4,8 @@
 //!
 //! * [`error`]: one enum that speaks: operation, argument, expected, got;
 //! * [`par`]: the one door to rayon: thread pools that belong to one process and survive a fork;
-//! * `utils`: code for each instruction set, chosen at run time;
 //! * [`host`]: what the core may ask of its caller: stop? how far? what does your kernel predict?
+//! * [`utils`]: what several parts need: seeded ranks, code for each instruction set, arrays;
 //! * [`algorithms`]: what predicts: the two equations, the network, exemplars;
 //! * [`segmentation`]: an image divided into connected pieces that follow its content;
 //! * [`reconstruction`]: the engines that predict, and what they stand on;
@@ -23,7 +23,4 @@ pub mod par;
 pub mod python;
 pub mod reconstruction;
 pub mod segmentation;
-mod utils;
-
-/// The version of this crate, which is the version of the Python package that it belongs to.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub mod utils;

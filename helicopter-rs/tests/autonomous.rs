@@ -21,9 +21,10 @@ fn model() -> UncertaintyModel {
     }
 }
 
+const HARMONIC: Algorithm = Algorithm::Pde(Kind::Harmonic);
+
 fn options() -> Options {
     Options {
-        algorithm: Algorithm::Pde(Kind::Harmonic),
         patch_size: 8,
         context_size: None,
         strategy: Strategy::Adaptive,
@@ -48,7 +49,7 @@ fn picture(height: usize, width: usize) -> Array3<f32> {
 
 fn analyse(image: &Array3<f32>, options: &Options) -> Run {
     let missing = Array2::from_elem((image.dim().0, image.dim().1), false);
-    run(image.view(), missing.view(), options, &model(), &NoHost).unwrap()
+    run(image.view(), missing.view(), &HARMONIC, options, &model(), &NoHost).unwrap()
 }
 
 #[test]
@@ -128,8 +129,9 @@ fn a_kernel_is_asked_and_its_failure_comes_back() {
     }
     let image = picture(40, 40);
     let missing = Array2::from_elem((40, 40), false);
-    let options = Options { algorithm: Algorithm::Kernel, ..options() };
-    let run_with = |host: &dyn Host| run(image.view(), missing.view(), &options, &model(), host);
+    let (kernel, options) = (Algorithm::Kernel, options());
+    let run_with =
+        |host: &dyn Host| run(image.view(), missing.view(), &kernel, &options, &model(), host);
     let grey = run_with(&Grey).unwrap();
     for (y, x) in [(0, 0), (17, 30), (39, 39)] {
         let expected = if grey.hidden[[y, x]] { 0.5 } else { image[[y, x, 1]] };
@@ -148,7 +150,7 @@ fn a_caller_who_stops_is_heard() {
     }
     let image = picture(40, 40);
     let missing = Array2::from_elem((40, 40), false);
-    let stopped = run(image.view(), missing.view(), &options(), &model(), &Stop);
+    let stopped = run(image.view(), missing.view(), &HARMONIC, &options(), &model(), &Stop);
     assert!(matches!(stopped, Err(Error::Cancelled)));
 }
 

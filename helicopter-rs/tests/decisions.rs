@@ -213,10 +213,10 @@ proptest! {
         let endless = solved(&model, discount, 1e-9, Method::Auto);
         let many = horizon::solve(&model, discount, 200, &vec![0.0; states], &NoHost).unwrap();
         for state in 0..states {
-            prop_assert!((many.value[state] - endless.value[state]).abs() < 1e-7);
-            prop_assert!(many.lower[state] <= many.value[state]);
-            prop_assert!(many.value[state] <= many.upper[state]);
-            prop_assert!(many.upper[state] - many.lower[state] < 1e-9);
+            prop_assert!((many.value[[0, state]] - endless.value[state]).abs() < 1e-7);
+            prop_assert!(many.lower[[0, state]] <= many.value[[0, state]]);
+            prop_assert!(many.value[[0, state]] <= many.upper[[0, state]]);
+            prop_assert!(many.upper[[0, state]] - many.lower[[0, state]] < 1e-9);
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
-use helicopter_rs::algorithms::network::{Network, NetworkError};
+use helicopter_rs::algorithms::network::Network;
 use helicopter_rs::algorithms::pde;
+use helicopter_rs::error::Error;
 use helicopter_rs::host::{Host, NoHost};
 use helicopter_rs::par;
 use helicopter_rs::reconstruction::autonomous_engine::{run, Algorithm, Options};
@@ -37,8 +38,7 @@ fn predicted(
     mask: &Array2<bool>,
 ) -> (Array3<f32>, Array2<f32>) {
     let mut image = image.clone();
-    let host: &dyn Host = &NoHost;
-    let predict = || network.predict(image.view_mut(), mask.view(), &host);
+    let predict = || network.predict(image.view_mut(), mask.view(), &NoHost);
     let sigma = par::install(Some(threads), predict).unwrap().unwrap();
     (image, sigma)
 }
@@ -60,8 +60,7 @@ fn any_shape_and_architecture_is_what_the_plain_network_says() {
             let (image, mask) = scene(height, width, channels);
             let (got, sigma) = predicted(&network, 1, &image, &mask);
             let mut harmonic = image.clone();
-            let host: &dyn Host = &NoHost;
-            pde::solve(harmonic.view_mut(), mask.view(), pde::Kind::Harmonic, &host).unwrap();
+            pde::solve(harmonic.view_mut(), mask.view(), pde::Kind::Harmonic, &NoHost).unwrap();
             let plain = plain_network::Plain { tensors: &tensors, architecture };
             let (expected, expected_sigma) = plain.predict(&harmonic, &mask);
             for ((at, &got), &expected) in got.indexed_iter().zip(&expected) {
@@ -108,8 +107,7 @@ fn hidden_values_and_the_layout_in_memory_do_not_matter() {
     image_f.assign(&image);
     let mut mask_f = Array2::from_elem((33, 44).f(), false);
     mask_f.assign(&mask);
-    let host: &dyn Host = &NoHost;
-    let sigma = network.predict(image_f.view_mut(), mask_f.view(), &host).unwrap();
+    let sigma = network.predict(image_f.view_mut(), mask_f.view(), &NoHost).unwrap();
     assert_eq!(expected, (image_f, sigma));
 }
 
@@ -137,21 +135,19 @@ fn a_caller_who_has_had_enough_is_heard() {
     for patience in [0, 1, 7, 11] {
         let mut image = image.clone();
         let impatient = Impatient(AtomicUsize::new(patience));
-        let host: &dyn Host = &impatient;
-        let result = network.correct(image.view_mut(), mask.view(), &host);
-        assert_eq!(result, Err(NetworkError::Cancelled), "patience {patience}");
+        let result = network.correct(image.view_mut(), mask.view(), &impatient);
+        assert!(matches!(result, Err(Error::Cancelled)), "patience {patience}");
     }
 }
 
 #[test]
 fn image_and_mask_must_fit() {
     let network = Network::from_bytes(&file(&Architecture::small(), 2)).unwrap();
-    let host: &dyn Host = &NoHost;
     let (mut image, mask) = scene(8, 8, 3);
-    let wrong = network.correct(image.view_mut(), mask.slice(s![..7, ..]), &host);
-    assert_eq!(wrong, Err(NetworkError::Shape));
-    let wrong = network.correct(image.slice_mut(s![.., .., ..2]), mask.view(), &host);
-    assert_eq!(wrong, Err(NetworkError::Shape));
+    let wrong = network.correct(image.view_mut(), mask.slice(s![..7, ..]), &NoHost);
+    assert!(matches!(wrong, Err(Error::Argument { argument: "image", .. })));
+    let wrong = network.correct(image.slice_mut(s![.., .., ..2]), mask.view(), &NoHost);
+    assert!(matches!(wrong, Err(Error::Argument { argument: "image", .. })));
 }
 
 #[test]
@@ -221,8 +217,8 @@ fn the_autonomous_loop_takes_the_variance_that_the_network_states() {
         (None, true, Strategy::UncertaintyGuided),
         (Some(24), false, Strategy::UncertaintyGuided),
     ] {
+        let algorithm = Algorithm::Network(Arc::clone(&network));
         let options = Options {
-            algorithm: Algorithm::Network(Arc::clone(&network)),
             patch_size: 8,
             context_size,
             strategy,
@@ -236,7 +232,7 @@ fn the_autonomous_loop_takes_the_variance_that_the_network_states() {
             ask_once: false,
         };
         let analyse = |threads| {
-            let work = || run(image.view(), missing.view(), &options, &model, &NoHost);
+            let work = || run(image.view(), missing.view(), &algorithm, &options, &model, &NoHost);
             par::install(Some(threads), work).unwrap().unwrap()
         };
         let (one, three) = (analyse(1), analyse(3));

@@ -25,9 +25,10 @@ fn model() -> UncertaintyModel {
     }
 }
 
+const HARMONIC: Algorithm = Algorithm::Pde(Kind::Harmonic);
+
 fn options() -> Options {
     Options {
-        algorithm: Algorithm::Pde(Kind::Harmonic),
         patch_size: 8,
         context_size: None,
         strategy: Strategy::Adaptive,
@@ -59,8 +60,7 @@ fn rings() -> Array2<i32> {
 
 fn tasks(count: usize) -> Vec<Task> {
     let task = Task {
-        rows: 0..HEIGHT,
-        cols: 0..WIDTH,
+        bounds: (0..HEIGHT, 0..WIDTH),
         max_iterations: 24,
         target_quality: 1.0,
         plateau: 0.0,
@@ -72,7 +72,7 @@ fn reconstruct(image: &Array3<f32>, labels: &Array2<i32>, halo: usize) -> Run {
     let missing = Array2::from_elem((HEIGHT, WIDTH), false);
     let scene = Scene { image: image.view(), missing: missing.view(), labels: labels.view() };
     let count = labels.iter().max().map_or(0, |&most| most as usize + 1);
-    run(&scene, &tasks(count), halo, &options(), &model(), &NoHost).unwrap()
+    run(&scene, &tasks(count), halo, &HARMONIC, &options(), &model(), &NoHost).unwrap()
 }
 
 #[test]
@@ -81,8 +81,15 @@ fn one_segment_is_the_whole_image() {
     let found = reconstruct(&image, &labels, 0);
     let missing = Array2::from_elem((HEIGHT, WIDTH), false);
     let options = options();
-    let whole =
-        autonomous_engine::run(image.view(), missing.view(), &options, &model(), &NoHost).unwrap();
+    let whole = autonomous_engine::run(
+        image.view(),
+        missing.view(),
+        &HARMONIC,
+        &options,
+        &model(),
+        &NoHost,
+    )
+    .unwrap();
     assert_eq!(found.prediction, whole.prediction);
     assert_eq!(found.variance, whole.variance);
     assert_eq!(found.confidence, whole.confidence);
@@ -148,6 +155,6 @@ fn a_caller_who_wants_no_more_is_heard() {
     let missing = Array2::from_elem((HEIGHT, WIDTH), false);
     let scene = Scene { image: image.view(), missing: missing.view(), labels: labels.view() };
     let host = Impatient(AtomicUsize::new(0));
-    let result = run(&scene, &tasks(4), 0, &options(), &model(), &host);
+    let result = run(&scene, &tasks(4), 0, &HARMONIC, &options(), &model(), &host);
     assert!(matches!(result, Err(Error::Cancelled)));
 }

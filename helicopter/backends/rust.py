@@ -1,4 +1,10 @@
-"""The Rust backend: a thin adapter without any logic of its own."""
+"""The Rust backend: a thin adapter without any logic of its own.
+
+Records cross by the names of their fields: options as they are, results as dicts.
+"""
+
+# What Rust returns is stated by its stub, and compared with the reference by tests.
+# mypy: disable-error-code="no-any-return"
 
 from __future__ import annotations
 
@@ -67,28 +73,21 @@ class RustBackend:
     def reconstruct(
         self, context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel
     ) -> Map:
-        engine = self._rust.RegionalReconstructionEngine(
-            self._algorithm(algorithm), self._model(model)
-        )
-        return cast("Map", engine.reconstruct(context, mask, threads=chosen_threads()))
+        engine = self._rust.RegionalReconstructionEngine(_as_rust(algorithm), model)
+        return engine.reconstruct(context, mask, threads=chosen_threads())
 
     def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
         self._rust.exemplar_fill(context, mask, seed=seed, threads=chosen_threads())
 
     def hidden_distance(self, mask: Mask) -> Map:
-        return cast("Map", self._rust.hidden_distance(mask, threads=chosen_threads()))
+        return self._rust.hidden_distance(mask, threads=chosen_threads())
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
-        variance = self._rust.hidden_variance(
-            context, mask, self._model(model), threads=chosen_threads()
-        )
-        return cast("Map", variance)
+        return self._rust.hidden_variance(context, mask, model, threads=chosen_threads())
 
     def noise_level(self, image: Image, included: Mask, quantum: float) -> FineNoise:
-        found = _noise_detector(image.shape[2]).level(
-            image, included, quantum, threads=chosen_threads()
-        )
-        return _fine(found)
+        detector = _noise_detector(image.shape[2])
+        return FineNoise(**detector.level(image, included, quantum, threads=chosen_threads()))
 
     def analyze_noise(
         self, image: Image, included: Mask, quantum: float, segments: Labels | None
@@ -99,9 +98,9 @@ class RustBackend:
         return _noise_run(whole), [_noise_run(part) for part in parts]
 
     def anomaly_measurements(self, evidence: AnomalyEvidence, width: float) -> NDArray[np.float32]:
-        arrays = map(np.ascontiguousarray, evidence)
-        measured = self._rust.anomaly_measurements(*arrays, width, threads=chosen_threads())
-        return cast("NDArray[np.float32]", measured)
+        arrays: Any = map(np.ascontiguousarray, evidence)
+        evidence = AnomalyEvidence(*arrays)
+        return self._rust.anomaly_measurements(evidence, width, threads=chosen_threads())
 
     def squared_distances(
         self,
@@ -109,19 +108,15 @@ class RustBackend:
         centre: NDArray[np.float64],
         form: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        found = self._rust.squared_distances(
-            np.ascontiguousarray(measured), centre, form, threads=chosen_threads()
-        )
-        return cast("NDArray[np.float64]", found)
+        measured = np.ascontiguousarray(measured)
+        return self._rust.squared_distances(measured, centre, form, threads=chosen_threads())
 
     def segment(self, pixels: NDArray[Any], options: SegmentationOptions) -> Labels:
-        labels = self._rust.segment(pixels, **vars(options), threads=chosen_threads())
-        return cast("Labels", labels)
+        return self._rust.segment(pixels, options, threads=chosen_threads())
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
-        return Scores(
-            *self._rust.score(truth, prediction, hidden, scored, threads=chosen_threads())
-        )
+        found = self._rust.score(truth, prediction, hidden, scored, threads=chosen_threads())
+        return Scores(**found)
 
     def autonomous(
         self,
@@ -132,29 +127,13 @@ class RustBackend:
         model: UncertaintyModel,
         progress: Progress | None,
     ) -> AutonomousRun:
-        engine = self._rust.AutonomousReconstructionEngine(
-            self._algorithm(algorithm),
-            self._model(model),
-            patch_size=options.patch_size,
-            context_size=options.context_size,
-            strategy=options.strategy,
-            seed=options.seed,
+        engine = self._rust.AutonomousReconstructionEngine(_as_rust(algorithm), model, options)
+        found = engine.autonomous_analyze(
+            image, missing, threads=chosen_threads(), progress=progress
         )
-        stop = options.stop
-        run = engine.autonomous_analyze(
-            image,
-            missing,
-            max_iterations=options.max_iterations,
-            target_quality=options.target_quality,
-            initial_known=options.initial_known,
-            open_book=options.open_book,
-            stop=None if stop is None else (stop.threshold, stop.policy[:3], *stop[2:]),
-            threads=chosen_threads(),
-            progress=progress,
-        )
-        run["history"] = tuple(Iteration(*step) for step in run["history"])
-        run["scores"] = Scores(*run["scores"])
-        return AutonomousRun(**run)
+        found["history"] = tuple(Iteration(**step) for step in found["history"])
+        found["scores"] = Scores(**found["scores"])
+        return AutonomousRun(**found)
 
     def segment_aware(
         self,
@@ -169,25 +148,13 @@ class RustBackend:
         progress: Progress | None,
     ) -> SegmentAwareRun:
         engine = self._rust.SegmentAwareReconstructionEngine(
-            self._algorithm(algorithm),
-            self._model(model),
-            patch_size=options.patch_size,
-            strategy=options.strategy,
-            seed=options.seed,
-            halo=halo,
+            _as_rust(algorithm), model, options, halo=halo
         )
-        prediction, variance, confidence, hidden, outcomes = engine.segment_aware_reconstruction(
-            image,
-            missing,
-            labels,
-            [tuple(task) for task in tasks],
-            initial_known=options.initial_known,
-            threads=chosen_threads(),
-            progress=progress,
+        found = engine.segment_aware_reconstruction(
+            image, missing, labels, tasks, threads=chosen_threads(), progress=progress
         )
-        return SegmentAwareRun(
-            prediction, variance, confidence, hidden, [SegmentOutcome(*one) for one in outcomes]
-        )
+        found["outcomes"] = [SegmentOutcome(**one) for one in found["outcomes"]]
+        return SegmentAwareRun(**found)
 
     def compress_dense(
         self,
@@ -195,8 +162,7 @@ class RustBackend:
         rewards: NDArray[np.float64],
         allowed: NDArray[np.bool_] | None,
     ) -> DecisionModel | None:
-        made = self._rust.DecisionModel.from_dense(transitions, rewards, allowed)
-        return cast("DecisionModel | None", made)
+        return self._rust.DecisionModel.from_dense(transitions, rewards, allowed)
 
     def compress_rows(
         self,
@@ -210,10 +176,9 @@ class RustBackend:
         by_entry: bool = False,
     ) -> DecisionModel | None:
         arrays = (states, actions, row_start, columns, probabilities, rewards)
-        made = self._rust.DecisionModel.from_rows(
+        return self._rust.DecisionModel.from_rows(
             n_states, *map(np.ascontiguousarray, arrays), by_entry=by_entry
         )
-        return cast("DecisionModel | None", made)
 
     def solve_mdp(
         self,
@@ -227,7 +192,7 @@ class RustBackend:
         found = self._decision_model(model).solve(
             discount, method, epsilon, max_iterations, threads=chosen_threads(), progress=progress
         )
-        return MdpRun(*found)
+        return MdpRun(**found)
 
     def solve_horizon(
         self, model: DecisionModel, discount: float, horizon: int, terminal: NDArray[np.float64]
@@ -235,13 +200,12 @@ class RustBackend:
         found = self._decision_model(model).solve_horizon(
             discount, horizon, terminal, threads=chosen_threads()
         )
-        return HorizonRun(*found)
+        return HorizonRun(**found)
 
     def q_values(
         self, model: DecisionModel, discount: float, value: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        found = self._decision_model(model).q_values(discount, np.ascontiguousarray(value))
-        return cast("NDArray[np.float64]", found)
+        return self._decision_model(model).q_values(discount, np.ascontiguousarray(value))
 
     def _decision_model(self, model: DecisionModel) -> Any:
         """As Rust holds it: what it compressed itself, or what was made of that in Python."""
@@ -260,39 +224,17 @@ class RustBackend:
         )
 
     def stopping_policy(self, options: StoppingOptions) -> StoppingRun:
-        found = self._rust.HatataMDPEngine().stopping_policy(
-            options.required_share,
-            options.prior,
-            (options.look, options.false_accept, options.false_reject),
-            options.horizon,
-            short=options.short,
-            density=options.density,
-            threads=chosen_threads(),
-        )
-        return StoppingRun(*found)
+        found = self._rust.HatataMDPEngine().stopping_policy(options, threads=chosen_threads())
+        return StoppingRun(**found)
 
     def verify(
         self, successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
     ) -> EvidenceRun:
+        looks = np.ascontiguousarray(successes).view(np.uint8)
         found = self._rust.HatataMDPEngine().verify(
-            np.ascontiguousarray(successes).view(np.uint8),
-            policy[:3],
-            **evidence._asdict(),
-            threads=chosen_threads(),
+            looks, evidence, policy, threads=chosen_threads()
         )
-        return EvidenceRun(*found)
-
-    def _algorithm(self, algorithm: Algorithm) -> Any:
-        return _network(algorithm) if isinstance(algorithm, NetworkWeights) else algorithm
-
-    def _model(self, model: UncertaintyModel) -> Any:
-        return self._rust.UncertaintyModel(
-            model.variance_table,
-            model.log_mae_offset,
-            model.log_mae_distance,
-            model.log_mae_spread,
-            model.log_mae_prior,
-        )
+        return EvidenceRun(**found)
 
 
 @lru_cache(maxsize=2)
@@ -306,14 +248,14 @@ def _noise_detector(channels: int) -> Any:
 
 
 def _noise_run(found: dict[str, Any]) -> NoiseRun:
-    found["fine"] = _fine(found["fine"])
-    found["waves"] = tuple(Wave(*wave) for wave in found["waves"])
+    found["fine"] = FineNoise(**found["fine"])
+    found["waves"] = tuple(Wave(**wave) for wave in found["waves"])
     return NoiseRun(**found)
 
 
-def _fine(found: tuple[float, float, float, tuple[float, ...]]) -> FineNoise:
-    sigma, low, high, by_channel = found
-    return FineNoise(sigma, low, high, tuple(by_channel))
+def _as_rust(algorithm: Algorithm) -> Any:
+    """What predicts, as Rust takes it."""
+    return _network(algorithm) if isinstance(algorithm, NetworkWeights) else algorithm
 
 
 @lru_cache(maxsize=4)

@@ -37,32 +37,35 @@ pub struct Evidence {
     pub time: Option<f64>,
 }
 
-/// What was known before the first look, and after each.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Known {
+/// What the looks said until it was worth no more; the vectors have what was known before the first
+/// look, and after each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvidenceRun {
+    /// To go on, if the looks ended before.
+    pub decision: Decision,
     /// What the looks are worth.
-    pub looks: f64,
+    pub effective_looks: Vec<f64>,
     /// Successes among these.
-    pub successes: f64,
+    pub effective_successes: Vec<f64>,
     /// Probability that the share is too small.
-    pub short: f64,
+    pub short: Vec<f64>,
     /// Probability that it is not.
-    pub enough: f64,
+    pub enough: Vec<f64>,
     /// Lower end of the credible interval of the share.
-    pub low: f64,
+    pub low: Vec<f64>,
     /// Upper end.
-    pub high: f64,
+    pub high: Vec<f64>,
 }
 
 /// Takes looks one by one and says when the policy stops.
 #[derive(Clone, Debug)]
-pub struct Looker<'a> {
+pub struct Verification<'a> {
     policy: &'a Policy,
     most_looks: usize,
     counter: LookCounter,
 }
 
-impl<'a> Looker<'a> {
+impl<'a> Verification<'a> {
     /// Before the first look.
     #[must_use]
     pub fn new(policy: &'a Policy, most_looks: usize, time: Option<f64>) -> Self {
@@ -113,36 +116,45 @@ pub fn verify(
     evidence: &Evidence,
     policy: &Policy,
     host: &dyn Host,
-) -> Result<(Decision, Vec<Known>)> {
-    let mut looker = Looker::new(policy, evidence.most_looks, evidence.time);
-    let mut decision = looker.decision();
-    let mut known = vec![know(evidence, (0.0, 0.0))];
+) -> Result<EvidenceRun> {
+    let mut verification = Verification::new(policy, evidence.most_looks, evidence.time);
+    let mut run = EvidenceRun {
+        decision: verification.decision(),
+        effective_looks: Vec::new(),
+        effective_successes: Vec::new(),
+        short: Vec::new(),
+        enough: Vec::new(),
+        low: Vec::new(),
+        high: Vec::new(),
+    };
+    run.know(evidence, (0.0, 0.0));
     for (look, &success) in successes.iter().enumerate() {
-        if decision != Decision::Continue {
+        if run.decision != Decision::Continue {
             break;
         }
         if look % CHECKED == 0 {
             host.check()?;
         }
-        decision = looker.look(success);
-        known.push(know(evidence, looker.counter.effective()));
+        run.decision = verification.look(success);
+        run.know(evidence, verification.counter.effective());
     }
-    Ok((decision, known))
+    Ok(run)
 }
 
-fn know(evidence: &Evidence, (looks, successes): (f64, f64)) -> Known {
-    let a = evidence.prior.a + successes;
-    let b = evidence.prior.b + (looks - successes);
-    let law = Beta { a, b };
-    let share = evidence.required_share;
-    let (short, enough) = law.below_above(share, 1.0 - share);
-    let tail = 0.5 * (1.0 - evidence.credible_level);
-    Known {
-        looks,
-        successes,
-        short,
-        enough,
-        low: law.quantile(tail, 1.0 - tail),
-        high: law.quantile(1.0 - tail, tail),
+impl EvidenceRun {
+    /// Adds what so many looks and successes say.
+    fn know(&mut self, evidence: &Evidence, (looks, successes): (f64, f64)) {
+        let a = evidence.prior.a + successes;
+        let b = evidence.prior.b + (looks - successes);
+        let law = Beta { a, b };
+        let share = evidence.required_share;
+        let (short, enough) = law.below_above(share, 1.0 - share);
+        let tail = 0.5 * (1.0 - evidence.credible_level);
+        self.effective_looks.push(looks);
+        self.effective_successes.push(successes);
+        self.short.push(short);
+        self.enough.push(enough);
+        self.low.push(law.quantile(tail, 1.0 - tail));
+        self.high.push(law.quantile(1.0 - tail, tail));
     }
 }

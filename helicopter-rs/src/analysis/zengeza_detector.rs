@@ -3,7 +3,9 @@
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, CowArray, Ix3};
 use rayon::prelude::*;
 
-use super::noise::answers::{self, FineNoise, KINDS};
+pub use super::noise::answers::FineNoise;
+use super::noise::answers::{self, KINDS, SCALES};
+use super::noise::block_features::{extract_features, BlockFeatures};
 use super::noise::compression::find_compression;
 use super::noise::impulses::{find_impulses, repair, Impulses};
 use super::noise::learnt::NoiseModel;
@@ -11,7 +13,6 @@ use super::noise::level_map::level_map;
 use super::noise::masks;
 use super::noise::periodic::{find_periodic, remove, Component};
 use super::noise::picture::Picture;
-use super::noise::witnesses::{hear, Witnesses};
 use crate::error::Result;
 use crate::host::Host;
 
@@ -38,6 +39,10 @@ pub struct NoiseRun {
     pub fine: FineNoise,
     /// Of each kind: that it is present; of the first, "clean", that none is.
     pub probabilities: [f64; KINDS],
+    /// Probability that the fine noise is correlated from pixel to pixel.
+    pub coloured: f64,
+    /// Standard deviation of its means over squares of 1, 2, 4, 8 pixels.
+    pub scale_sigma: [f64; SCALES.len()],
     /// Variance per unit of intensity, as if the noise were Poisson's.
     pub gain: f64,
     /// Standard deviation per unit of intensity, as if it were speckle.
@@ -70,10 +75,10 @@ pub struct NoiseRun {
 pub fn noise_level(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<FineNoise> {
     let impulses = find_impulses(scene.pixels, scene.included, host)?;
     let pixels = without_impulses(scene, &impulses, host)?;
-    let Some(heard) = listen(pixels.view(), scene, model, host)? else {
+    let Some(blocks) = features_of(pixels.view(), scene, model, host)? else {
         return Ok(unknown(scene));
     };
-    Ok(answers::level(&heard, share_of(&impulses), model).0)
+    Ok(answers::conclude_level(&blocks, share_of(&impulses), model).0.fine)
 }
 
 /// Analyses a whole image and, if there are labels, each of its segments in the order of labels.
@@ -115,17 +120,17 @@ pub fn analyze(
 ///
 /// [`crate::error::Error::Cancelled`].
 pub fn measurements(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<Vec<f64>> {
-    let look = look(scene, model, host)?;
-    let Some(heard) = look.heard else { return Ok(Vec::new()) };
-    let mut out = heard.features;
-    out.push(share_of(&look.impulses));
-    out.extend([heard.anchor, heard.unit]);
-    out.extend(look.others);
-    out.extend([look.impulses.salt_pepper_density, look.impulses.impulse_density]);
+    let measured = measure(scene, model, host)?;
+    let Some(blocks) = measured.blocks else { return Ok(Vec::new()) };
+    let mut out = blocks.values;
+    out.push(share_of(&measured.impulses));
+    out.extend([blocks.reference_variance, blocks.unit]);
+    out.extend(measured.others);
+    out.extend([measured.impulses.salt_pepper_density, measured.impulses.impulse_density]);
     Ok(out)
 }
 
-struct Look {
+struct Measured {
     impulses: Impulses,
     waves: Vec<Component>,
     spectrum: Array2<f32>,
@@ -133,10 +138,10 @@ struct Look {
     grid: (usize, usize),
     /// Features of impulses, waves and compression.
     others: Vec<f64>,
-    heard: Option<Witnesses>,
+    blocks: Option<BlockFeatures>,
 }
 
-fn look(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<Look> {
+fn measure(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<Measured> {
     let impulses = find_impulses(scene.pixels, scene.included, host)?;
     let mut pixels = without_impulses(scene, &impulses, host)?;
     let periodic = find_periodic(pixels.view(), scene.included, host)?;
@@ -144,59 +149,62 @@ fn look(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<Look> {
     if !periodic.components.is_empty() {
         pixels = remove(pixels.view(), &periodic.components, host)?.into();
     }
-    let heard = listen(pixels.view(), scene, model, host)?;
+    let blocks = features_of(pixels.view(), scene, model, host)?;
     let mut others = impulses.features.to_vec();
     others.extend(periodic.features);
     others.extend(compression.features);
-    Ok(Look {
+    Ok(Measured {
         impulses,
         waves: periodic.components,
         spectrum: periodic.spectrum,
         quality: compression.quality.unwrap_or(0),
         grid: compression.grid,
         others,
-        heard,
+        blocks,
     })
 }
 
 fn examine(scene: Scene, maps: bool, model: &NoiseModel, host: &dyn Host) -> Result<NoiseRun> {
-    let look = look(scene, model, host)?;
+    let measured = measure(scene, model, host)?;
     let (height, width, _) = scene.pixels.dim();
     let mut run = NoiseRun {
         fine: unknown(scene),
-        probabilities: answers::no_idea(),
+        probabilities: answers::uninformed(),
+        coloured: 0.0,
+        scale_sigma: [0.0; SCALES.len()],
         gain: 0.0,
         speckle: 0.0,
-        salt_pepper_density: look.impulses.salt_pepper_density,
-        impulse_density: look.impulses.impulse_density,
-        impulses: hits(&look.impulses),
-        waves: look.waves,
-        quality: look.quality,
-        grid: look.grid,
+        salt_pepper_density: measured.impulses.salt_pepper_density,
+        impulse_density: measured.impulses.impulse_density,
+        impulses: hits(&measured.impulses),
+        waves: measured.waves,
+        quality: measured.quality,
+        grid: measured.grid,
         level_function: Vec::new(),
         sigma_map: Array2::zeros(if maps { (height, width) } else { (0, 0) }),
-        spectrum: if maps { look.spectrum } else { Array2::zeros((0, 0)) },
+        spectrum: if maps { measured.spectrum } else { Array2::zeros((0, 0)) },
     };
-    let Some(heard) = look.heard else {
+    let Some(blocks) = measured.blocks else {
         if height.min(width) >= LEAST_SIDE && masks::count(scene.included) > 0 {
             // constant: nothing there but the content
-            run.probabilities = [0.0; KINDS];
-            run.probabilities[0] = 1.0;
+            run.probabilities = answers::surely_clean();
         }
         return Ok(run);
     };
-    let repaired = share_of(&look.impulses);
-    let (fine, mut features) = answers::level(&heard, repaired, model);
-    features.extend(look.others);
-    let kinds = answers::kinds(&features, &heard, model);
+    let repaired = share_of(&measured.impulses);
+    let (level, mut features) = answers::conclude_level(&blocks, repaired, model);
+    features.extend(measured.others);
+    let kinds = answers::conclude_kinds(&features, &blocks, model);
     run.probabilities = kinds.probabilities;
     run.gain = kinds.gain;
     run.speckle = kinds.speckle;
-    run.level_function = answers::level_function(&heard, fine.sigma);
+    run.level_function = answers::level_function(&blocks, level.fine.sigma);
     if maps {
-        run.sigma_map = level_map(&heard, fine.sigma, (height, width), model, host)?;
+        run.sigma_map = level_map(&blocks, level.fine.sigma, (height, width), model, host)?;
     }
-    run.fine = fine;
+    run.coloured = level.coloured;
+    run.scale_sigma = level.scale_sigma;
+    run.fine = level.fine;
     Ok(run)
 }
 
@@ -253,18 +261,18 @@ fn bounding_boxes(labels: ArrayView2<i32>) -> Vec<(i32, Ends, Ends)> {
     boxes.into_iter().map(|(label, (rows, columns))| (label, rows, columns)).collect()
 }
 
-fn listen(
+fn features_of(
     pixels: ArrayView3<f32>,
     scene: Scene,
     model: &NoiseModel,
     host: &dyn Host,
-) -> Result<Option<Witnesses>> {
+) -> Result<Option<BlockFeatures>> {
     let everything = masks::all(scene.included);
     let map = (!everything).then_some(scene.included);
     let Some((low, high)) = ends(pixels, map) else { return Ok(None) };
     let unit = 255.0 / high.max(1e-6);
     let picture = Picture::Given { pixels, included: map, unit };
-    hear(&picture, (low, high), scene.quantum, model, host)
+    extract_features(&picture, (low, high), scene.quantum, model, host)
 }
 
 /// The least and the largest value, `None` of no pixels.

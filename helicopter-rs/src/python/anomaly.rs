@@ -1,23 +1,20 @@
 //! The measurements of the search for anomalies, as Python calls them.
 
 use numpy::{IntoPyArray, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2};
+use pyo3::intern;
 use pyo3::prelude::*;
 
 use super::crossing::Crossing;
+use super::records::attribute;
 use super::{convert, errors};
 use crate::analysis::anomaly_map::{self, Evidence};
 
 /// Measures windows around each pixel: float32 (height, width, 2 channels + 7).
 #[pyfunction]
-#[pyo3(signature = (image, prediction, sigma, noise, included, width, *, threads=None))]
-#[expect(clippy::too_many_arguments, reason = "they are what there is to judge by")]
+#[pyo3(signature = (evidence, width, *, threads=None))]
 pub fn anomaly_measurements<'py>(
     py: Python<'py>,
-    image: &Bound<'py, PyAny>,
-    prediction: &Bound<'py, PyAny>,
-    sigma: &Bound<'py, PyAny>,
-    noise: &Bound<'py, PyAny>,
-    included: &Bound<'py, PyAny>,
+    evidence: &Bound<'py, PyAny>,
     width: f64,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray3<f32>>> {
@@ -26,11 +23,12 @@ pub fn anomaly_measurements<'py>(
         let got = width.to_string();
         return Err(errors::invalid(py, OPERATION, "width", "above 0 and at most 100", &got));
     }
-    let image = convert::image(OPERATION, "image", image)?;
-    let prediction = convert::image(OPERATION, "prediction", prediction)?;
-    let sigma = convert::map(OPERATION, "sigma", sigma)?;
-    let noise = convert::map(OPERATION, "noise", noise)?;
-    let included = convert::mask(OPERATION, "included", included)?;
+    let part = |name| attribute(OPERATION, "evidence", evidence, name);
+    let image = convert::image(OPERATION, "image", &part(intern!(py, "image"))?)?;
+    let prediction = convert::image(OPERATION, "prediction", &part(intern!(py, "prediction"))?)?;
+    let sigma = convert::map(OPERATION, "sigma", &part(intern!(py, "sigma"))?)?;
+    let noise = convert::map(OPERATION, "noise", &part(intern!(py, "noise"))?)?;
+    let included = convert::mask(OPERATION, "included", &part(intern!(py, "included"))?)?;
     let evidence = Evidence {
         image: image.as_array(),
         prediction: prediction.as_array(),
@@ -85,4 +83,10 @@ pub fn squared_distances<'py>(
         .threads(threads)?
         .run(py, |host| anomaly_map::squared_distances(measured, centre, form, host))?;
     Ok(distances.into_pyarray(py))
+}
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(anomaly_measurements, module)?)?;
+    module.add_function(wrap_pyfunction!(squared_distances, module)?)
 }

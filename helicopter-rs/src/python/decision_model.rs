@@ -1,27 +1,21 @@
 //! Decision models as Python calls them.
 
 use numpy::{
-    IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyUntypedArray,
-    PyUntypedArrayMethods,
+    IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
 use super::crossing::Crossing;
+use super::records::ToPython;
 use super::{convert, errors};
 use crate::analysis::mdp::compress::Rows;
 use crate::analysis::mdp::model::Model;
-use crate::analysis::mdp::solver::{Method, Options, Run};
+use crate::analysis::mdp::solver::{Method, Options};
 use crate::analysis::mdp::{horizon, solver, sweep};
 use crate::error::Result;
 use crate::host::Host;
 
 type Line<'py, T> = Bound<'py, PyArray1<T>>;
-type Table<'py, T> = Bound<'py, PyArray2<T>>;
-/// Value, lower, upper, policy, iterations, method, converged.
-type RunArrays<'py> =
-    (Line<'py, f64>, Line<'py, f64>, Line<'py, f64>, Line<'py, i64>, usize, &'static str, bool);
-/// Value, lower, upper, policy.
-type HorizonArrays<'py> = (Table<'py, f64>, Table<'py, f64>, Table<'py, f64>, Table<'py, i64>);
 
 const FLOATS: &str = "a C-contiguous float64 array";
 const INTS: &str = "a C-contiguous int64 array of one dimension";
@@ -179,8 +173,7 @@ impl DecisionModel {
         self.0.states()
     }
 
-    /// The optimal value, enclosed, and a policy: (value, lower, upper, policy, iterations, method,
-    /// converged).
+    /// The optimal value, enclosed, and a policy.
     #[pyo3(signature = (
         discount, method, epsilon, max_iterations=None, *, threads=None, progress=None
     ))]
@@ -194,7 +187,7 @@ impl DecisionModel {
         max_iterations: Option<usize>,
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<RunArrays<'py>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "solve";
         let method = convert::choice(OPERATION, "method", &METHODS, method)?;
         if !(discount > 0.0 && discount <= 1.0) {
@@ -206,21 +199,13 @@ impl DecisionModel {
         let options = Options { discount, method, epsilon, max_iterations };
         let crossing = Crossing::new(OPERATION).threads(threads)?.progress(progress)?;
         let brief = if progress.is_none() { self.0.transitions() } else { usize::MAX };
-        let run: Run = brief_or_long(OPERATION, py, brief, Some(crossing), |host| {
+        brief_or_long(OPERATION, py, brief, Some(crossing), |host| {
             solver::solve(&self.0, options, host)
-        })?;
-        Ok((
-            run.value.into_pyarray(py),
-            run.lower.into_pyarray(py),
-            run.upper.into_pyarray(py),
-            run.policy.into_pyarray(py),
-            run.iterations,
-            run.method.name(),
-            run.converged,
-        ))
+        })?
+        .to_python(py)
     }
 
-    /// So many steps: (value, lower, upper, policy), a row for each.
+    /// The optimal value with so many steps to go and fewer, and what to do.
     #[pyo3(signature = (discount, horizon, terminal, *, threads=None))]
     fn solve_horizon<'py>(
         &self,
@@ -229,21 +214,14 @@ impl DecisionModel {
         horizon: usize,
         terminal: &Bound<'py, PyAny>,
         threads: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<HorizonArrays<'py>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "solve_horizon";
         let terminal = self.of_states(py, OPERATION, "terminal", terminal)?;
         let terminal = terminal.as_slice()?;
-        let out = Crossing::new(OPERATION)
+        Crossing::new(OPERATION)
             .threads(threads)?
-            .run(py, |host| horizon::solve(&self.0, discount, horizon, terminal, host))?;
-        let states = self.0.states();
-        let rows = |values: Vec<f64>| values.into_pyarray(py).reshape([horizon + 1, states]);
-        Ok((
-            rows(out.value)?,
-            rows(out.lower)?,
-            rows(out.upper)?,
-            out.policy.into_pyarray(py).reshape([horizon, states])?,
-        ))
+            .run(py, |host| horizon::solve(&self.0, discount, horizon, terminal, host))?
+            .to_python(py)
     }
 
     /// The value of each pair if `value` is what comes after it.
@@ -313,4 +291,9 @@ fn widened(numbers: &[usize]) -> Vec<i64> {
 
 fn signed(numbers: &[u32]) -> Vec<i32> {
     numbers.iter().map(|&number| number as i32).collect()
+}
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<DecisionModel>()
 }

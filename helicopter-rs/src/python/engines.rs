@@ -2,62 +2,22 @@
 
 use std::sync::Arc;
 
-use numpy::{IntoPyArray, PyArray2, PyArrayMethods, PyReadonlyArray2};
-use pyo3::intern;
+use numpy::{IntoPyArray, PyArray2};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
 use super::crossing::Crossing;
 use super::network::Network;
+use super::records::{FromPython, ToPython};
 use super::{convert, errors};
 use crate::algorithms::pde;
 use crate::reconstruction::autonomous_engine::{self, Algorithm, Options};
-use crate::reconstruction::online_scale;
+use crate::reconstruction::online_scale::UncertaintyModel;
 use crate::reconstruction::regional_engine::{self, Predictor};
-use crate::reconstruction::strategies::Strategy;
 use crate::reconstruction::{scores, uncertainty};
 
 /// The equations, by the names that users know.
 pub const KINDS: [(&str, pde::Kind); 2] =
     [("harmonic", pde::Kind::Harmonic), ("biharmonic", pde::Kind::Biharmonic)];
-
-/// Fitted constants that turn what is visible into an uncertainty.
-#[pyclass(frozen, module = "helicopter_rs")]
-pub struct UncertaintyModel(pub(super) online_scale::UncertaintyModel);
-
-#[pymethods]
-impl UncertaintyModel {
-    #[new]
-    fn new(
-        py: Python<'_>,
-        variance_table: &Bound<'_, PyAny>,
-        log_mae_offset: f64,
-        log_mae_distance: f64,
-        log_mae_spread: f64,
-        log_mae_prior: f64,
-    ) -> PyResult<Self> {
-        let wrong = |got: &str| {
-            let expected = "a float64 array of shape (distances, 4), of 1 to 128 distances";
-            errors::invalid(py, "UncertaintyModel", "variance_table", expected, got)
-        };
-        let table: PyReadonlyArray2<'_, f64> = variance_table
-            .cast::<PyArray2<f64>>()
-            .map_err(|_| wrong(&convert::describe(variance_table)))?
-            .try_readonly()
-            .map_err(|_| wrong("one that another call is using"))?;
-        let table = table.as_array();
-        if table.ncols() != 4 || !(1..=128).contains(&table.nrows()) {
-            return Err(wrong(&convert::describe(variance_table)));
-        }
-        Ok(Self(online_scale::UncertaintyModel {
-            variance_table: table.rows().into_iter().map(|r| [r[0], r[1], r[2], r[3]]).collect(),
-            log_mae_offset,
-            log_mae_distance,
-            log_mae_spread,
-            log_mae_prior,
-        }))
-    }
-}
 
 /// Distance of every pixel to the nearest visible one, in pixels, at most 64.
 #[pyfunction]
@@ -83,21 +43,22 @@ pub fn hidden_variance<'py>(
     py: Python<'py>,
     context: &Bound<'py, PyAny>,
     mask: &Bound<'py, PyAny>,
-    model: &UncertaintyModel,
+    model: &Bound<'py, PyAny>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     const OPERATION: &str = "hidden_variance";
+    let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
     let context = convert::image(OPERATION, "image", context)?;
     let mask = convert::mask(OPERATION, "mask", mask)?;
     let (context, hidden) = (context.as_array(), mask.as_array());
     convert::same_size(py, OPERATION, context.dim(), hidden.dim())?;
     let variance = Crossing::new(OPERATION)
         .threads(threads)?
-        .run(py, |host| uncertainty::hidden_variance(context, hidden, &model.0, host))?;
+        .run(py, |host| uncertainty::hidden_variance(context, hidden, &model, host))?;
     Ok(variance.into_pyarray(py))
 }
 
-/// Compares a prediction with the truth: (MSE, MAE, SSIM, MSE of the mean colour).
+/// Compares a prediction with the truth.
 #[pyfunction]
 #[pyo3(signature = (truth, prediction, hidden, scored, *, threads=None))]
 pub fn score<'py>(
@@ -107,7 +68,7 @@ pub fn score<'py>(
     hidden: &Bound<'py, PyAny>,
     scored: &Bound<'py, PyAny>,
     threads: Option<&Bound<'py, PyAny>>,
-) -> PyResult<(f64, f64, f64, f64)> {
+) -> PyResult<Bound<'py, PyAny>> {
     const OPERATION: &str = "score";
     let truth = convert::image(OPERATION, "image", truth)?;
     let prediction = convert::image(OPERATION, "image", prediction)?;
@@ -125,21 +86,22 @@ pub fn score<'py>(
     let scores = Crossing::new(OPERATION)
         .threads(threads)?
         .run(py, |host| scores::score(truth, prediction, hidden, scored, host))?;
-    Ok((scores.mse, scores.mae, scores.ssim, scores.baseline_mse))
+    scores.to_python(py)
 }
 
 /// Fills any mask in any image, and says how sure each pixel is.
 #[pyclass(frozen, module = "helicopter_rs")]
 pub struct RegionalReconstructionEngine {
     predictor: Predictor,
-    model: Py<UncertaintyModel>,
+    model: UncertaintyModel,
 }
 
 #[pymethods]
 impl RegionalReconstructionEngine {
     #[new]
-    fn new(algorithm: &Bound<'_, PyAny>, model: Py<UncertaintyModel>) -> PyResult<Self> {
+    fn new(algorithm: &Bound<'_, PyAny>, model: &Bound<'_, PyAny>) -> PyResult<Self> {
         const OPERATION: &str = "RegionalReconstructionEngine";
+        let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
         let predictor = if let Ok(network) = algorithm.cast::<Network>() {
             Predictor::Network(Arc::clone(&network.get().0))
         } else {
@@ -163,9 +125,9 @@ impl RegionalReconstructionEngine {
         let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
         convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
         require_visible(py, OPERATION, hidden)?;
-        let model = &self.model.get().0;
+        let (predictor, model) = (&self.predictor, &self.model);
         let variance = Crossing::new(OPERATION).threads(threads)?.run(py, |host| {
-            regional_engine::reconstruct(pixels.view_mut(), hidden, &self.predictor, model, host)
+            regional_engine::reconstruct(pixels.view_mut(), hidden, predictor, model, host)
         })?;
         Ok(variance.into_pyarray(py))
     }
@@ -176,90 +138,71 @@ impl RegionalReconstructionEngine {
 pub struct AutonomousReconstructionEngine {
     algorithm: Algorithm,
     kernel: Option<Py<PyAny>>,
-    model: Py<UncertaintyModel>,
-    patch_size: usize,
-    context_size: Option<usize>,
-    strategy: Strategy,
-    seed: u64,
+    model: UncertaintyModel,
+    options: Options,
 }
 
 #[pymethods]
 impl AutonomousReconstructionEngine {
     #[new]
-    #[pyo3(signature = (algorithm, model, *, patch_size=32, context_size=None, strategy=None, seed=0))]
     fn new(
-        py: Python<'_>,
         algorithm: &Bound<'_, PyAny>,
-        model: Py<UncertaintyModel>,
-        patch_size: usize,
-        context_size: Option<usize>,
-        strategy: Option<&Bound<'_, PyAny>>,
-        seed: u64,
+        model: &Bound<'_, PyAny>,
+        options: &Bound<'_, PyAny>,
     ) -> PyResult<Self> {
         const OPERATION: &str = "AutonomousReconstructionEngine";
         let (algorithm, kernel) = predictor(OPERATION, algorithm)?;
-        let strategy = match strategy {
-            None => Strategy::Adaptive,
-            Some(name) => convert::choice(OPERATION, "strategy", &Strategy::NAMED, name)?,
-        };
-        if patch_size == 0 {
-            return Err(errors::invalid(py, OPERATION, "patch_size", "at least 1", "0"));
-        }
-        if context_size.is_some_and(|side| side < patch_size) {
-            let expected = format!("None or at least patch_size ({patch_size})");
-            let got = format!("{}", context_size.unwrap_or(0));
-            return Err(errors::invalid(py, OPERATION, "context_size", &expected, &got));
-        }
-        Ok(Self { algorithm, kernel, model, patch_size, context_size, strategy, seed })
+        let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
+        let options = loop_options(OPERATION, options)?;
+        Ok(Self { algorithm, kernel, model, options })
     }
 
-    /// Runs the loop and returns what it found, on the [0, 1] scale, as a dict.
-    #[pyo3(signature = (
-        image, missing, *, max_iterations=None, target_quality=0.9, initial_known=0.2,
-        open_book=false, stop=None, threads=None, progress=None
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
+    /// Runs the loop and returns what it found, on the [0, 1] scale.
+    #[pyo3(signature = (image, missing, *, threads=None, progress=None))]
     fn autonomous_analyze<'py>(
         &self,
         py: Python<'py>,
         image: &Bound<'py, PyAny>,
         missing: &Bound<'py, PyAny>,
-        max_iterations: Option<usize>,
-        target_quality: f64,
-        initial_known: f64,
-        open_book: bool,
-        stop: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyDict>> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "autonomous_analyze";
         let image = convert::image(OPERATION, "image", image)?;
         let missing = convert::mask(OPERATION, "mask", missing)?;
         let (pixels, missing) = (image.as_array(), missing.as_array());
         convert::same_size(py, OPERATION, pixels.dim(), missing.dim())?;
         require_visible(py, OPERATION, missing)?;
-        let options = Options {
-            algorithm: self.algorithm.clone(),
-            patch_size: self.patch_size,
-            context_size: self.context_size,
-            strategy: self.strategy,
-            seed: self.seed,
-            max_iterations,
-            target_quality,
-            initial_known,
-            open_book,
-            stop: stop.map(|rule| super::hatata::stop_rule(OPERATION, rule)).transpose()?,
-            plateau: autonomous_engine::PLATEAU,
-            ask_once: false,
-        };
-        let model = &self.model.get().0;
-        let kernel = self.kernel.as_ref().map(|kernel| kernel.bind(py));
-        let run = Crossing::new(OPERATION)
+        let Self { algorithm, model, options, .. } = self;
+        Crossing::new(OPERATION)
             .threads(threads)?
             .progress(progress)?
-            .kernel(kernel)?
-            .run(py, |host| autonomous_engine::run(pixels, missing, &options, model, host))?;
-        to_dict(py, run)
+            .kernel(self.kernel.as_ref().map(|kernel| kernel.bind(py)))?
+            .run(py, |host| {
+                autonomous_engine::run(pixels, missing, algorithm, options, model, host)
+            })?
+            .to_python(py)
+    }
+}
+
+/// The options of the autonomous loop, if they go together.
+pub(super) fn loop_options(operation: &str, given: &Bound<'_, PyAny>) -> PyResult<Options> {
+    let py = given.py();
+    let options = Options::from_python(operation, "options", given)?;
+    let side = options.patch_size;
+    if side == 0 {
+        return Err(errors::invalid(py, operation, "patch_size", "at least 1", "0"));
+    }
+    match options.context_size {
+        Some(window) if window < side => {
+            let expected = format!("None or at least patch_size ({side})");
+            Err(errors::invalid(py, operation, "context_size", &expected, &window.to_string()))
+        }
+        _ => match options.stop.as_ref().map(|stop| super::hatata::check_stop(py, operation, stop))
+        {
+            Some(Err(wrong)) => Err(wrong),
+            _ => Ok(options),
+        },
     }
 }
 
@@ -288,30 +231,11 @@ pub(super) fn require_visible(
     Err(errors::invalid(py, operation, "mask", "false somewhere", "one that hides every pixel"))
 }
 
-fn to_dict(py: Python<'_>, run: autonomous_engine::Run) -> PyResult<Bound<'_, PyDict>> {
-    let history: Vec<_> = run
-        .history
-        .into_iter()
-        .map(|step| {
-            let patches = pyo3::types::PyTuple::new(py, step.patches)?;
-            Ok((patches, step.strategy, step.quality, step.cumulative_quality, step.confidence))
-        })
-        .collect::<PyResult<_>>()?;
-    let scores = run.scores;
-    let out = PyDict::new(py);
-    out.set_item(intern!(py, "reconstruction"), run.reconstruction.into_pyarray(py))?;
-    out.set_item(intern!(py, "prediction"), run.prediction.into_pyarray(py))?;
-    out.set_item(intern!(py, "variance"), run.variance.into_pyarray(py))?;
-    out.set_item(intern!(py, "confidence"), run.confidence.into_pyarray(py))?;
-    out.set_item(intern!(py, "hidden"), run.hidden.into_pyarray(py))?;
-    out.set_item(intern!(py, "scored"), run.scored.into_pyarray(py))?;
-    out.set_item(intern!(py, "drawn"), run.drawn.into_pyarray(py))?;
-    out.set_item(intern!(py, "history"), history)?;
-    out.set_item(intern!(py, "patch_qualities"), run.patch_qualities.into_pyarray(py))?;
-    out.set_item(intern!(py, "stop_reason"), run.stop_reason)?;
-    out.set_item(intern!(py, "completion"), run.completion)?;
-    out.set_item(intern!(py, "average_confidence"), run.average_confidence)?;
-    let scores = (scores.mse, scores.mae, scores.ssim, scores.baseline_mse);
-    out.set_item(intern!(py, "scores"), scores)?;
-    Ok(out)
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<RegionalReconstructionEngine>()?;
+    module.add_class::<AutonomousReconstructionEngine>()?;
+    module.add_function(wrap_pyfunction!(hidden_distance, module)?)?;
+    module.add_function(wrap_pyfunction!(hidden_variance, module)?)?;
+    module.add_function(wrap_pyfunction!(score, module)?)
 }

@@ -57,7 +57,7 @@ fn internal(py: Python<'_>, operation: &str, text: &str) -> PyErr {
     let text = format!(
         "{operation}: the Rust core failed unexpectedly: {text}. This is a bug in helicopter-rs {}; \
          please report it, with this text. use_rust_acceleration=False avoids the Rust core.",
-        crate::VERSION
+        super::VERSION
     );
     named(py, "InternalError", &text)
 }

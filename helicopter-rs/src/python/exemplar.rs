@@ -40,3 +40,8 @@ fn seed_of(object: &Bound<'_, PyAny>) -> PyResult<u64> {
         errors::invalid(object.py(), OPERATION, "seed", "an integer from 0 to 2**64 - 1", &got)
     })
 }
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(exemplar_fill, module)?)
+}

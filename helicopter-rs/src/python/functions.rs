@@ -13,7 +13,7 @@ use crate::par;
 #[pyfunction]
 pub fn build_info(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let info = PyDict::new(py);
-    info.set_item("version", crate::VERSION)?;
+    info.set_item("version", super::VERSION)?;
     info.set_item("target", env!("HELICOPTER_RS_TARGET"))?;
     info.set_item("profile", env!("HELICOPTER_RS_PROFILE"))?;
     info.set_item("opt_level", env!("HELICOPTER_RS_OPT_LEVEL"))?;
@@ -49,8 +49,15 @@ pub fn solve_pde(
     let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
     convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
     Crossing::new(OPERATION).threads(threads)?.progress(progress)?.run(py, |host| {
-        pde::solve(pixels.view_mut(), hidden, kind, &host)?;
+        pde::solve(pixels.view_mut(), hidden, kind, host)?;
         host.progress(1, 1);
         Ok(())
     })
+}
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(build_info, module)?)?;
+    module.add_function(wrap_pyfunction!(num_threads, module)?)?;
+    module.add_function(wrap_pyfunction!(solve_pde, module)?)
 }

@@ -1,11 +1,14 @@
 //! The only folder that knows Python. What it offers is declared in `helicopter_rs.pyi`.
 //!
-//! To offer one more function, write it in [`functions`] in the manner of the ones that are there
-//! (borrow the arguments with [`convert`], then one [`crossing::Crossing`]), name it in the module
-//! below, and add it to the stub. A class does the same in each of its methods.
+//! To offer one more function, write it in the file of its subject in the manner of the ones that are
+//! there (borrow the arrays with [`convert`], read and return records with [`records`], one
+//! [`crossing::Crossing`] between), add it to that file's `register`, and add it to the stub. A class
+//! does the same in each of its methods.
 
 // Here every function can raise, and all of them raise the same: see `errors`.
 #![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
+use pyo3::prelude::*;
 
 pub mod anomaly;
 pub mod convert;
@@ -18,40 +21,27 @@ pub mod functions;
 pub mod hatata;
 pub mod network;
 pub mod noise;
+pub mod records;
 pub mod segment_aware;
 pub mod segmentation;
 pub mod testing;
 
-/// The module, as Python imports it.
-#[pyo3::pymodule]
-pub mod helicopter_rs {
-    #[pymodule_export]
-    use super::anomaly::{anomaly_measurements, squared_distances};
-    #[pymodule_export]
-    use super::decision_model::DecisionModel;
-    #[pymodule_export]
-    use super::engines::{
-        hidden_distance, hidden_variance, score, AutonomousReconstructionEngine,
-        RegionalReconstructionEngine, UncertaintyModel,
-    };
-    #[pymodule_export]
-    use super::exemplar::exemplar_fill;
-    #[pymodule_export]
-    use super::functions::{build_info, num_threads, solve_pde};
-    #[pymodule_export]
-    use super::hatata::HatataMDPEngine;
-    #[pymodule_export]
-    use super::network::Network;
-    #[pymodule_export]
-    use super::noise::{NoiseModel, ZengezaNoiseDetector};
-    #[pymodule_export]
-    use super::segment_aware::SegmentAwareReconstructionEngine;
-    #[pymodule_export]
-    use super::segmentation::segment;
-    #[pymodule_export]
-    use super::testing::{_call_kernel, _panic, _spin};
+/// The version of this crate, which is that of the Python package that it belongs to.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-    #[pymodule_export]
-    #[allow(non_upper_case_globals, reason = "Python's name for it")]
-    const __version__: &str = crate::VERSION;
+/// The module, as Python imports it.
+#[pymodule]
+pub fn helicopter_rs(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", VERSION)?;
+    anomaly::register(module)?;
+    decision_model::register(module)?;
+    engines::register(module)?;
+    exemplar::register(module)?;
+    functions::register(module)?;
+    hatata::register(module)?;
+    network::register(module)?;
+    noise::register(module)?;
+    segment_aware::register(module)?;
+    segmentation::register(module)?;
+    testing::register(module)
 }

@@ -26,8 +26,7 @@ impl Network {
         };
         let bytes = bytes.as_bytes();
         // reading transforms all weights, which takes a moment
-        let network = Crossing::new(OPERATION)
-            .run(py, |_| network::Network::from_bytes(bytes).map_err(Into::into))?;
+        let network = Crossing::new(OPERATION).run(py, |_| network::Network::from_bytes(bytes))?;
         Ok(Self(Arc::new(network)))
     }
 
@@ -49,7 +48,7 @@ impl Network {
         require_visible(py, OPERATION, hidden)?;
         let sigma =
             Crossing::new(OPERATION).threads(threads)?.progress(progress)?.run(py, |host| {
-                let sigma = self.0.predict(pixels.view_mut(), hidden, &host)?;
+                let sigma = self.0.predict(pixels.view_mut(), hidden, host)?;
                 host.progress(1, 1);
                 Ok(sigma)
             })?;
@@ -67,4 +66,9 @@ impl Network {
     fn widths<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.0.widths())
     }
+}
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Network>()
 }

@@ -1,15 +1,15 @@
 //! The noise detector as Python calls it.
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::ArrayView2;
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple};
+use pyo3::types::PyDict;
 
 use super::crossing::Crossing;
+use super::records::ToPython;
 use super::{convert, errors};
 use crate::analysis::noise::learnt::{self, Tensor, Tensors};
-use crate::analysis::zengeza_detector::{self, NoiseRun, Scene};
+use crate::analysis::zengeza_detector::{self, Scene};
 
 /// The small networks that tell noise from content.
 #[pyclass(frozen, module = "helicopter_rs")]
@@ -49,7 +49,7 @@ impl ZengezaNoiseDetector {
         Self { model }
     }
 
-    /// The level of the fine noise: (sigma, low, high, by channel).
+    /// The level of the fine noise.
     #[pyo3(signature = (image, included, quantum, *, threads=None))]
     fn level<'py>(
         &self,
@@ -58,7 +58,7 @@ impl ZengezaNoiseDetector {
         included: &Bound<'py, PyAny>,
         quantum: f64,
         threads: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(f64, f64, f64, Vec<f64>)> {
+    ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "level";
         let image = convert::image(OPERATION, "image", image)?;
         let included = convert::mask(OPERATION, "included", included)?;
@@ -68,10 +68,10 @@ impl ZengezaNoiseDetector {
         let fine = Crossing::new(OPERATION)
             .threads(threads)?
             .run(py, |host| zengeza_detector::noise_level(scene, model, host))?;
-        Ok((fine.sigma, fine.low, fine.high, fine.by_channel))
+        fine.to_python(py)
     }
 
-    /// The whole analysis, and that of each segment, as dicts.
+    /// The whole analysis, and that of each segment, in the order of labels.
     #[pyo3(signature = (image, included, quantum, segments=None, *, threads=None))]
     fn analyze<'py>(
         &self,
@@ -81,7 +81,7 @@ impl ZengezaNoiseDetector {
         quantum: f64,
         segments: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<(Bound<'py, PyDict>, Bound<'py, PyList>)> {
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         const OPERATION: &str = "analyze";
         let image = convert::image(OPERATION, "image", image)?;
         let included = convert::mask(OPERATION, "included", included)?;
@@ -97,9 +97,7 @@ impl ZengezaNoiseDetector {
         let (whole, parts) = Crossing::new(OPERATION)
             .threads(threads)?
             .run(py, |host| zengeza_detector::analyze(scene, labels, model, host))?;
-        let parts =
-            parts.into_iter().map(|part| to_dict(py, part)).collect::<PyResult<Vec<_>>>()?;
-        Ok((to_dict(py, whole)?, PyList::new(py, parts)?))
+        Ok((whole.to_python(py)?, parts.to_python(py)?))
     }
 
     /// All that the networks see of an image; for training.
@@ -139,33 +137,8 @@ impl ZengezaNoiseDetector {
     }
 }
 
-fn to_dict(py: Python<'_>, run: NoiseRun) -> PyResult<Bound<'_, PyDict>> {
-    let out = PyDict::new(py);
-    let fine = run.fine;
-    out.set_item(
-        intern!(py, "fine"),
-        (fine.sigma, fine.low, fine.high, PyTuple::new(py, fine.by_channel)?),
-    )?;
-    out.set_item(intern!(py, "probabilities"), PyTuple::new(py, run.probabilities)?)?;
-    out.set_item(intern!(py, "coloured"), fine.coloured)?;
-    out.set_item(intern!(py, "scale_sigma"), PyTuple::new(py, fine.scale_sigma)?)?;
-    out.set_item(intern!(py, "gain"), run.gain)?;
-    out.set_item(intern!(py, "speckle"), run.speckle)?;
-    out.set_item(intern!(py, "salt_pepper_density"), run.salt_pepper_density)?;
-    out.set_item(intern!(py, "impulse_density"), run.impulse_density)?;
-    let waves = run
-        .waves
-        .iter()
-        .map(|wave| (wave.frequency_y, wave.frequency_x, wave.amplitude, wave.phase));
-    out.set_item(intern!(py, "waves"), PyList::new(py, waves.collect::<Vec<_>>())?)?;
-    out.set_item(intern!(py, "quality"), run.quality)?;
-    out.set_item(intern!(py, "grid"), run.grid)?;
-    let rows: Vec<f64> = run.level_function.concat();
-    let level_function =
-        Array2::from_shape_vec((run.level_function.len(), 3), rows).expect("three values a row");
-    out.set_item(intern!(py, "level_function"), level_function.into_pyarray(py))?;
-    out.set_item(intern!(py, "sigma_map"), run.sigma_map.into_pyarray(py))?;
-    out.set_item(intern!(py, "spectrum"), run.spectrum.into_pyarray(py))?;
-    out.set_item(intern!(py, "impulses"), run.impulses)?;
-    Ok(out)
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<NoiseModel>()?;
+    module.add_class::<ZengezaNoiseDetector>()
 }

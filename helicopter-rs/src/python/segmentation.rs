@@ -6,27 +6,20 @@ use pyo3::prelude::*;
 
 use super::convert::{self, Pixels};
 use super::crossing::Crossing;
+use super::records::FromPython;
 use crate::segmentation::{self, Options};
 
-/// Divides an image into `count` connected segments and returns their labels.
+/// Divides an image into connected segments and returns their labels.
 #[pyfunction]
-#[pyo3(signature = (
-    image, count, *, least_area, spatial, spatial_borders, border, passes, threads=None
-))]
-#[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
+#[pyo3(signature = (image, options, *, threads=None))]
 pub fn segment<'py>(
     py: Python<'py>,
     image: &Bound<'py, PyAny>,
-    count: usize,
-    least_area: usize,
-    spatial: f64,
-    spatial_borders: f64,
-    border: f64,
-    passes: (usize, usize),
+    options: &Bound<'py, PyAny>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<i32>>> {
     const OPERATION: &str = "segment";
-    let options = Options { count, least_area, spatial, spatial_borders, border, passes };
+    let options = Options::from_python(OPERATION, "options", options)?;
     let crossing = Crossing::new(OPERATION).threads(threads)?;
     let image = convert::pixels(OPERATION, "image", image)?;
     let (shape, labels) = match &image {
@@ -50,4 +43,9 @@ pub fn segment<'py>(
     let labels =
         Array2::from_shape_vec((shape.0, shape.1), labels).expect("a label for each pixel");
     Ok(labels.into_pyarray(py))
+}
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(segment, module)?)
 }

@@ -76,3 +76,10 @@ pub fn _call_kernel<'py>(
     };
     Ok(predictions.into_iter().map(to_python).collect())
 }
+
+/// Adds what is in this file to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(_call_kernel, module)?)?;
+    module.add_function(wrap_pyfunction!(_panic, module)?)?;
+    module.add_function(wrap_pyfunction!(_spin, module)?)
+}

@@ -45,8 +45,6 @@ pub struct EvidenceStop {
 /// Options of one run, checked and complete.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// What predicts.
-    pub algorithm: Algorithm,
     /// Side of the patches.
     pub patch_size: usize,
     /// Side of the window that a prediction may draw from; all that is visible if none.

@@ -7,7 +7,6 @@ pub mod autonomous_engine;
 pub mod autonomous_run;
 pub mod online_scale;
 pub mod patches;
-pub mod ranking;
 pub mod regional_engine;
 pub mod scores;
 pub mod segment_aware;

@@ -34,12 +34,12 @@ pub fn reconstruct(
 ) -> Result<Array2<f32>> {
     match predictor {
         Predictor::Pde(kind) => {
-            pde::solve(context.view_mut(), mask, *kind, &host)?;
+            pde::solve(context.view_mut(), mask, *kind, host)?;
             // looks at visible pixels only, so it may as well come after the fill
             hidden_variance(context.view(), mask, model, host)
         }
         Predictor::Network(network) => {
-            let mut sigma = network.predict(context, mask, &host)?;
+            let mut sigma = network.predict(context, mask, host)?;
             sigma.mapv_inplace(|sigma| sigma * sigma);
             Ok(sigma)
         }

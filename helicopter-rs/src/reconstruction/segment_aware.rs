@@ -22,10 +22,8 @@ use crate::host::Host;
 /// One segment, and how hard to try; tasks are numbered as the segments are in the labels.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Rows that hold all its pixels.
-    pub rows: Range<usize>,
-    /// Columns that hold all its pixels.
-    pub cols: Range<usize>,
+    /// Rows and columns that hold all its pixels.
+    pub bounds: Rectangle,
     /// Stop after so many.
     pub max_iterations: usize,
     /// Stop at this quality.
@@ -86,6 +84,7 @@ pub struct Scene<'a> {
 struct Common<'a, 's> {
     scene: &'a Scene<'s>,
     halo: usize,
+    algorithm: &'a Algorithm,
     options: &'a Options,
     model: &'a UncertaintyModel,
     host: &'a dyn Host,
@@ -109,6 +108,7 @@ pub fn run(
     scene: &Scene,
     tasks: &[Task],
     halo: usize,
+    algorithm: &Algorithm,
     options: &Options,
     model: &UncertaintyModel,
     host: &dyn Host,
@@ -127,14 +127,14 @@ pub fn run(
         outcomes: vec![None; tasks.len()],
         done: 0,
     });
-    let common = Common { scene, halo, options, model, host };
+    let common = Common { scene, halo, algorithm, options, model, host };
     let one = |number: usize| common.reconstruct(number, &tasks[number], &found);
-    if matches!(options.algorithm, Algorithm::Kernel) {
+    if matches!(algorithm, Algorithm::Kernel) {
         // the user's code runs segment after segment, as in the reference
         (0..tasks.len()).try_for_each(one)?;
     } else {
         let mut order: Vec<usize> = (0..tasks.len()).collect();
-        order.sort_by_key(|&number| Reverse(tasks[number].rows.len() * tasks[number].cols.len()));
+        order.sort_by_key(|&number| Reverse(area(&tasks[number].bounds)));
         let next = AtomicUsize::new(0);
         (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).try_for_each(|_| {
             while let Some(&number) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -169,7 +169,8 @@ impl Common<'_, '_> {
         };
         let image = scene.image.slice(part);
         let (views, host) = ((missing.view(), own.view()), self.host);
-        let mut state = Loop::new(image, views.0, views.1, &options, self.model, host);
+        let mut state =
+            Loop::new(image, views.0, views.1, self.algorithm, &options, self.model, host);
         let course = state.walk(&|_, _| {})?;
         let confidence = state.confidence_map();
         let outcome = outcome(&state, &course, views);
@@ -207,7 +208,11 @@ fn around(task: &Task, halo: usize, (height, width): (usize, usize)) -> Rectangl
     let wide = |range: &Range<usize>, length: usize| {
         range.start.saturating_sub(halo)..range.end.saturating_add(halo).min(length)
     };
-    (wide(&task.rows, height), wide(&task.cols, width))
+    (wide(&task.bounds.0, height), wide(&task.bounds.1, width))
+}
+
+fn area((rows, cols): &Rectangle) -> usize {
+    rows.len() * cols.len()
 }
 
 /// Marks what is at most `halo` rows and columns away from a pixel that is marked.

@@ -1,3 +1,5 @@
-//! What has nothing to do with images.
+//! What several parts of the crate need, whatever they do with it.
 
-pub mod simd;
+pub mod ranking;
+pub(crate) mod simd;
+pub mod tensor_ops;

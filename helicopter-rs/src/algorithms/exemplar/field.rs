@@ -10,7 +10,7 @@ use super::level::{Level, NONE};
 use super::patch::Patch;
 use crate::error::Result;
 use crate::host::Host;
-use crate::reconstruction::ranking::{key, number, STREAM_EXEMPLAR};
+use crate::utils::ranking::{key, number, STREAM_EXEMPLAR};
 use crate::utils::simd::{self, Kernel, Plain, Simd};
 
 /// Targets that one task works on between two looks at the cancel flag.

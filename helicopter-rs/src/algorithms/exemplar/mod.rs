@@ -72,7 +72,7 @@ pub fn fill(
     }
     let finest = Frame::of_image(image.view(), mask, host)?;
     let Some(radius) = RADII.into_iter().find(|&radius| finest.has_sources(radius)) else {
-        pde::solve(image, mask, pde::Kind::Harmonic, &host)?;
+        pde::solve(image, mask, pde::Kind::Harmonic, host)?;
         host.progress(1, 1);
         return Ok(());
     };

@@ -8,7 +8,7 @@ use super::{fill, Level};
 use crate::error::Error;
 use crate::host::{Host, NoHost};
 use crate::par;
-use crate::reconstruction::ranking::random_ranks;
+use crate::utils::ranking::random_ranks;
 use crate::utils::simd::{Isa, Kernel, Plain, Simd};
 
 /// Stripes and a little noise, and a mask of blocks.

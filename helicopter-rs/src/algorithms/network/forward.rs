@@ -16,8 +16,8 @@ use super::rows::{Memory, Rows, RowsMut, Shape};
 use super::schedule::Plan;
 use super::weights::{COLOURS, SUBPIXELS};
 use super::winograd::{Conv, ConvJob, TILE};
-use super::NetworkError;
-use crate::algorithms::pde::Control;
+use crate::error::Result;
+use crate::host::Host;
 use crate::utils::simd::Isa;
 
 /// Working memory that a group of tiles may take: some of the second cache.
@@ -37,12 +37,12 @@ pub(super) struct Pass<'a> {
     pub plan: &'a Plan,
     pub isa: Isa,
     pub memory: &'a Memory,
-    pub control: &'a dyn Control,
+    pub host: &'a dyn Host,
 }
 
 impl Pass<'_> {
     /// Corrects the hidden pixels of `picture` that the plan is for.
-    pub fn run(&self, picture: &mut Picture) -> Result<(), NetworkError> {
+    pub fn run(&self, picture: &mut Picture) -> Result<()> {
         let shapes = self.plan.shapes(self.graph);
         let floats = shapes.iter().map(Shape::floats).sum();
         self.memory.lend(floats, |mut memory| {
@@ -53,9 +53,7 @@ impl Pass<'_> {
                 memory = rest;
             }
             self.plan.run(self.graph, |_, index, rows| {
-                if self.control.cancelled() {
-                    return Err(NetworkError::Cancelled);
-                }
+                self.host.check()?;
                 let writer = maps[index].writer();
                 self.step(index, rows, &maps, writer, picture);
                 Ok(())

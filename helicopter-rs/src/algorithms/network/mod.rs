@@ -15,7 +15,6 @@
 //! whatever the number of threads and the parts, so results do not depend on them.
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut3};
-use thiserror::Error;
 
 mod calibration;
 mod dense;
@@ -38,38 +37,11 @@ use graph::Graph;
 use rows::Memory;
 use weights::Weights;
 
-use crate::algorithms::pde::{self, Control, PdeError};
+use crate::algorithms::pde;
+use crate::error::Result;
+use crate::host::Host;
 use crate::utils::simd::Isa;
-
-/// Why there is no network, or no result.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum NetworkError {
-    /// `Control::cancelled` said so. Some hidden pixels may be filled already.
-    #[error("cancelled")]
-    Cancelled,
-    /// Image and mask do not fit together.
-    #[error("the image must have the size of the mask, and 1 or 3 channels")]
-    Shape,
-    /// The data are not weights, or not those that they should be.
-    #[error(
-        "the weights cannot be used: {0}. Take the file as it was written by \
-         `helicopter train`, or install Helicopter anew if it is the one that comes with it"
-    )]
-    Weights(String),
-    /// The harmonic solution, which is computed first, failed.
-    #[error(transparent)]
-    Pde(PdeError),
-}
-
-impl From<PdeError> for NetworkError {
-    fn from(error: PdeError) -> Self {
-        match error {
-            PdeError::Cancelled => Self::Cancelled,
-            PdeError::Shape => Self::Shape,
-            other @ PdeError::NotPositiveDefinite => Self::Pde(other),
-        }
-    }
-}
+use crate::utils::tensor_ops::{check_shape, in_order};
 
 /// A trained network, ready to predict.
 pub struct Network {
@@ -92,8 +64,8 @@ impl Network {
     /// Reads a file of weights (safetensors).
     ///
     /// # Errors
-    /// [`NetworkError::Weights`] if the data are anything else, or damaged.
-    pub fn from_bytes(data: &[u8]) -> Result<Self, NetworkError> {
+    /// [`Error::Model`](crate::error::Error::Model) if the data are anything else, or damaged.
+    pub fn from_bytes(data: &[u8]) -> Result<Self> {
         let weights = Weights::read(data)?;
         let widths = weights.down.len();
         let widths = std::iter::once(weights.enter.outputs)
@@ -129,16 +101,15 @@ impl Network {
     /// pixel must be visible.
     ///
     /// # Errors
-    /// [`NetworkError::Cancelled`] soon after `control` asks for it, [`NetworkError::Shape`] for a mask
-    /// that does not fit or a number of channels other than 1 and 3.
+    /// As [`pde::solve`].
     pub fn predict(
         &self,
         mut image: ArrayViewMut3<f32>,
         mask: ArrayView2<bool>,
-        control: &dyn Control,
-    ) -> Result<Array2<f32>, NetworkError> {
-        pde::solve(image.view_mut(), mask, pde::Kind::Harmonic, control)?;
-        self.correct(image, mask, control)
+        host: &dyn Host,
+    ) -> Result<Array2<f32>> {
+        pde::solve(image.view_mut(), mask, pde::Kind::Harmonic, host)?;
+        self.correct(image, mask, host)
     }
 
     /// As [`Network::predict`], for an image whose hidden pixels hold the harmonic solution already.
@@ -149,24 +120,18 @@ impl Network {
         &self,
         mut image: ArrayViewMut3<f32>,
         mask: ArrayView2<bool>,
-        control: &dyn Control,
-    ) -> Result<Array2<f32>, NetworkError> {
+        host: &dyn Host,
+    ) -> Result<Array2<f32>> {
         let (height, width, channels) = image.dim();
-        if mask.dim() != (height, width) || !(channels == 1 || channels == 3) {
-            return Err(NetworkError::Shape);
-        }
+        check_shape("predict", image.dim(), mask.dim())?;
         let mut sigma = Array2::zeros((height, width));
         let mask = mask.as_standard_layout();
         let (Some(mask), Some(sigmas)) = (mask.as_slice(), sigma.as_slice_mut()) else {
-            return Err(NetworkError::Shape); // cannot happen: both were just laid out so
+            unreachable!("both were just laid out so")
         };
-        if let Some(pixels) = image.as_slice_mut() {
-            self.correct_all((pixels, mask), sigmas, (height, width, channels), control)?;
-        } else {
-            let mut copy: Vec<f32> = image.iter().copied().collect();
-            self.correct_all((&mut copy, mask), sigmas, (height, width, channels), control)?;
-            image.iter_mut().zip(copy).for_each(|(pixel, value)| *pixel = value);
-        }
+        in_order(&mut image, |pixels| {
+            self.correct_all((pixels, mask), sigmas, (height, width, channels), host)
+        })?;
         Ok(sigma)
     }
 }

@@ -9,7 +9,7 @@ use super::product::Product;
 use super::rows::{Memory, Rows, Shape};
 use super::winograd::{Conv, ConvJob};
 use super::Network;
-use crate::host::{Host, NoHost};
+use crate::host::NoHost;
 use crate::utils::simd::Isa;
 
 #[path = "../../../tests/random_network/mod.rs"]
@@ -44,8 +44,7 @@ fn predicted(
     mask: &Array2<bool>,
 ) -> (Array3<f32>, Array2<f32>) {
     let mut image = image.clone();
-    let host: &dyn Host = &NoHost;
-    let sigma = network.predict(image.view_mut(), mask.view(), &host).unwrap();
+    let sigma = network.predict(image.view_mut(), mask.view(), &NoHost).unwrap();
     (image, sigma)
 }
 
@@ -204,10 +203,9 @@ fn parts_do_not_show() {
     let few = Array2::from_shape_fn(mask.dim(), |(y, x)| {
         (y < 9 && x < 9 && mask[[y, x]]) || (y + 2 == height && x + 70 > width && x % 3 > 0)
     });
-    let host: &dyn Host = &NoHost;
     // the image as it is stands for the harmonic solution
     let mut parts = (image.clone(), Array2::zeros(few.dim()));
-    parts.1 = network.correct(parts.0.view_mut(), few.view(), &host).unwrap();
+    parts.1 = network.correct(parts.0.view_mut(), few.view(), &NoHost).unwrap();
     assert!(
         network.graph.windows(0..1, 1 << 20)[0].end * 2 <= halo,
         "more is needed than the halo"
@@ -223,7 +221,7 @@ fn parts_do_not_show() {
                 sigma.as_slice_mut().unwrap(),
                 (h, w, c),
                 &|_, _| vec![everything.clone()],
-                &host,
+                &NoHost,
             )
             .unwrap();
         (image, sigma)

@@ -9,8 +9,9 @@ use std::ops::Range;
 use super::forward::Pass;
 use super::picture::{Columns, Picture};
 use super::schedule::Plan;
-use super::{Network, NetworkError};
-use crate::algorithms::pde::Control;
+use super::Network;
+use crate::error::Result;
+use crate::host::Host;
 
 /// Columns corrected in one go: memory grows with this, not with the image.
 pub(super) const MOST_COLS: usize = 8192;
@@ -27,11 +28,11 @@ impl Network {
         (image, mask): (&mut [f32], &[bool]),
         sigma: &mut [f32],
         size: (usize, usize, usize),
-        control: &dyn Control,
-    ) -> Result<(), NetworkError> {
+        host: &dyn Host,
+    ) -> Result<()> {
         let halo = self.graph.halo();
         let parts = |mask: &[bool], strip: &Range<usize>| parts(mask, size.1, strip, halo);
-        self.correct_parts((image, mask), sigma, size, &parts, control)
+        self.correct_parts((image, mask), sigma, size, &parts, host)
     }
 
     /// Corrects the hidden pixels of the parts that `parts` finds in a strip of columns.
@@ -41,8 +42,8 @@ impl Network {
         sigma: &mut [f32],
         (height, width, channels): (usize, usize, usize),
         parts: Parts,
-        control: &dyn Control,
-    ) -> Result<(), NetworkError> {
+        host: &dyn Host,
+    ) -> Result<()> {
         let before = Columns::default();
         let (rows, cols) = (0..0, 0..0);
         let mut picture =
@@ -63,7 +64,7 @@ impl Network {
                 (picture.rows, picture.cols) = (rows, cols);
                 let (graph, calibration, isa) = (&self.graph, &self.calibration, self.isa);
                 let memory = &self.memory;
-                let pass = Pass { graph, calibration, plan: &plan, isa, memory, control };
+                let pass = Pass { graph, calibration, plan: &plan, isa, memory, host };
                 pass.run(&mut picture)?;
             }
             picture.before = kept;

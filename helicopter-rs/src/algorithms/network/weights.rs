@@ -6,7 +6,7 @@ use half::f16;
 use safetensors::{Dtype, SafeTensors};
 use sha2::{Digest, Sha256};
 
-use super::NetworkError;
+use crate::error::{Error, Result};
 
 /// What the file must call itself.
 const FORMAT: &str = "helicopter-network-1";
@@ -61,13 +61,20 @@ pub(super) struct Weights {
 
 /// A file that cannot be used, and why.
 #[cold]
-fn wrong(reason: impl Into<String>) -> NetworkError {
-    NetworkError::Weights(reason.into())
+fn wrong(reason: impl Into<String>) -> Error {
+    Error::Model {
+        operation: "Network",
+        reason: format!(
+            "the weights cannot be used: {}. Take the file as it was written by \
+             `helicopter train`, or install Helicopter anew if it is the one that comes with it",
+            reason.into()
+        ),
+    }
 }
 
 impl Weights {
     /// Reads and checks a file.
-    pub fn read(data: &[u8]) -> Result<Self, NetworkError> {
+    pub fn read(data: &[u8]) -> Result<Self> {
         let broken = |error| wrong(format!("it is not a sound safetensors file ({error})"));
         let tensors = SafeTensors::deserialize(data).map_err(broken)?;
         let (_, metadata) = SafeTensors::read_metadata(data).map_err(broken)?;
@@ -111,7 +118,7 @@ struct Tensors {
 }
 
 impl Tensors {
-    fn new(tensors: &SafeTensors) -> Result<Self, NetworkError> {
+    fn new(tensors: &SafeTensors) -> Result<Self> {
         let mut left = BTreeMap::new();
         for (name, tensor) in tensors.tensors() {
             let bytes = tensor.data();
@@ -141,11 +148,7 @@ impl Tensors {
     }
 
     /// Takes a tensor, whose shape must be this one where sides are given.
-    fn take(
-        &mut self,
-        name: &str,
-        shape: &[Option<usize>],
-    ) -> Result<(Vec<usize>, Vec<f32>), NetworkError> {
+    fn take(&mut self, name: &str, shape: &[Option<usize>]) -> Result<(Vec<usize>, Vec<f32>)> {
         let Some((found, values)) = self.left.remove(name) else {
             return Err(wrong(format!("tensor {name:?} is missing")));
         };
@@ -167,7 +170,7 @@ impl Tensors {
         outputs: Option<usize>,
         inputs: usize,
         side: usize,
-    ) -> Result<Filter, NetworkError> {
+    ) -> Result<Filter> {
         let shape = [outputs, Some(inputs), Some(side), Some(side)];
         let (shape, weights) = self.take(&format!("{name}.weight"), &shape)?;
         let (_, bias) = self.take(&format!("{name}.bias"), &[Some(shape[0])])?;
@@ -175,7 +178,7 @@ impl Tensors {
     }
 
     /// Takes the blocks of one level, as many as there are.
-    fn blocks(&mut self, name: &str, width: usize) -> Result<Vec<Block>, NetworkError> {
+    fn blocks(&mut self, name: &str, width: usize) -> Result<Vec<Block>> {
         let mut blocks = Vec::new();
         while self.has(&format!("{name}.{}.first", blocks.len())) {
             let name = format!("{name}.{}", blocks.len());
@@ -186,7 +189,7 @@ impl Tensors {
         Ok(blocks)
     }
 
-    fn weights(mut self) -> Result<Weights, NetworkError> {
+    fn weights(mut self) -> Result<Weights> {
         let enter = self.filter("enter", None, SUBPIXELS * FEATURES, 3)?;
         let mut widths = vec![enter.outputs];
         let mut shrink = Vec::new();

@@ -4,7 +4,8 @@ use super::embedding::Embedding;
 use super::kernels::{Backward, Eliminate, Forward, Reduce, PANEL};
 use super::ordering::{Graph, Node, Placed, Spot};
 use super::stencil::{Kind, Operator};
-use super::{Control, PdeError};
+use crate::error::{Error, Result};
+use crate::host::Host;
 use crate::utils::simd;
 
 const NOWHERE: u32 = u32::MAX;
@@ -42,12 +43,7 @@ impl Factors {
     }
 
     /// Factorises every front of the graph.
-    pub fn factorise(
-        &mut self,
-        graph: &Graph,
-        kind: Kind,
-        control: &dyn Control,
-    ) -> Result<(), PdeError> {
+    pub fn factorise(&mut self, graph: &Graph, kind: Kind, host: &dyn Host) -> Result<()> {
         if self.store.len() < graph.cost.factor_len {
             // Not `resize`, which would copy what is no longer needed.
             self.store = Vec::new();
@@ -61,9 +57,7 @@ impl Factors {
             work += node.shape.work();
             if work > POLL_WORK {
                 work = 0.0;
-                if control.cancelled() {
-                    return Err(PdeError::Cancelled);
-                }
+                host.check()?;
             }
             let mut schur = self.spare.pop().unwrap_or_default();
             schur.clear();
@@ -80,10 +74,10 @@ impl Factors {
                     self.spare.push(std::mem::take(&mut self.schur[placed.node as usize]));
                 }
             }
-            let done = Self::eliminate_front(node, front, &mut schur, control);
+            let done = Self::eliminate_front(node, front, &mut schur, host);
             self.store = factor;
             if !done? {
-                return Err(PdeError::NotPositiveDefinite);
+                return Err(no_unique_solution());
             }
             if node.users > 0 {
                 self.schur[number] = schur;
@@ -167,8 +161,8 @@ impl Factors {
         node: &Node,
         front: &mut [f64],
         schur: &mut [f64],
-        control: &dyn Control,
-    ) -> Result<bool, PdeError> {
+        host: &dyn Host,
+    ) -> Result<bool> {
         let shape = node.shape;
         let per_column = shape.work() / (shape.pivot_panels + shape.boundary_panels).max(1) as f64;
         let mut work = 0.0;
@@ -176,9 +170,7 @@ impl Factors {
             work += per_column;
             if work > POLL_WORK {
                 work = 0.0;
-                if control.cancelled() {
-                    return Err(PdeError::Cancelled);
-                }
+                host.check()?;
             }
             Ok(())
         };
@@ -203,9 +195,9 @@ impl Factors {
         roots: &[Placed],
         width: usize,
         x: &mut [f64],
-        control: &dyn Control,
-    ) -> Result<(), PdeError> {
-        let poll = &mut Poll { control, work: 0 };
+        host: &dyn Host,
+    ) -> Result<()> {
+        let poll = &mut Poll { host, work: 0 };
         for &root in roots {
             self.forward_from::<C>(graph, root, width, x, poll)?;
         }
@@ -222,7 +214,7 @@ impl Factors {
         width: usize,
         x: &mut [f64],
         poll: &mut Poll,
-    ) -> Result<(), PdeError> {
+    ) -> Result<()> {
         let node = &graph.nodes[placed.node as usize];
         poll.add(node.shape.factor_len())?;
         for child in &graph.children[node.children_from..node.children_from + node.children] {
@@ -255,7 +247,7 @@ impl Factors {
         width: usize,
         x: &mut [f64],
         poll: &mut Poll,
-    ) -> Result<(), PdeError> {
+    ) -> Result<()> {
         let node = &graph.nodes[placed.node as usize];
         poll.add(node.shape.factor_len())?;
         let rows = node.shape.rows();
@@ -318,20 +310,26 @@ impl Factors {
     }
 }
 
+/// Cannot happen while there is a visible pixel, and all of them are finite.
+#[cold]
+fn no_unique_solution() -> Error {
+    let expected = "such that visible, finite pixels decide what the hidden ones are";
+    let got = "one that leaves the equations without a unique solution";
+    Error::argument("solve_pde", "mask", expected, got)
+}
+
 /// Looks at the cancel flag now and then.
 struct Poll<'a> {
-    control: &'a dyn Control,
+    host: &'a dyn Host,
     work: usize,
 }
 
 impl Poll<'_> {
-    fn add(&mut self, work: usize) -> Result<(), PdeError> {
+    fn add(&mut self, work: usize) -> Result<()> {
         self.work += work;
         if self.work > POLL_DOUBLES {
             self.work = 0;
-            if self.control.cancelled() {
-                return Err(PdeError::Cancelled);
-            }
+            self.host.check()?;
         }
         Ok(())
     }

@@ -12,7 +12,8 @@ use rayon::prelude::*;
 
 use super::grid::{Grid, PAD};
 use super::stencil::Kind;
-use super::{Control, PdeError};
+use crate::error::Result;
+use crate::host::Host;
 
 /// Weights of the interpolation; coarse cell `J` covers the fine cells `2 J - 3 ..= 2 J`.
 const WEIGHTS: [f64; 4] = [0.25, 0.75, 0.75, 0.25];
@@ -44,7 +45,7 @@ impl Stencils {
     }
 
     /// The finest matrix, only needed to derive the next from it.
-    pub fn finest(grid: &Grid, control: &dyn Control) -> Result<Stencils, PdeError> {
+    pub fn finest(grid: &Grid, host: &dyn Host) -> Result<Stencils> {
         let stride = grid.stride();
         let mut stencils = Stencils {
             height: grid.height,
@@ -56,9 +57,7 @@ impl Stencils {
         let mut known: HashMap<u32, u32> = HashMap::new();
         let mut last = (u32::MAX, 0);
         for row in PAD..PAD + grid.height {
-            if control.cancelled() {
-                return Err(PdeError::Cancelled);
-            }
+            host.check()?;
             for column in PAD..PAD + grid.width {
                 let cell = row * stride + column;
                 if grid.active[cell] == 0 {
@@ -103,7 +102,7 @@ impl Stencils {
     }
 
     /// The Galerkin product on the next coarser grid.
-    pub fn coarser(&self, control: &dyn Control) -> Result<Stencils, PdeError> {
+    pub fn coarser(&self, host: &dyn Host) -> Result<Stencils> {
         let size = |fine: usize| fine.midpoint(2) + 1;
         let (height, width) = (size(self.height), size(self.width));
         let stride = width + 2 * PAD;
@@ -116,9 +115,7 @@ impl Stencils {
         let mut known: HashMap<[u32; 16], u32> = HashMap::new();
         let mut last = ([0; 16], 0);
         for y in 0..height {
-            if control.cancelled() {
-                return Err(PdeError::Cancelled);
-            }
+            host.check()?;
             for x in 0..width {
                 let key: [u32; 16] =
                     std::array::from_fn(|i| self.number_at(2 * y + i / 4, 2 * x + i % 4));

@@ -8,7 +8,9 @@ use super::cholesky::Factors;
 use super::components::Component;
 use super::ordering::{Cost, Graph, Placed};
 use super::stencil::Operator;
-use super::{Control, Field, PdeError, DIRECT_AREA};
+use super::{Field, DIRECT_AREA};
+use crate::error::Result;
+use crate::host::Host;
 
 /// Scratch memory that outlives a call is bounded by this many doubles per thread.
 const KEPT_DOUBLES: usize = 4 << 20;
@@ -34,16 +36,16 @@ pub(super) fn solve_batch(
     field: &Field,
     batch: &[Component],
     limit: Cost,
-    control: &dyn Control,
-) -> Result<Vec<Option<Vec<f32>>>, PdeError> {
+    host: &dyn Host,
+) -> Result<Vec<Option<Vec<f32>>>> {
     // Taken out of its slot while in use: rayon may start another task on this thread in the middle of this.
     let mut scratch = SCRATCH.with(|slot| slot.borrow_mut().take()).unwrap_or_else(|| {
         Box::new(Scratch { graph: Graph::default(), factors: Factors::new(), x: Vec::new() })
     });
     let result = if field.channels == 3 {
-        solve_with::<3>(&mut scratch, field, batch, limit, control)
+        solve_with::<3>(&mut scratch, field, batch, limit, host)
     } else {
-        solve_with::<1>(&mut scratch, field, batch, limit, control)
+        solve_with::<1>(&mut scratch, field, batch, limit, host)
     };
     if scratch.factors.capacity() + scratch.x.capacity() <= KEPT_DOUBLES {
         SCRATCH.with(|slot| *slot.borrow_mut() = Some(scratch));
@@ -56,16 +58,14 @@ fn solve_with<const C: usize>(
     field: &Field,
     batch: &[Component],
     limit: Cost,
-    control: &dyn Control,
-) -> Result<Vec<Option<Vec<f32>>>, PdeError> {
+    host: &dyn Host,
+) -> Result<Vec<Option<Vec<f32>>>> {
     let mut results = vec![None; batch.len()];
     let mut group = Vec::new();
     let mut roots = Vec::new();
     scratch.graph.clear();
     for (number, component) in batch.iter().enumerate() {
-        if control.cancelled() {
-            return Err(PdeError::Cancelled);
-        }
+        host.check()?;
         if component.height() * component.width() > DIRECT_AREA
             || component.height().max(component.width()) > LONGEST_SIDE
         {
@@ -75,20 +75,20 @@ fn solve_with<const C: usize>(
         let from = roots.len();
         let corner = (component.top as i32, component.left as i32);
         let affordable =
-            scratch.graph.add(field.operator, &bitmap, corner, limit, &mut roots, control);
+            scratch.graph.add(field.operator, &bitmap, corner, limit, &mut roots, host);
         if affordable {
             group.push(Plan { number, bitmap, roots: from..roots.len() });
-        } else if control.cancelled() {
-            return Err(PdeError::Cancelled);
+        } else {
+            host.check()?;
         }
         if !affordable || scratch.graph.cost.factor_len > GROUP_DOUBLES {
-            solve_group::<C>(scratch, field, batch, &group, &roots, control, &mut results)?;
+            solve_group::<C>(scratch, field, batch, &group, &roots, host, &mut results)?;
             scratch.graph.clear();
             group.clear();
             roots.clear();
         }
     }
-    solve_group::<C>(scratch, field, batch, &group, &roots, control, &mut results)?;
+    solve_group::<C>(scratch, field, batch, &group, &roots, host, &mut results)?;
     Ok(results)
 }
 
@@ -105,22 +105,20 @@ fn solve_group<const C: usize>(
     batch: &[Component],
     group: &[Plan],
     roots: &[Placed],
-    control: &dyn Control,
+    host: &dyn Host,
     results: &mut [Option<Vec<f32>>],
-) -> Result<(), PdeError> {
+) -> Result<()> {
     let Scratch { graph, factors, x } = scratch;
-    factors.factorise(graph, field.operator.kind, control)?;
+    factors.factorise(graph, field.operator.kind, host)?;
     for plan in group {
-        if control.cancelled() {
-            return Err(PdeError::Cancelled);
-        }
+        host.check()?;
         let component = &batch[plan.number];
         let width = component.width();
         if x.len() < C * width * component.height() {
             x.resize(C * width * component.height(), 0.0);
         }
         right_hand_side::<C>(field, component, &plan.bitmap, x);
-        factors.solve::<C>(graph, &roots[plan.roots.clone()], width, x, control)?;
+        factors.solve::<C>(graph, &roots[plan.roots.clone()], width, x, host)?;
         let mut values = Vec::with_capacity(C * component.pixels);
         for run in &component.runs {
             let from =

@@ -15,7 +15,6 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut3};
 use rayon::prelude::*;
-use thiserror::Error;
 
 mod bitmap;
 mod cholesky;
@@ -40,25 +39,9 @@ use components::{Component, Finder};
 use ordering::Cost;
 use stencil::Operator;
 
-/// The caller's way to stop a computation.
-pub trait Control: Sync {
-    /// Whether the caller no longer wants the result. Asked every few milliseconds, from any thread.
-    fn cancelled(&self) -> bool;
-}
-
-/// Why there is no result.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum PdeError {
-    /// `Control::cancelled` said so. Some hidden pixels may be filled already.
-    #[error("cancelled")]
-    Cancelled,
-    /// Image and mask do not fit together.
-    #[error("the image must have the size of the mask, and 1 or 3 channels")]
-    Shape,
-    /// Cannot happen while there is a visible pixel.
-    #[error("the equations have no unique solution")]
-    NotPositiveDefinite,
-}
+use crate::error::Result;
+use crate::host::Host;
+use crate::utils::tensor_ops::{check_shape, in_order};
 
 /// Hidden pixels collected before they are solved: enough to keep all threads busy, little memory.
 const BATCH_PIXELS: usize = 1 << 20;
@@ -100,29 +83,22 @@ struct Picture<'a> {
 /// current rayon pool; the result does not depend on its size. At least one pixel must be visible.
 ///
 /// # Errors
-/// [`PdeError::Cancelled`] soon after `control` asks for it, [`PdeError::Shape`] for a mask that does not
-/// fit or a number of channels other than 1 and 3.
+/// [`Error::Cancelled`](crate::error::Error::Cancelled) soon after `host` asks for it, when some hidden pixels may be filled already;
+/// [`Error::Argument`](crate::error::Error::Argument) for a mask that does not fit or a number of channels other than 1 and 3.
 pub fn solve(
     mut image: ArrayViewMut3<f32>,
     mask: ArrayView2<bool>,
     kind: Kind,
-    control: &dyn Control,
-) -> Result<(), PdeError> {
+    host: &dyn Host,
+) -> Result<()> {
     let (height, width, channels) = image.dim();
-    if mask.dim() != (height, width) || !(channels == 1 || channels == 3) {
-        return Err(PdeError::Shape);
-    }
+    check_shape("solve_pde", image.dim(), mask.dim())?;
     let hidden = Bitmap::from_mask(mask);
     let operator = Operator { kind, height: height as i32, width: width as i32 };
-    if let Some(pixels) = image.as_slice_mut() {
+    in_order(&mut image, |pixels| {
         let mut picture = Picture { operator, channels, hidden: &hidden, image: pixels };
-        return fill(&mut picture, &hidden, 0..height, true, control).map(|_| ());
-    }
-    let mut copy: Vec<f32> = image.iter().copied().collect();
-    let mut picture = Picture { operator, channels, hidden: &hidden, image: &mut copy };
-    fill(&mut picture, &hidden, 0..height, true, control)?;
-    image.iter_mut().zip(copy).for_each(|(pixel, value)| *pixel = value);
-    Ok(())
+        fill(&mut picture, &hidden, 0..height, true, host).map(|_| ())
+    })
 }
 
 /// Solves for the pixels of `unknown`, all of them in `rows`; every other pixel counts as known. Returns the
@@ -132,8 +108,8 @@ fn fill(
     unknown: &Bitmap,
     rows: Range<usize>,
     clip: bool,
-    control: &dyn Control,
-) -> Result<f32, PdeError> {
+    host: &dyn Host,
+) -> Result<f32> {
     let mut finder = Finder::new(picture.operator.kind);
     let mut batch = Vec::new();
     let mut pixels = 0;
@@ -144,22 +120,17 @@ fn fill(
             pixels += component.pixels;
             batch.push(component);
         });
-        if y % ROWS_PER_POLL == 0 && control.cancelled() {
-            return Err(PdeError::Cancelled);
+        if y % ROWS_PER_POLL == 0 {
+            host.check()?;
         }
         if pixels >= BATCH_PIXELS {
-            change = change.max(fill_batch(
-                picture,
-                unknown,
-                std::mem::take(&mut batch),
-                clip,
-                control,
-            )?);
+            change =
+                change.max(fill_batch(picture, unknown, std::mem::take(&mut batch), clip, host)?);
             pixels = 0;
         }
     }
     finder.finish(height as u32, &mut |component| batch.push(component));
-    Ok(change.max(fill_batch(picture, unknown, batch, clip, control)?))
+    Ok(change.max(fill_batch(picture, unknown, batch, clip, host)?))
 }
 
 fn fill_batch(
@@ -167,16 +138,15 @@ fn fill_batch(
     unknown: &Bitmap,
     batch: Vec<Component>,
     clip: bool,
-    control: &dyn Control,
-) -> Result<f32, PdeError> {
+    host: &dyn Host,
+) -> Result<f32> {
     let (small, large): (Vec<_>, Vec<_>) =
         batch.into_iter().partition(|component| component.pixels <= SMALL_PIXELS);
     let mut change = 0.0_f32;
     let tasks = cut_in_tasks(&small);
     let field = picture.field(unknown);
-    let solve = |task: &Range<usize>| {
-        direct::solve_batch(&field, &small[task.clone()], DIRECT_LIMIT, control)
-    };
+    let solve =
+        |task: &Range<usize>| direct::solve_batch(&field, &small[task.clone()], DIRECT_LIMIT, host);
     let solved: Vec<_> = if let [task] = tasks.as_slice() {
         vec![solve(task)?]
     } else {
@@ -192,7 +162,7 @@ fn fill_batch(
     // One at a time: for the sake of memory, and so that what is affordable does not depend on the others.
     for component in &large {
         let one = std::slice::from_ref(component);
-        match direct::solve_batch(&picture.field(unknown), one, DIRECT_LIMIT, control)?.pop() {
+        match direct::solve_batch(&picture.field(unknown), one, DIRECT_LIMIT, host)?.pop() {
             Some(Some(values)) => change = change.max(picture.write(component, &values, clip)),
             _ => left.push(component),
         }
@@ -201,13 +171,13 @@ fn fill_batch(
         let area = component.height() * component.width();
         let porous = area > MULTIGRID_POROUS_AREA && tiles::is_porous(component, unknown);
         if area > MULTIGRID_AREA || porous {
-            tiles::solve_component(picture, component, porous, control)?;
+            tiles::solve_component(picture, component, porous, host)?;
             if clip {
                 picture.clip(component);
             }
         } else {
             change =
-                change.max(multigrid::solve_component(picture, unknown, component, clip, control)?);
+                change.max(multigrid::solve_component(picture, unknown, component, clip, host)?);
         }
     }
     Ok(change)

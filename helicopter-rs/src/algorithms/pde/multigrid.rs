@@ -6,7 +6,9 @@ use super::coarse::{interpolate, restrict, smoothing_range, Stencils};
 use super::components::Component;
 use super::grid::{dot, largest, update, Grid, PAD};
 use super::stencil::Kind;
-use super::{Control, Field, PdeError, Picture};
+use super::{Field, Picture};
+use crate::error::Result;
+use crate::host::Host;
 
 /// Coarsest levels up to this many unknowns are solved by a dense factorisation.
 const DENSE: usize = 400;
@@ -42,15 +44,15 @@ pub(super) fn solve_component(
     unknown: &Bitmap,
     component: &Component,
     clip: bool,
-    control: &dyn Control,
-) -> Result<f32, PdeError> {
+    host: &dyn Host,
+) -> Result<f32> {
     let grid = Grid::new(picture.operator, component);
-    let mut multigrid = Multigrid::new(&grid, control)?;
+    let mut multigrid = Multigrid::new(&grid, host)?;
     let (channels, width) = (picture.channels, picture.operator.width as usize);
     let mut change = 0.0_f32;
     for channel in 0..channels {
         let b = right_hand_side(&picture.field(unknown), component, &grid, channel);
-        let x = conjugate_gradients(&grid, &mut multigrid, b, control)?;
+        let x = conjugate_gradients(&grid, &mut multigrid, b, host)?;
         for run in &component.runs {
             let from = grid.cell(component, run.y, run.from);
             let target = channels * (run.y as usize * width + run.from as usize) + channel;
@@ -92,8 +94,8 @@ fn conjugate_gradients(
     grid: &Grid,
     multigrid: &mut Multigrid,
     mut r: Vec<f64>,
-    control: &dyn Control,
-) -> Result<Vec<f64>, PdeError> {
+    host: &dyn Host,
+) -> Result<Vec<f64>> {
     let stride = grid.stride();
     let len = grid.len();
     let mut x = vec![0.0; len];
@@ -102,7 +104,7 @@ fn conjugate_gradients(
     let mut spare = vec![0.0; len];
     let mut before = 0.0;
     for _ in 0..MOST_ITERATIONS {
-        multigrid.cycle(&r, &mut z, &mut spare, control)?;
+        multigrid.cycle(&r, &mut z, &mut spare, host)?;
         let now = dot(&r, &z, stride);
         // Not positive: rounding is all that is left. Also ends on values that are not finite.
         if !(now > 0.0 && now.is_finite()) {
@@ -127,13 +129,13 @@ fn conjugate_gradients(
 }
 
 impl<'a> Multigrid<'a> {
-    fn new(grid: &'a Grid, control: &dyn Control) -> Result<Self, PdeError> {
+    fn new(grid: &'a Grid, host: &dyn Host) -> Result<Self> {
         let mut levels: Vec<Level> = Vec::new();
-        let mut next = Stencils::finest(grid, control)?.coarser(control)?;
+        let mut next = Stencils::finest(grid, host)?.coarser(host)?;
         loop {
             let len = next.number.len();
             let unknowns = next.unknowns();
-            let coarser = if unknowns > DENSE { Some(next.coarser(control)?) } else { None };
+            let coarser = if unknowns > DENSE { Some(next.coarser(host)?) } else { None };
             levels.push(Level {
                 stencils: next,
                 z: vec![0.0; len],
@@ -163,27 +165,21 @@ impl<'a> Multigrid<'a> {
         r: &[f64],
         z: &mut Vec<f64>,
         spare: &mut Vec<f64>,
-        control: &dyn Control,
-    ) -> Result<(), PdeError> {
-        if control.cancelled() {
-            return Err(PdeError::Cancelled);
-        }
+        host: &dyn Host,
+    ) -> Result<()> {
+        host.check()?;
         let grid = self.grid;
         let stride = grid.stride();
         let norm = 1.0 / grid.largest_eigenvalue();
         let first = self.steps[0] * norm;
         update(z, stride, |i, _| first * r[i]);
         for &step in &self.steps[1..] {
-            if control.cancelled() {
-                return Err(PdeError::Cancelled);
-            }
+            host.check()?;
             grid.apply(z, spare, |i, value| z[i] + step * norm * (r[i] - value));
             std::mem::swap(z, spare);
         }
         grid.apply(z, spare, |i, value| r[i] - value);
-        if control.cancelled() {
-            return Err(PdeError::Cancelled);
-        }
+        host.check()?;
         if let Some(coarse) = self.levels.first_mut() {
             restrict(spare, (grid.height, grid.width), &mut coarse.r, coarse.stencils.width);
             cycle_coarse(&mut self.levels, &self.bottom, &self.steps);
@@ -193,9 +189,7 @@ impl<'a> Multigrid<'a> {
             });
         }
         for &step in self.steps.iter().rev() {
-            if control.cancelled() {
-                return Err(PdeError::Cancelled);
-            }
+            host.check()?;
             grid.apply(z, spare, |i, value| z[i] + step * norm * (r[i] - value));
             std::mem::swap(z, spare);
         }

@@ -11,7 +11,7 @@
 use super::bitmap::{for_each_bit, ones_between, Bitmap};
 use super::kernels::Shape;
 use super::stencil::{Kind, Operator};
-use super::Control;
+use crate::host::Host;
 
 /// Free rows and columns around a set's rectangle, so that its boundary fits in the same window.
 pub(super) const MARGIN: usize = 2;
@@ -148,7 +148,7 @@ struct Cutter<'a> {
     limit: Cost,
     /// Cost of what was there before.
     base: Cost,
-    control: &'a dyn Control,
+    host: &'a dyn Host,
 }
 
 /// Nodes made between two looks at the cancel flag.
@@ -185,9 +185,9 @@ impl Graph {
         (top, left): (i32, i32),
         limit: Cost,
         roots: &mut Vec<Placed>,
-        control: &dyn Control,
+        host: &dyn Host,
     ) -> bool {
-        let cutter = Cutter { operator, pixels, top, left, limit, base: self.cost, control };
+        let cutter = Cutter { operator, pixels, top, left, limit, base: self.cost, host };
         let before = (self.nodes.len(), self.spots.len(), self.children.len());
         let from = self.pending.len();
         let mut all = self.spare.pop().unwrap_or_default();
@@ -310,7 +310,7 @@ impl Graph {
         self.cost.factor_len - cutter.base.factor_len <= cutter.limit.factor_len
             && self.cost.front_len <= cutter.limit.front_len.max(cutter.base.front_len)
             && self.cost.work - cutter.base.work <= cutter.limit.work
-            && !(self.nodes.len().is_multiple_of(NODES_PER_POLL) && cutter.control.cancelled())
+            && !(self.nodes.len().is_multiple_of(NODES_PER_POLL) && cutter.host.cancelled())
     }
 
     /// Makes a node of the pending ones from `from` on, which become its children.

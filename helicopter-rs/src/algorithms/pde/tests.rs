@@ -7,15 +7,9 @@ use ndarray::{Array2, Array3};
 use super::bitmap::Bitmap;
 use super::components::{Component, Finder};
 use super::stencil::Operator;
-use super::{fill, multigrid, solve, tiles, Control, Kind, PdeError, Picture};
-
-struct Never;
-
-impl Control for Never {
-    fn cancelled(&self) -> bool {
-        false
-    }
-}
+use super::{fill, multigrid, solve, tiles, Kind, Picture};
+use crate::error::Error;
+use crate::host::{Host, NoHost};
 
 const KINDS: [Kind; 2] = [Kind::Harmonic, Kind::Biharmonic];
 
@@ -127,7 +121,7 @@ fn spoil(image: &Array3<f32>, mask: &Array2<bool>, garbage: f32) -> Array3<f32> 
 
 fn solved(image: &Array3<f32>, mask: &Array2<bool>, kind: Kind) -> Array3<f32> {
     let mut result = spoil(image, mask, f32::NAN);
-    solve(result.view_mut(), mask.view(), kind, &Never).unwrap();
+    solve(result.view_mut(), mask.view(), kind, &NoHost).unwrap();
     for ((y, x, channel), value) in result.indexed_iter() {
         assert!((0.0..=1.0).contains(value));
         assert!(mask[[y, x]] || value.to_bits() == image[[y, x, channel]].to_bits());
@@ -182,7 +176,7 @@ fn agrees_with_dense_elimination() {
                 let difference = largest_difference(&solved(&image, &mask, kind), &expected);
                 assert!(difference < 1e-6, "{kind:?} {height}x{width} {share}: {difference}");
                 let by_grid = solved_by(&image, &mask, kind, |picture, hidden, component| {
-                    multigrid::solve_component(picture, hidden, component, true, &Never).unwrap();
+                    multigrid::solve_component(picture, hidden, component, true, &NoHost).unwrap();
                 });
                 let difference = largest_difference(&by_grid, &expected);
                 assert!(
@@ -246,7 +240,7 @@ fn solvers_agree_and_residuals_vanish() {
             let rest = residual(&direct, &mask, kind);
             assert!(rest < 1e-6, "{name} {kind:?}: residual {rest}");
             let by_grid = solved_by(&image, &mask, kind, |picture, hidden, component| {
-                multigrid::solve_component(picture, hidden, component, true, &Never).unwrap();
+                multigrid::solve_component(picture, hidden, component, true, &NoHost).unwrap();
             });
             let difference = largest_difference(&by_grid, &direct.mapv(f64::from));
             assert!(difference < 3e-7, "{name} {kind:?}: multigrid differs by {difference}");
@@ -263,7 +257,7 @@ fn tiles_agree() {
         let direct = solved(&image, &mask, kind);
         let tiled = solved_by(&image, &mask, kind, |picture, hidden, component| {
             let porous = tiles::is_porous(component, hidden);
-            tiles::solve_component(picture, component, porous, &Never).unwrap();
+            tiles::solve_component(picture, component, porous, &NoHost).unwrap();
             picture.clip(component);
         });
         let difference = largest_difference(&tiled, &direct.mapv(f64::from));
@@ -293,7 +287,7 @@ fn threads_and_hidden_values_do_not_matter() {
             let with = |threads: usize, garbage: f32| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let mut result = spoil(&image, &mask, garbage);
-                pool.install(|| solve(result.view_mut(), mask.view(), kind, &Never)).unwrap();
+                pool.install(|| solve(result.view_mut(), mask.view(), kind, &NoHost)).unwrap();
                 result.mapv(f32::to_bits)
             };
             let first = with(1, f32::NAN);
@@ -302,7 +296,7 @@ fn threads_and_hidden_values_do_not_matter() {
             let by_grid = |threads: usize| {
                 let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                 let one = |picture: &mut Picture, hidden: &Bitmap, component: &Component| {
-                    multigrid::solve_component(picture, hidden, component, true, &Never).unwrap();
+                    multigrid::solve_component(picture, hidden, component, true, &NoHost).unwrap();
                 };
                 pool.install(|| solved_by(&image, &mask, kind, one)).mapv(f32::to_bits)
             };
@@ -326,7 +320,7 @@ fn other_memory_layouts_work() {
     let image = random_image(40, 50, 3, 1);
     let mask = random_mask(40, 50, 0.6, 1);
     let mut turned = spoil(&image, &mask, 9.0).permuted_axes([1, 0, 2]);
-    solve(turned.view_mut(), mask.t(), Kind::Biharmonic, &Never).unwrap();
+    solve(turned.view_mut(), mask.t(), Kind::Biharmonic, &NoHost).unwrap();
     let expected = solved(&image, &mask, Kind::Biharmonic).mapv(f64::from).permuted_axes([1, 0, 2]);
     assert!(largest_difference(&turned, &expected) < 1e-6);
 }
@@ -335,26 +329,26 @@ fn other_memory_layouts_work() {
 fn wrong_shapes_are_refused() {
     let mut image = random_image(4, 5, 2, 1);
     let mask = Array2::from_elem((4, 5), false);
-    assert_eq!(solve(image.view_mut(), mask.view(), Kind::Harmonic, &Never), Err(PdeError::Shape));
+    let wrong = solve(image.view_mut(), mask.view(), Kind::Harmonic, &NoHost);
+    assert!(matches!(wrong, Err(Error::Argument { argument: "image", .. })));
     let mut image = random_image(5, 4, 3, 1);
-    assert_eq!(solve(image.view_mut(), mask.view(), Kind::Harmonic, &Never), Err(PdeError::Shape));
+    let wrong = solve(image.view_mut(), mask.view(), Kind::Harmonic, &NoHost);
+    assert!(matches!(wrong, Err(Error::Argument { argument: "image", .. })));
 }
 
 #[test]
 fn stops_when_asked() {
     struct After(AtomicUsize);
-    impl Control for After {
+    impl Host for After {
         fn cancelled(&self) -> bool {
             self.0.fetch_add(1, Ordering::Relaxed) >= 3
         }
     }
     let mut image = random_image(300, 300, 1, 1);
     let mask = random_mask(300, 300, 0.8, 1);
-    let control = After(AtomicUsize::new(0));
-    assert_eq!(
-        solve(image.view_mut(), mask.view(), Kind::Biharmonic, &control),
-        Err(PdeError::Cancelled)
-    );
+    let host = After(AtomicUsize::new(0));
+    let stopped = solve(image.view_mut(), mask.view(), Kind::Biharmonic, &host);
+    assert!(matches!(stopped, Err(Error::Cancelled)));
 }
 
 #[test]
@@ -414,6 +408,6 @@ fn fill_reports_the_change() {
     let operator = Operator { kind: Kind::Harmonic, height: 20, width: 20 };
     let mut pixels = image.iter().copied().collect::<Vec<_>>();
     let mut picture = Picture { operator, channels: 1, hidden: &hidden, image: &mut pixels };
-    assert!(fill(&mut picture, &hidden, 0..20, false, &Never).unwrap() > 0.0);
-    assert_eq!(fill(&mut picture, &hidden, 0..20, false, &Never).unwrap().to_bits(), 0);
+    assert!(fill(&mut picture, &hidden, 0..20, false, &NoHost).unwrap() > 0.0);
+    assert_eq!(fill(&mut picture, &hidden, 0..20, false, &NoHost).unwrap().to_bits(), 0);
 }

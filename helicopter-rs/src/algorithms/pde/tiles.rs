@@ -8,7 +8,9 @@
 
 use super::bitmap::Bitmap;
 use super::components::Component;
-use super::{fill, Control, PdeError, Picture};
+use super::{fill, Picture};
+use crate::error::Result;
+use crate::host::Host;
 
 /// Side of the tiles' cores and the overlap on every side.
 struct Tiling {
@@ -42,8 +44,8 @@ pub(super) fn solve_component(
     picture: &mut Picture,
     component: &Component,
     porous: bool,
-    control: &dyn Control,
-) -> Result<(), PdeError> {
+    host: &dyn Host,
+) -> Result<()> {
     let tiling = if porous {
         Tiling { core: 448, overlap: 32 }
     } else {
@@ -53,7 +55,7 @@ pub(super) fn solve_component(
     for run in &component.runs {
         own.set_run(run.y as usize, run.from as usize, run.to as usize);
     }
-    first_guess(picture, component, control)?;
+    first_guess(picture, component, host)?;
     let mut tile = Bitmap::new(own.height, own.width);
     let (top, left) = (component.top as usize, component.left as usize);
     let (bottom, right) = (component.bottom as usize, component.right as usize);
@@ -78,7 +80,7 @@ pub(super) fn solve_component(
                     tile.bits[row * tile.words + word] = own.bits[row * own.words + word] & ones;
                 }
             }
-            change = change.max(fill(picture, &tile, rows.clone(), false, control)?);
+            change = change.max(fill(picture, &tile, rows.clone(), false, host)?);
             for row in rows {
                 tile.bits[row * tile.words..(row + 1) * tile.words].fill(0);
             }
@@ -91,11 +93,7 @@ pub(super) fn solve_component(
 }
 
 /// Means of the visible pixels of cells; empty cells take the mean of larger and larger cells.
-fn first_guess(
-    picture: &mut Picture,
-    component: &Component,
-    control: &dyn Control,
-) -> Result<(), PdeError> {
+fn first_guess(picture: &mut Picture, component: &Component, host: &dyn Host) -> Result<()> {
     let channels = picture.channels;
     let (top, left) = (component.top as usize, component.left as usize);
     let (height, width) = (component.height(), component.width());
@@ -104,9 +102,7 @@ fn first_guess(
     let mut size = (height.div_ceil(CELL) + 2, width.div_ceil(CELL) + 2);
     let mut sums = vec![0.0_f64; size.0 * size.1 * (channels + 1)];
     for row in 0..height + 2 {
-        if control.cancelled() {
-            return Err(PdeError::Cancelled);
-        }
+        host.check()?;
         let Some(y) = (top + row).checked_sub(1).filter(|&y| y < picture.operator.height as usize)
         else {
             continue;
@@ -127,9 +123,7 @@ fn first_guess(
     }
     let mut pyramid = vec![(size, sums)];
     while size.0 > 1 || size.1 > 1 {
-        if control.cancelled() {
-            return Err(PdeError::Cancelled);
-        }
+        host.check()?;
         let Some((_, fine)) = pyramid.last() else { break };
         let next = (size.0.div_ceil(2), size.1.div_ceil(2));
         let mut coarse = vec![0.0; next.0 * next.1 * (channels + 1)];
@@ -145,9 +139,7 @@ fn first_guess(
         size = next;
     }
     for run in &component.runs {
-        if control.cancelled() {
-            return Err(PdeError::Cancelled);
-        }
+        host.check()?;
         for x in run.from as usize..run.to as usize {
             let (mut y_cell, mut x_cell) =
                 ((run.y as usize - top + CELL) / CELL, (x - left + CELL) / CELL);

@@ -1,12 +1,14 @@
 //! What the networks' outputs mean.
 
+use super::block_features::BlockFeatures;
 use super::learnt::NoiseModel;
 use super::level_map::NOTHING;
 use super::sums::BINS;
-use super::witnesses::Witnesses;
 
-/// Kinds of noise, "clean" being the first.
+/// Kinds of noise, in the order of `NOISE_KINDS` in Python.
 pub const KINDS: usize = 9;
+/// The first of them.
+const CLEAN: usize = 0;
 /// Squares over which the noise is averaged, by their sides.
 pub const SCALES: [usize; 4] = [1, 2, 4, 8];
 /// A level of zero can be reached: it is so much less than the exponential of the output.
@@ -23,45 +25,53 @@ pub struct FineNoise {
     pub high: f64,
     /// Of each channel.
     pub by_channel: Vec<f64>,
-    /// Probability that it is correlated from pixel to pixel.
-    pub coloured: f64,
-    /// Standard deviation of its means over squares of 1, 2, 4, 8 pixels.
-    pub scale_sigma: [f64; 4],
 }
 
 impl FineNoise {
     /// What can be said when no block had anything to say.
     pub fn unknown(channels: usize, high: f64) -> Self {
-        Self {
-            sigma: 0.0,
-            low: 0.0,
-            high,
-            by_channel: vec![0.0; channels],
-            coloured: 0.0,
-            scale_sigma: [0.0; 4],
-        }
+        Self { sigma: 0.0, low: 0.0, high, by_channel: vec![0.0; channels] }
     }
 }
 
-/// Concludes the level from the features.
-pub(in crate::analysis) fn level(
-    heard: &Witnesses,
+/// The fine noise, and how it looks from further away.
+pub(in crate::analysis) struct Level {
+    pub fine: FineNoise,
+    /// Probability that it is correlated from pixel to pixel.
+    pub coloured: f64,
+    /// Standard deviation of its means over squares of 1, 2, 4, 8 pixels.
+    pub scale_sigma: [f64; SCALES.len()],
+}
+
+/// Outputs of the network of the level for grey images, and in colour: see [`conclude_level`].
+pub(super) const LEVEL_OUTPUTS: usize = 4 + SCALES.len();
+pub(super) const LEVEL_OUTPUTS_COLOUR: usize = LEVEL_OUTPUTS + 3;
+/// Outputs of the network of the kinds: see [`conclude_kinds`].
+pub(super) const KIND_OUTPUTS: usize = 13;
+
+/// Concludes the level from the features; also returns all that the network was given.
+pub(in crate::analysis) fn conclude_level(
+    blocks: &BlockFeatures,
     repaired: f64,
     model: &NoiseModel,
-) -> (FineNoise, Vec<f64>) {
-    let mut features = heard.features.clone();
+) -> (Level, Vec<f64>) {
+    let mut features = blocks.values.clone();
     features.push(repaired);
     let outputs = model.level.answer(&features);
-    let scale = heard.anchor.sqrt() / heard.unit;
-    let middle = outputs[0].clamp(-6.0, 4.0);
+    let [log_sigma, below, above, coloured, ref others @ ..] = outputs[..] else {
+        unreachable!("the model has been checked")
+    };
+    let (log_scales, log_channels) = others.split_at(SCALES.len());
+    let scale = blocks.reference_variance.sqrt() / blocks.unit;
+    let middle = log_sigma.clamp(-6.0, 4.0);
     let of = |x: f64| (scale * (x.exp() - FLOOR)).max(0.0);
     let mut sigma = of(middle);
     let (mut low, mut high) =
-        (of(middle - softplus(outputs[1] - 2.0)), of(middle + softplus(outputs[2] - 2.0)));
-    let coloured = sigmoid(outputs[3]);
+        (of(middle - softplus(below - 2.0)), of(middle + softplus(above - 2.0)));
+    let coloured = sigmoid(coloured);
     let mut scale_sigma = SCALES.map(|side| sigma / side as f64);
     if coloured >= 0.5 {
-        for (out, &x) in scale_sigma.iter_mut().zip(&outputs[4..8]) {
+        for (out, &x) in scale_sigma.iter_mut().zip(log_scales) {
             *out = scale * x.clamp(-8.0, 6.0).exp();
         }
         let factor = if sigma > 0.0 { scale_sigma[0] / sigma } else { 1.0 };
@@ -70,11 +80,12 @@ pub(in crate::analysis) fn level(
     let by_channel = if model.channels == 1 {
         vec![sigma]
     } else {
-        let each: Vec<f64> = outputs[8..11].iter().map(|x| x.clamp(-8.0, 6.0).exp()).collect();
+        let each: Vec<f64> = log_channels.iter().map(|x| x.clamp(-8.0, 6.0).exp()).collect();
         let mean = each.iter().map(|x| x * x).sum::<f64>() / each.len() as f64;
         each.iter().map(|x| x * sigma / mean.sqrt()).collect()
     };
-    (FineNoise { sigma, low, high, by_channel, coloured, scale_sigma }, features)
+    let fine = FineNoise { sigma, low, high, by_channel };
+    (Level { fine, coloured, scale_sigma }, features)
 }
 
 /// The kinds' probabilities, and the parameters that depend on them.
@@ -88,43 +99,59 @@ pub(in crate::analysis) struct Kinds {
 }
 
 /// Concludes the kinds from everything that has been measured.
-pub(in crate::analysis) fn kinds(measured: &[f64], heard: &Witnesses, model: &NoiseModel) -> Kinds {
+pub(in crate::analysis) fn conclude_kinds(
+    measured: &[f64],
+    blocks: &BlockFeatures,
+    model: &NoiseModel,
+) -> Kinds {
     let outputs = model.kinds.answer(measured);
-    let fine = softmax(&outputs[..6]);
-    let impulses = softmax(&outputs[6..9]);
-    let (periodic, compression) = (sigmoid(outputs[9]), sigmoid(outputs[10]));
-    let clean = fine[0] * impulses[0] * (1.0 - periodic) * (1.0 - compression);
+    let (of_fine, rest) = outputs.split_first_chunk().expect("the model has been checked");
+    let (of_impulses, rest) = rest.split_first_chunk().expect("the model has been checked");
+    let &[periodic, compression, log_gain, log_speckle] = rest else {
+        unreachable!("the model has been checked")
+    };
+    let [no_fine, gaussian, poisson, speckle, uniform, poisson_gaussian] = softmax(of_fine);
+    let [no_impulses, salt_pepper, impulse] = softmax(of_impulses);
+    let (periodic, compression) = (sigmoid(periodic), sigmoid(compression));
+    let clean = no_fine * no_impulses * (1.0 - periodic) * (1.0 - compression);
     let probabilities = [
         clean,
-        fine[1] + fine[5],
-        fine[2] + fine[5],
-        fine[3],
-        fine[4],
-        impulses[1],
-        impulses[2],
+        gaussian + poisson_gaussian, // of the two together, both are present
+        poisson + poisson_gaussian,
+        speckle,
+        uniform,
+        salt_pepper,
+        impulse,
         periodic,
         compression,
     ];
-    let scale = heard.anchor.sqrt() / heard.unit;
-    let gain = outputs[11].clamp(-12.0, 12.0).exp() * scale * scale * 2.0;
-    let speckle = outputs[12].clamp(-12.0, 12.0).exp() * scale * 2.0;
+    let scale = blocks.reference_variance.sqrt() / blocks.unit;
+    let gain = log_gain.clamp(-12.0, 12.0).exp() * scale * scale * 2.0;
+    let speckle = log_speckle.clamp(-12.0, 12.0).exp() * scale * 2.0;
     Kinds { probabilities, gain, speckle }
 }
 
-/// Without evidence, every kind may be.
-pub(in crate::analysis) fn no_idea() -> [f64; KINDS] {
+/// Where nothing can be measured, every kind may be.
+pub(in crate::analysis) fn uninformed() -> [f64; KINDS] {
     let mut out = [0.5 / (KINDS - 1) as f64; KINDS];
-    out[0] = 0.5;
+    out[CLEAN] = 0.5;
+    out
+}
+
+/// A constant image has no noise.
+pub(in crate::analysis) fn surely_clean() -> [f64; KINDS] {
+    let mut out = [0.0; KINDS];
+    out[CLEAN] = 1.0;
     out
 }
 
 /// Intensity, variance of the noise there, share of the evidence: of each bin. The variance is such
 /// that its mean over the image is the square of `sigma`.
-pub(in crate::analysis) fn level_function(heard: &Witnesses, sigma: f64) -> Vec<[f64; 3]> {
-    let known: Vec<usize> = (0..BINS).filter(|&bin| heard.bins[bin][0] > 1e-3).collect();
+pub(in crate::analysis) fn level_function(blocks: &BlockFeatures, sigma: f64) -> Vec<[f64; 3]> {
+    let known: Vec<usize> = (0..BINS).filter(|&bin| blocks.bins[bin].share > 1e-3).collect();
     let mut variance = [0.0; BINS];
     for (bin, out) in variance.iter_mut().enumerate() {
-        let of = |bin: usize| heard.bins[bin][1] / heard.bins[bin][0];
+        let of = |bin: usize| blocks.bins[bin].energy / blocks.bins[bin].share;
         let below = known.iter().rev().find(|&&other| other <= bin);
         let above = known.iter().find(|&&other| other >= bin);
         *out = match (below, above) {
@@ -136,17 +163,17 @@ pub(in crate::analysis) fn level_function(heard: &Witnesses, sigma: f64) -> Vec<
             (None, None) => 1.0,
         };
     }
-    let count: f64 = heard.bins.iter().map(|bin| bin[2]).sum();
+    let count: f64 = blocks.bins.iter().map(|bin| bin.blocks).sum();
     let mean: f64 =
-        heard.bins.iter().zip(variance).map(|(bin, variance)| bin[2] * variance).sum::<f64>()
+        blocks.bins.iter().zip(variance).map(|(bin, variance)| bin.blocks * variance).sum::<f64>()
             / count.max(1e-9);
     (0..BINS)
         .map(|bin| {
-            let intensity = (bin as f64 + 0.5) / BINS as f64 * 255.0 / heard.unit;
+            let intensity = (bin as f64 + 0.5) / BINS as f64 * 255.0 / blocks.unit;
             [
                 intensity,
                 sigma * sigma * (variance[bin] + NOTHING) / (mean + NOTHING),
-                heard.bins[bin][0],
+                blocks.bins[bin].share,
             ]
         })
         .collect()
@@ -160,9 +187,9 @@ fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-fn softmax(x: &[f64]) -> Vec<f64> {
+fn softmax<const N: usize>(x: &[f64; N]) -> [f64; N] {
     let most = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let each: Vec<f64> = x.iter().map(|x| (x - most).exp()).collect();
+    let each = x.map(|x| (x - most).exp());
     let sum: f64 = each.iter().sum();
-    each.iter().map(|x| x / sum).collect()
+    each.map(|x| x / sum)
 }

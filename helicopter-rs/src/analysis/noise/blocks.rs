@@ -1,4 +1,4 @@
-//! What the 8 x 8 blocks of an image testify about its noise.
+//! What is measured of the 8 x 8 blocks of an image.
 
 use rayon::prelude::*;
 
@@ -127,12 +127,17 @@ pub(super) fn fine<V: F32x8>(strip: &Strip, layout: Layout, plane: usize, vector
     three.add(strip.get(layout.energy(plane, 4), vector)).mul(V::splat(0.5))
 }
 
-/// Looks at all blocks of a picture at least as large as one.
+/// Measures all blocks of a picture at least as large as one.
 ///
 /// # Errors
 ///
 /// [`crate::error::Error::Cancelled`].
-pub(super) fn testimony(picture: &Picture, low: f32, high: f32, host: &dyn Host) -> Result<Blocks> {
+pub(super) fn measure_blocks(
+    picture: &Picture,
+    low: f32,
+    high: f32,
+    host: &dyn Host,
+) -> Result<Blocks> {
     let (height, width, planes) = picture.dim();
     let pixels = height * width;
     let sparse = if matches!(picture, Picture::Given { .. }) { SPARSE } else { SPARSE_COPIES };
@@ -155,13 +160,13 @@ pub(super) fn testimony(picture: &Picture, low: f32, high: f32, host: &dyn Host)
                 first,
                 rows: STRIP.min(lattice.0 - first),
             };
-            Ok(look(&job, rows))
+            Ok(measure(&job, rows))
         })
         .collect::<Result<Vec<_>>>()?;
     Ok(Blocks { layout, lattice, stride, strips })
 }
 
-/// A strip of blocks to look at.
+/// A strip of blocks to measure.
 pub(super) struct Job<'a, 'p> {
     pub picture: &'a Picture<'p>,
     pub low: f32,
@@ -173,28 +178,28 @@ pub(super) struct Job<'a, 'p> {
     pub rows: usize,
 }
 
-fn look(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+fn measure(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     if job.stride.1 == CELL {
-        look_dense(job, rows)
+        measure_dense(job, rows)
     } else {
-        look_sparse(job, rows)
+        measure_sparse(job, rows)
     }
 }
 
 kernel! {
-    fn look_dense<S>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
-        look_at::<S::F32x8, CELL>(job, rows)
+    fn measure_dense<S>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+        measure_at::<S::F32x8, CELL>(job, rows)
     }
 }
 
 kernel! {
-    fn look_sparse<S>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
-        look_at::<S::F32x8, { 2 * CELL }>(job, rows)
+    fn measure_sparse<S>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+        measure_at::<S::F32x8, { 2 * CELL }>(job, rows)
     }
 }
 
 #[inline(always)]
-fn look_at<V: F32x8, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
+fn measure_at<V: F32x8, const STEP: usize>(job: &Job<'_, '_>, rows: &mut Rows) -> Strip {
     let Job { layout, stride, columns, .. } = *job;
     let planes = layout.planes;
     let across = columns.div_ceil(LANES);

@@ -2,15 +2,13 @@
 //!
 //! The twin of `helicopter/backends/reference/analysis/noise/compression.py`, which says why each step is taken.
 
-mod blockiness;
-mod combs;
 mod image;
-mod sample;
+mod likelihood;
 
 use ndarray::{ArrayView2, ArrayView3};
 
-use self::combs::{HIGH_ORDER, QUALITIES};
 use self::image::Image;
+use self::likelihood::{HIGH_ORDER, QUALITIES};
 use super::masks;
 use crate::error::Result;
 use crate::host::Host;
@@ -21,7 +19,7 @@ const MOST_BLOCKS: usize = 1600;
 const FEW_BLOCKS: usize = 48;
 const FEWEST_BLOCKS: usize = 16;
 const GLIMPSE: usize = 6;
-const GLANCE: usize = 32;
+const COARSE: usize = 32;
 const CLOSE_LOOK: usize = 256;
 const FINALISTS: usize = 12;
 const LOW_ORDER: usize = 3;
@@ -89,15 +87,15 @@ pub fn find_compression(
 
     host.check()?;
     let sample = image.sample(grid, MOST_BLOCKS, HIGH_ORDER);
-    let (glance, _) = sample.odds(&all, GLANCE, HIGH_ORDER);
-    let mut finalists = descending(&glance);
+    let (coarse, _) = sample.odds(&all, COARSE, HIGH_ORDER);
+    let mut finalists = descending(&coarse);
     finalists.truncate(FINALISTS);
     finalists.sort_unstable();
     let (odds, count) = sample.odds(&finalists, CLOSE_LOOK, HIGH_ORDER);
     let winner = descending(&odds)[0];
     let (quality, total) = (finalists[winner], odds[winner]);
     let rival = (0..QUALITIES).filter(|&other| other.abs_diff(quality) > 2);
-    let rival = rival.map(|other| glance[other]).fold(f64::NEG_INFINITY, f64::max);
+    let rival = rival.map(|other| coarse[other]).fold(f64::NEG_INFINITY, f64::max);
 
     let other = image.sample(((grid.0 + 4) % 8, (grid.1 + 4) % 8), FEW_BLOCKS, HIGH_ORDER);
     let zeros = sample.zeros();
@@ -105,7 +103,7 @@ pub fn find_compression(
     let features = [
         mean,
         compressed(total),
-        compressed(glance[quality] - rival),
+        compressed(coarse[quality] - rival),
         (count as f64).ln_1p(),
         (quality + 1) as f64 / 100.0,
         excess(&by_row, grid.0),
@@ -142,8 +140,7 @@ fn excess(profile: &[f64; 8], offset: usize) -> f64 {
 mod tests {
     use ndarray::{Array2, Array3};
 
-    use super::combs::{quantiser, ORDERS};
-    use super::sample::cosines;
+    use super::likelihood::{cosines, quantiser, ORDERS};
     use super::*;
     use crate::host::NoHost;
 

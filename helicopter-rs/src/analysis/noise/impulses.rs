@@ -36,7 +36,7 @@ pub struct Impulses {
 const MANY: usize = 1 << 17;
 const FINE: usize = 1 << 19;
 const SPARSEST: usize = 8;
-const GLANCE: usize = 4;
+const COARSE: usize = 4;
 const FADE: f64 = 0.057;
 const FEWEST: u64 = 6;
 const COINCIDENCE: f64 = 0.3;
@@ -76,8 +76,8 @@ const EVIDENCE: [[f64; 4]; 29] = [
 ];
 const EVIDENCE_AT_ZERO: [f64; 2] = [14.6127, 10.3381];
 
-/// What there is to say about the joint plane, or about the channels as planes of their own.
-struct Look<'a> {
+/// What is measured of the joint plane, or of the channels as planes of their own.
+struct Measured<'a> {
     planes: Vec<Plane<'a>>,
     counts: Vec<Counts>,
     densities: [f64; 2],
@@ -116,27 +116,27 @@ pub fn find_impulses(
         step: 3.0 * step,
     };
     let mut found =
-        look(vec![if channels == 1 { channel(0) } else { joint }], included, every, host)?;
+        measure(vec![if channels == 1 { channel(0) } else { joint }], included, every, host)?;
     if channels == 3 {
-        let glance = look((0..3).map(channel).collect(), included, every * GLANCE, host)?;
-        let apart = glance.coincidence < COINCIDENCE;
-        if (glance.found[0] && !found.found[0]) || (glance.found[1] && apart) {
-            found = look((0..3).map(channel).collect(), included, every, host)?;
+        let coarse = measure((0..3).map(channel).collect(), included, every * COARSE, host)?;
+        let apart = coarse.coincidence < COINCIDENCE;
+        if (coarse.found[0] && !found.found[0]) || (coarse.found[1] && apart) {
+            found = measure((0..3).map(channel).collect(), included, every, host)?;
         }
     }
     if found.found != [false; 2] && fine < every {
-        found = Look { found: found.found, ..look(found.planes, included, fine, host)? };
+        found = Measured { found: found.found, ..measure(found.planes, included, fine, host)? };
     }
     found.conclude(mask, included, host)
 }
 
 /// Counts on every so many rows, in one or more planes.
-fn look<'a>(
+fn measure<'a>(
     planes: Vec<Plane<'a>>,
     included: Option<ArrayView2<bool>>,
     every: usize,
     host: &dyn Host,
-) -> Result<Look<'a>> {
+) -> Result<Measured<'a>> {
     let height = planes[0].pixels.dim().0;
     let rows: Vec<usize> = (1..height - 1).step_by(every).collect();
     let strips: Vec<(Vec<Counts>, [u64; 2])> = rows
@@ -159,7 +159,7 @@ fn look<'a>(
     let least = if planes.len() == 1 { 0.0 } else { CHANNELS_NEED };
     let found = judge(&features, &counts, least);
     let coincidence = out[1] as f64 / out[0].max(1) as f64;
-    Ok(Look { planes, counts, densities, features, found, coincidence })
+    Ok(Measured { planes, counts, densities, features, found, coincidence })
 }
 
 /// One rate out of several: the first is the safest, the later ones have more to stand on.
@@ -253,7 +253,7 @@ fn judge(features: &[f64], counts: &[Counts], least: f64) -> [bool; 2] {
     })
 }
 
-impl Look<'_> {
+impl Measured<'_> {
     fn conclude(
         self,
         mut mask: Array2<bool>,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::witnesses::features;
+use super::answers::{KIND_OUTPUTS, LEVEL_OUTPUTS, LEVEL_OUTPUTS_COLOUR};
+use super::block_features;
+use super::cosines::BANDS;
 use crate::error::{Error, Result};
 use crate::utils::simd::F32x8;
 
@@ -24,9 +26,13 @@ pub(super) const HEADS: usize = 8;
 const MOST_HIDDEN: usize = 32;
 /// Features of impulses, waves and compression, beside those of the blocks.
 const OTHER_FEATURES: usize = 56;
-const KIND_OUTPUTS: usize = 13;
-/// What it sees of a block, at most.
-pub(super) const MOST_INPUTS: usize = 24;
+/// What it sees of a block: the bands of each plane, distance to the ends of the range, clipping,
+/// intensity.
+const fn block_inputs(channels: usize) -> usize {
+    channels * BANDS + 3
+}
+/// The same, at most.
+pub(super) const MOST_INPUTS: usize = block_inputs(3);
 
 #[derive(Clone, Debug)]
 struct Layer {
@@ -245,10 +251,13 @@ impl NoiseModel {
     pub fn new(tensors: &Tensors) -> Result<Self> {
         let layer = |k: usize| Layer::take(tensors, &format!("blocks.layer{k}"));
         let layers = [layer(1)?, layer(2)?, layer(3)?];
+        let [grey, colour] = [1, 3].map(block_inputs);
         let channels = match layers[0].inputs {
-            10 => 1,
-            24 => 3,
-            other => return Err(wrong(format!("a block has 10 or 24 inputs, not {other}"))),
+            inputs if inputs == grey => 1,
+            inputs if inputs == colour => 3,
+            other => {
+                return Err(wrong(format!("a block has {grey} or {colour} inputs, not {other}")))
+            }
         };
         let fits = layers[1].inputs == layers[0].outputs
             && layers[2].inputs == layers[1].outputs
@@ -260,8 +269,8 @@ impl NoiseModel {
         }
         let (level, kinds) =
             (Perceptron::take(tensors, "level")?, Perceptron::take(tensors, "kinds")?);
-        let inputs = features(channels) + 1;
-        let outputs = if channels == 1 { 8 } else { 11 };
+        let inputs = block_features::count(channels) + 1;
+        let outputs = if channels == 1 { LEVEL_OUTPUTS } else { LEVEL_OUTPUTS_COLOUR };
         if (level.inputs(), level.outputs()) != (inputs, outputs) {
             return Err(wrong(format!("level has not {inputs} inputs and {outputs} outputs")));
         }

@@ -1,18 +1,18 @@
-//! Where the noise is: the testimony of each neighbourhood.
+//! Where the noise is: its level in each neighbourhood.
 
 use ndarray::Array2;
 use rayon::prelude::*;
 
+use super::block_features::BlockFeatures;
 use super::blocks::{noise_energy, LANES};
 use super::cosines::SIDE;
 use super::learnt::NoiseModel;
-use super::witnesses::Witnesses;
 use crate::error::Result;
 use crate::host::Host;
 use crate::utils::simd::{kernel, F32x8, Plain, Simd};
 
 /// Half the sides of the neighbourhoods in pixels: first a wide one, then a near one that goes beyond
-/// it as far as its own witnesses are to be trusted.
+/// it as far as its own blocks are to be trusted.
 const REACHES: [usize; 2] = [64, 16];
 /// Variance (in squared levels) that is as good as none.
 pub(super) const NOTHING: f64 = 1e-6;
@@ -23,13 +23,13 @@ pub(super) const NOTHING: f64 = 1e-6;
 ///
 /// [`crate::error::Error::Cancelled`].
 pub(in crate::analysis) fn level_map(
-    heard: &Witnesses,
+    features: &BlockFeatures,
     sigma: f64,
     (height, width): (usize, usize),
     model: &NoiseModel,
     host: &dyn Host,
 ) -> Result<Array2<f32>> {
-    let mut lattice = variances(heard, model);
+    let mut lattice = variances(features, model);
     host.check()?;
     let mean: f64 = lattice.values.iter().sum::<f64>() / lattice.values.len() as f64;
     // what is added keeps the rounding of an image without noise from being scaled up
@@ -37,8 +37,8 @@ pub(in crate::analysis) fn level_map(
         *value = sigma * ((*value + NOTHING) / (mean + NOTHING)).sqrt();
     }
     let mut map = Array2::zeros((height, width));
-    let stride = heard.blocks.stride.1;
-    let rows = Between::all(height, lattice.rows, heard.blocks.stride.0);
+    let stride = features.blocks.stride.1;
+    let rows = Between::all(height, lattice.rows, features.blocks.stride.0);
     map.outer_iter_mut().into_par_iter().zip(rows.par_iter()).try_for_each(
         |(mut out, row)| -> Result<()> {
             host.check()?;
@@ -118,14 +118,14 @@ impl Lattice {
 }
 
 /// Variance at every block, up to a common factor.
-fn variances(heard: &Witnesses, model: &NoiseModel) -> Lattice {
-    let blocks = &heard.blocks;
+fn variances(features: &BlockFeatures, model: &NoiseModel) -> Lattice {
+    let blocks = &features.blocks;
     let (rows, columns) = blocks.lattice;
     let across = blocks.vectors_in_row() * LANES;
     let (mut weight, mut value) = (vec![0.0; rows * columns], vec![0.0; rows * columns]);
-    let scale = (rows * columns) as f64 / heard.total;
+    let scale = (rows * columns) as f64 / features.total;
     let mut row = 0;
-    for (strip, weights) in blocks.strips.iter().zip(&heard.weights) {
+    for (strip, weights) in blocks.strips.iter().zip(&features.weights) {
         for vector in 0..strip.vectors {
             let energy =
                 noise_energy::<<Plain as Simd>::F32x8>(strip, blocks.layout, vector).to_array();

@@ -1,4 +1,4 @@
-//! What all blocks say, added up by the weight that each is given.
+//! Sums of the blocks' measurements by the weight that each block is given.
 
 use rayon::prelude::*;
 
@@ -15,9 +15,9 @@ pub(super) const BINS: usize = 8;
 pub(super) const FEW_HEADS: usize = 2;
 /// Bands whose means are features: all but the lowest.
 pub(super) const POOLED_BANDS: usize = 6;
-/// Of each head, beside the bands: sum of weights, of their squares, mean, clipped, square, fourth.
+/// Sums of a head beside those of bands and products: see `Items`.
 pub(super) const EXTRAS: usize = 6;
-/// Sums of a bin: see `Sums`.
+/// Sums of a bin: see [`bin`].
 const BIN_SUMS: usize = 7;
 /// Sums of a head, at most: see `Items`.
 const MOST_ITEMS: usize = COLOURS * POOLED_BANDS + 3 + EXTRAS;
@@ -27,16 +27,33 @@ const MOST_ITEMS: usize = COLOURS * POOLED_BANDS + 3 + EXTRAS;
 pub(super) struct Sums {
     /// Of each head: bands of each plane, products of planes, extras.
     pub heads: Vec<[f64; HEADS]>,
-    /// Of each bin: first head's mass, noise energy, square, fourth; second head's mass, energy;
-    /// number of valid blocks.
+    /// Of each bin of intensity: see [`bin`].
     pub bins: [[f64; BIN_SUMS]; BINS],
     /// Noise energy of the first heads.
     pub energy: [f64; FEW_HEADS],
 }
 
+/// Places of the sums of a bin.
+pub(super) mod bin {
+    /// Weights of the first head.
+    pub const WEIGHT: usize = 0;
+    /// Noise energy by the first head.
+    pub const ENERGY: usize = 1;
+    /// Squared differences of neighbours by the first head.
+    pub const SQUARE: usize = 2;
+    /// The same to the fourth power.
+    pub const FOURTH: usize = 3;
+    /// Weights of the second head.
+    pub const SECOND_WEIGHT: usize = 4;
+    /// Noise energy by the second head.
+    pub const SECOND_ENERGY: usize = 5;
+    /// Valid blocks.
+    pub const BLOCKS: usize = 6;
+}
+
 /// Blocks, and what they are weighed with.
 #[derive(Clone, Copy)]
-pub(super) struct Look<'a> {
+pub(super) struct Weighing<'a> {
     pub blocks: &'a Blocks,
     pub base: f64,
     pub low: f32,
@@ -59,26 +76,49 @@ impl Items {
     pub fn cross(self, pair: usize) -> usize {
         self.planes * POOLED_BANDS + pair
     }
-    pub fn extra(self, which: usize) -> usize {
-        self.cross(if self.planes == COLOURS { 3 } else { 0 }) + which
+    /// Sum of the weights.
+    pub fn weight(self) -> usize {
+        self.cross(if self.planes == COLOURS { 3 } else { 0 })
     }
-    fn len(self) -> usize {
-        self.extra(EXTRAS)
+    pub fn squared_weight(self) -> usize {
+        self.weight() + 1
+    }
+    pub fn mean(self) -> usize {
+        self.weight() + 2
+    }
+    pub fn clipped(self) -> usize {
+        self.weight() + 3
+    }
+    pub fn square(self) -> usize {
+        self.weight() + 4
+    }
+    pub fn fourth(self) -> usize {
+        self.weight() + 5
+    }
+    pub fn len(self) -> usize {
+        self.weight() + EXTRAS
     }
 }
 
+/// Places of what the network sees of a block behind its bands: how far it is from an end of the range,
+/// how much of it is clipped, how bright it is.
+#[inline(always)]
+fn inputs(planes: usize) -> [usize; 3] {
+    [0, 1, 2].map(|place| BANDS * planes + place)
+}
+
 /// Sums over all blocks, and the first head's weights. Strips are added up in their order.
-pub(super) fn sum_up(look: &Look, host: &dyn Host) -> Result<(Sums, Vec<Vec<f32>>)> {
-    let parts = look
+pub(super) fn sum_up(weighing: &Weighing, host: &dyn Host) -> Result<(Sums, Vec<Vec<f32>>)> {
+    let parts = weighing
         .blocks
         .strips
         .par_iter()
         .map(|strip| {
             host.check()?;
-            Ok(sum_strip(strip, look))
+            Ok(sum_strip(strip, weighing))
         })
         .collect::<Result<Vec<_>>>()?;
-    let items = Items { planes: look.blocks.layout.planes };
+    let items = Items { planes: weighing.blocks.layout.planes };
     let mut sums = Sums {
         heads: vec![[0.0; HEADS]; items.len()],
         bins: [[0.0; BIN_SUMS]; BINS],
@@ -105,18 +145,18 @@ pub(super) fn sum_up(look: &Look, host: &dyn Host) -> Result<(Sums, Vec<Vec<f32>
 }
 
 kernel! {
-    fn sum_strip<S>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
-        sum_strip_at::<S::F32x8>(strip, look)
+    fn sum_strip<S>(strip: &Strip, weighing: &Weighing<'_>) -> (Sums, Vec<f32>) {
+        sum_strip_at::<S::F32x8>(strip, weighing)
     }
 }
 
 #[inline(always)]
-fn sum_strip_at<V: F32x8>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
-    let layout = look.blocks.layout;
+fn sum_strip_at<V: F32x8>(strip: &Strip, weighing: &Weighing<'_>) -> (Sums, Vec<f32>) {
+    let layout = weighing.blocks.layout;
     let planes = layout.planes;
     let items = Items { planes };
-    let inverse = V::splat(1.0 / look.base as f32);
-    let inverse_sigma = V::splat(1.0 / look.base.sqrt() as f32);
+    let inverse = V::splat(1.0 / weighing.base as f32);
+    let inverse_sigma = V::splat(1.0 / weighing.base.sqrt() as f32);
     let zero = V::splat(0.0);
     let mut heads = [[zero; HEADS]; MOST_ITEMS];
     let mut bins = [[zero; BIN_SUMS]; BINS];
@@ -142,24 +182,25 @@ fn sum_strip_at<V: F32x8>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
             pooled[plane].copy_from_slice(&all[1..]);
         }
         let clipped: V = strip.get(layout.clipped(), vector);
-        let (mean, distance) = position::<V>(strip, layout, vector, look.low, look.high);
+        let (mean, distance) = position::<V>(strip, layout, vector, weighing.low, weighing.high);
         let room = distance.mul(inverse_sigma).max(zero).min(V::splat(6.0));
-        seen[BANDS * planes] = room.mul(V::splat(1.0 / 6.0));
-        seen[BANDS * planes + 1] = clipped;
-        seen[BANDS * planes + 2] = mean.mul(V::splat(1.0 / 255.0));
-        let mut weights = look.network.weigh(&seen, look.heads);
-        for head in 0..look.heads {
+        let [to_end, share_clipped, intensity] = inputs(planes);
+        seen[to_end] = room.mul(V::splat(1.0 / 6.0));
+        seen[share_clipped] = clipped;
+        seen[intensity] = mean.mul(V::splat(1.0 / 255.0));
+        let mut weights = weighing.network.weigh(&seen, weighing.heads);
+        for head in 0..weighing.heads {
             weights[head] = weights[head].mul(valid);
         }
         weights[0].store(&mut first[vector * LANES..]);
         for plane in 0..planes {
             for band in 0..POOLED_BANDS {
                 let sums = &mut heads[items.band(plane, band)];
-                accumulate(sums, &weights, pooled[plane][band], look.heads);
+                accumulate(sums, &weights, pooled[plane][band], weighing.heads);
             }
         }
-        accumulate(&mut heads[items.extra(0)], &weights, V::splat(1.0), look.heads);
-        if look.heads < HEADS {
+        accumulate(&mut heads[items.weight()], &weights, V::splat(1.0), weighing.heads);
+        if weighing.heads < HEADS {
             continue;
         }
         let square: V = strip.get(layout.square(), vector);
@@ -171,18 +212,23 @@ fn sum_strip_at<V: F32x8>(strip: &Strip, look: &Look<'_>) -> (Sums, Vec<f32>) {
             }
         }
         for head in 0..HEADS {
-            let sum = &mut heads[items.extra(1)][head];
+            let sum = &mut heads[items.squared_weight()][head];
             *sum = weights[head].multiply_add(weights[head], *sum);
         }
-        for (which, value) in [(2, mean), (3, clipped), (4, square), (5, fourth)] {
-            accumulate(&mut heads[items.extra(which)], &weights, value, HEADS);
+        for (item, value) in [
+            (items.mean(), mean),
+            (items.clipped(), clipped),
+            (items.square(), square),
+            (items.fourth(), fourth),
+        ] {
+            accumulate(&mut heads[item], &weights, value, HEADS);
         }
         let energy: V = noise_energy(strip, layout, vector);
         for head in 0..FEW_HEADS {
             energies[head] = weights[head].multiply_add(energy, energies[head]);
         }
-        let testimony = [weights[0], weights[1], mean, energy, square, fourth];
-        sort_into_bins(&mut bins, &testimony, valid);
+        let measured = [weights[0], weights[1], mean, energy, square, fourth];
+        sort_into_bins(&mut bins, &measured, valid);
     }
     let mut sums = Sums {
         heads: vec![[0.0; HEADS]; items.len()],
@@ -233,12 +279,12 @@ fn position<V: F32x8>(strip: &Strip, layout: Layout, vector: usize, low: f32, hi
     (mean, least.sub(V::splat(low)).min(V::splat(high).sub(most)))
 }
 
-/// `testimony`: weights of the first two heads, mean, noise energy, square, fourth; and whether valid.
+/// `measured`: weights of the first two heads, mean, noise energy, square, fourth; and whether valid.
 ///
 /// A block belongs to the two bins next to its mean, in part to each.
 #[inline(always)]
-fn sort_into_bins<V: F32x8>(bins: &mut [[V; BIN_SUMS]; BINS], testimony: &[V; 6], valid: V) {
-    let [one, two, mean, energy, square, fourth] = *testimony;
+fn sort_into_bins<V: F32x8>(bins: &mut [[V; BIN_SUMS]; BINS], measured: &[V; 6], valid: V) {
+    let [one, two, mean, energy, square, fourth] = *measured;
     let (zero, unit) = (V::splat(0.0), V::splat(1.0));
     let place = mean.multiply_add(V::splat(BINS as f32 / 255.0), V::splat(-0.5));
     let place = place.max(zero).min(V::splat(BINS as f32 - 1.0));
@@ -247,12 +293,12 @@ fn sort_into_bins<V: F32x8>(bins: &mut [[V; BIN_SUMS]; BINS], testimony: &[V; 6]
         let part = unit.sub(apart.max(zero.sub(apart))).max(zero);
         let (one, two) = (part.mul(one), part.mul(two));
         let sums = &mut bins[bin];
-        sums[0] = sums[0].add(one);
-        sums[1] = one.multiply_add(energy, sums[1]);
-        sums[2] = one.multiply_add(square, sums[2]);
-        sums[3] = one.multiply_add(fourth, sums[3]);
-        sums[4] = sums[4].add(two);
-        sums[5] = two.multiply_add(energy, sums[5]);
-        sums[6] = part.multiply_add(valid, sums[6]);
+        sums[bin::WEIGHT] = sums[bin::WEIGHT].add(one);
+        sums[bin::ENERGY] = one.multiply_add(energy, sums[bin::ENERGY]);
+        sums[bin::SQUARE] = one.multiply_add(square, sums[bin::SQUARE]);
+        sums[bin::FOURTH] = one.multiply_add(fourth, sums[bin::FOURTH]);
+        sums[bin::SECOND_WEIGHT] = sums[bin::SECOND_WEIGHT].add(two);
+        sums[bin::SECOND_ENERGY] = two.multiply_add(energy, sums[bin::SECOND_ENERGY]);
+        sums[bin::BLOCKS] = part.multiply_add(valid, sums[bin::BLOCKS]);
     }
 }

@@ -181,7 +181,7 @@ impl Counts {
         sum(&mut self.ranges, &other.ranges);
     }
 
-    /// Sigma of the fine noise in the calmest quarter of the image, as a share of its range.
+    /// Sigma of the fine noise in the quarter of the image with the least detail, as a share of its range.
     pub(super) fn scale(&self) -> f64 {
         let total: u64 = self.ranges.iter().sum();
         let mut below = 0;

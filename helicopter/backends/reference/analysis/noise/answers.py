@@ -57,23 +57,25 @@ def conclude_level(
 ) -> Level:
     """Conclude the level of the fine noise from the features."""
     outputs = model.level.answer(features)
+    log_sigma, below, above, coloured_logit = outputs[:4]
+    log_scales, log_channels = np.split(outputs[4:], [len(SCALES)])
     scale = np.sqrt(heard.anchor) / heard.unit
 
     def of(x: float) -> float:
         return float(max(scale * (np.exp(x) - FLOOR), 0.0))
 
-    middle = float(np.clip(outputs[0], -6, 4))
+    middle = float(np.clip(log_sigma, -6, 4))
     sigma = of(middle)
-    low, high = of(middle - _softplus(outputs[1] - 2)), of(middle + _softplus(outputs[2] - 2))
-    coloured = _sigmoid(outputs[3])
+    low, high = of(middle - _softplus(below - 2)), of(middle + _softplus(above - 2))
+    coloured = _sigmoid(coloured_logit)
     scale_sigma = tuple(sigma / side for side in SCALES)
     if coloured >= 0.5:
-        scale_sigma = tuple((scale * np.exp(np.clip(outputs[4:8], -8, 6))).tolist())
+        scale_sigma = tuple((scale * np.exp(np.clip(log_scales, -8, 6))).tolist())
         factor = scale_sigma[0] / sigma if sigma > 0 else 1.0
         sigma, low, high = scale_sigma[0], low * factor, max(high * factor, scale_sigma[0])
     by_channel = (sigma,)
     if channels == 3:
-        each = np.exp(np.clip(outputs[8:11], -8, 6))
+        each = np.exp(np.clip(log_channels, -8, 6))
         by_channel = tuple((each * sigma / np.sqrt(np.mean(each**2))).tolist())
     return Level(FineNoise(sigma, low, high, by_channel), coloured, scale_sigma)
 
@@ -81,17 +83,18 @@ def conclude_level(
 def conclude_kinds(measured: NDArray[np.float64], heard: Witnesses, model: NoiseModel) -> Kinds:
     """Conclude the kinds from everything that has been measured."""
     outputs = model.kinds.answer(measured)
-    fine, impulses = _softmax(outputs[:6]), _softmax(outputs[6:9])
+    no_fine, gaussian, poisson, multiplicative, uniform, poisson_gaussian = _softmax(outputs[:6])
+    no_impulses, salt_pepper, impulse = _softmax(outputs[6:9])
     periodic, compression = _sigmoid(outputs[9]), _sigmoid(outputs[10])
-    clean = fine[0] * impulses[0] * (1 - periodic) * (1 - compression)
+    clean = no_fine * no_impulses * (1 - periodic) * (1 - compression)
     probabilities = (
         clean,
-        fine[1] + fine[5],  # of Poisson's and Gaussian noise together, both are present
-        fine[2] + fine[5],
-        fine[3],
-        fine[4],
-        impulses[1],
-        impulses[2],
+        gaussian + poisson_gaussian,  # of the two together, both are present
+        poisson + poisson_gaussian,
+        multiplicative,
+        uniform,
+        salt_pepper,
+        impulse,
         periodic,
         compression,
     )

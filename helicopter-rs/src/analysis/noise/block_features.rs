@@ -1,11 +1,11 @@
-//! What all blocks say together: the features of an image's fine noise.
+//! The features of an image's fine noise: what is measured of all its blocks, by weight.
 
-use super::blocks::{fine, noise_energy, testimony, Blocks, Strip, COLOURS, LANES};
-use super::calmest::{self, anchor, calmest};
+use super::blocks::{fine, measure_blocks, noise_energy, Blocks, Strip, COLOURS, LANES};
 use super::cosines::SIDE;
 use super::learnt::{NoiseModel, HEADS};
+use super::low_detail::{self, low_detail, reference_variance};
 use super::picture::Picture;
-use super::sums::{sum_up, Items, Look, Sums, BINS, EXTRAS, FEW_HEADS, POOLED_BANDS};
+use super::sums::{bin, sum_up, Items, Sums, Weighing, BINS, FEW_HEADS, POOLED_BANDS};
 use crate::error::Result;
 use crate::host::Host;
 use crate::utils::simd::{F32x8, Plain, Simd};
@@ -18,10 +18,10 @@ const MANY: usize = 16384;
 const OTHERS: usize = 6;
 
 /// Features of an image's fine noise, and what is needed to draw its map.
-pub(in crate::analysis) struct Witnesses {
-    pub features: Vec<f64>,
-    /// Variance of the calmest blocks, in squared levels: what answers are relative to.
-    pub anchor: f64,
+pub(in crate::analysis) struct BlockFeatures {
+    pub values: Vec<f64>,
+    /// Variance of the blocks with the least detail, in squared levels: what answers are relative to.
+    pub reference_variance: f64,
     /// Levels per unit of intensity of the image.
     pub unit: f64,
     pub blocks: Blocks,
@@ -29,32 +29,42 @@ pub(in crate::analysis) struct Witnesses {
     pub weights: Vec<Vec<f32>>,
     /// Their sum.
     pub total: f64,
-    /// By bin of intensity: the first head's mass, its noise energy, and the number of valid blocks.
-    pub bins: [[f64; 3]; BINS],
+    pub bins: [IntensityBin; BINS],
+}
+
+/// What the first head says of the blocks of about one intensity.
+#[derive(Clone, Copy)]
+pub(in crate::analysis) struct IntensityBin {
+    /// Share of the weight.
+    pub share: f64,
+    /// Noise energy by weight: its mean times the share.
+    pub energy: f64,
+    /// Valid blocks.
+    pub blocks: f64,
 }
 
 /// Number of features of an image of so many channels.
-pub(super) fn features(channels: usize) -> usize {
+pub(super) fn count(channels: usize) -> usize {
     let items = Items { planes: channels };
-    let of_heads = HEADS * (items.extra(EXTRAS) - 1);
+    let of_heads = HEADS * (items.len() - 1);
     let of_bins = (2 * FEW_HEADS + 1) * BINS;
-    let of_calmest = calmest::FEATURES;
+    let of_low_detail = low_detail::FEATURES;
     let of_copies = (LEVELS - 1) * (FEW_HEADS * POOLED_BANDS * channels + 2);
-    of_heads + of_bins + of_copies + OTHERS + of_calmest
+    of_heads + of_bins + of_copies + OTHERS + of_low_detail
 }
 
-/// Hears all blocks; `None` when no block has anything to say.
+/// Looks at all blocks; `None` when none of them can be used.
 ///
 /// # Errors
 ///
 /// [`crate::error::Error::Cancelled`].
-pub(in crate::analysis) fn hear(
+pub(in crate::analysis) fn extract_features(
     picture: &Picture,
     (darkest, brightest): (f32, f32),
     quantum: f64,
     model: &NoiseModel,
     host: &dyn Host,
-) -> Result<Option<Witnesses>> {
+) -> Result<Option<BlockFeatures>> {
     let (height, width, channels) = picture.dim();
     if height.min(width) < SIDE {
         return Ok(None);
@@ -62,32 +72,33 @@ pub(in crate::analysis) fn hear(
     let Picture::Given { unit, .. } = *picture else { return Ok(None) };
     let (low, high) = (darkest * unit, brightest * unit);
     let step = quantum * f64::from(unit);
-    let blocks = testimony(picture, low, high, host)?;
+    let blocks = measure_blocks(picture, low, high, host)?;
     let valid: usize = count_valid(&blocks);
     if valid == 0 {
         return Ok(None);
     }
     let base = base_of(&blocks, step);
-    let look = Look { blocks: &blocks, base, low, high, network: &model.blocks, heads: HEADS };
-    let (sums, weights) = sum_up(&look, host)?;
+    let network = &model.blocks;
+    let weighing = Weighing { blocks: &blocks, base, low, high, network, heads: HEADS };
+    let (sums, weights) = sum_up(&weighing, host)?;
     let mut features = Vec::with_capacity(model.level.inputs());
     let items = Items { planes: channels };
-    let total: [f64; HEADS] = sums.heads[items.extra(0)].map(|sum| sum + 1e-9);
+    let total: [f64; HEADS] = sums.heads[items.weight()].map(|sum| sum + 1e-9);
     let share = |item: usize, head: usize| sums.heads[item][head] / total[head];
     pool(&mut features, &sums, &total, HEADS, channels, base, true);
     for head in 0..HEADS {
-        let square = sums.heads[items.extra(1)][head] / (total[head] * total[head]);
+        let square = sums.heads[items.squared_weight()][head] / (total[head] * total[head]);
         features.push(square.max(1.0 / MANY as f64).ln() / 10.0);
     }
-    features.extend((0..HEADS).map(|head| share(items.extra(2), head) / 255.0));
-    features.extend((0..HEADS).map(|head| share(items.extra(3), head)));
+    features.extend((0..HEADS).map(|head| share(items.mean(), head) / 255.0));
+    features.extend((0..HEADS).map(|head| share(items.clipped(), head)));
     features.extend((0..HEADS).map(|head| (total[head] / valid as f64 + 1e-6).ln()));
     for head in 0..HEADS {
-        let square = share(items.extra(4), head);
-        features.push(beyond_normal(share(items.extra(5), head) / (square * square + 1e-9)));
+        let square = share(items.square(), head);
+        features.push(beyond_normal(share(items.fourth(), head) / (square * square + 1e-9)));
     }
     by_intensity(&mut features, &sums, &total, base);
-    coarse(&mut features, picture, step, &look, host)?;
+    coarse(&mut features, picture, step, &weighing, host)?;
     let clipped: f64 = blocks
         .strips
         .iter()
@@ -101,12 +112,22 @@ pub(in crate::analysis) fn hear(
         clipped / blocks.len() as f64,
         f64::from(low) / 255.0,
     ]);
-    let calmest = calmest(&blocks, base);
-    let anchor = anchor(&calmest, base);
-    features.extend(calmest);
-    let bins = sums.bins.map(|bin| [bin[0] / total[0], bin[1] / total[0], bin[6]]);
-    let unit = f64::from(unit);
-    Ok(Some(Witnesses { features, anchor, unit, blocks, weights, total: total[0], bins }))
+    let low_detail = low_detail(&blocks, base);
+    features.extend(low_detail.as_flattened());
+    let bins = sums.bins.map(|sums| IntensityBin {
+        share: sums[bin::WEIGHT] / total[0],
+        energy: sums[bin::ENERGY] / total[0],
+        blocks: sums[bin::BLOCKS],
+    });
+    Ok(Some(BlockFeatures {
+        values: features,
+        reference_variance: reference_variance(&low_detail, base),
+        unit: f64::from(unit),
+        blocks,
+        weights,
+        total: total[0],
+        bins,
+    }))
 }
 
 /// Features of smaller copies of the picture.
@@ -114,7 +135,7 @@ fn coarse(
     features: &mut Vec<f64>,
     picture: &Picture,
     step: f64,
-    full: &Look,
+    full: &Weighing,
     host: &dyn Host,
 ) -> Result<()> {
     let channels = picture.dim().2;
@@ -128,12 +149,12 @@ fn coarse(
         }
         let half = smaller.as_ref().map_or_else(|| picture.halved(), Picture::halved);
         fraction /= 2.0;
-        let blocks = testimony(&half, full.low, full.high, host)?;
+        let blocks = measure_blocks(&half, full.low, full.high, host)?;
         let base = base_of(&blocks, fraction);
-        let look = Look { blocks: &blocks, base, heads: FEW_HEADS, ..*full };
-        let (sums, _) = sum_up(&look, host)?;
+        let weighing = Weighing { blocks: &blocks, base, heads: FEW_HEADS, ..*full };
+        let (sums, _) = sum_up(&weighing, host)?;
         let items = Items { planes: channels };
-        let total = sums.heads[items.extra(0)].map(|sum| sum + 1e-9);
+        let total = sums.heads[items.weight()].map(|sum| sum + 1e-9);
         pool(features, &sums, &total, FEW_HEADS, channels, full.base, false);
         features.extend([(base / full.base).ln(), 1.0]);
         smaller = Some(half);
@@ -154,7 +175,7 @@ fn sum_of_true(strip: &Strip, blocks: &Blocks, field: usize) -> f64 {
     rows.flat_map(|row| &row[..blocks.lattice.1]).map(|&value| f64::from(value)).sum()
 }
 
-/// Rough variance: that of the calmest tenth of the blocks that are not mostly clipped.
+/// Rough variance: what a tenth of the blocks that are not mostly clipped are below.
 fn base_of(blocks: &Blocks, step: f64) -> f64 {
     let layout = blocks.layout;
     let collect = |plane: Option<usize>, most_clipped: f32| {
@@ -227,17 +248,18 @@ fn pool(
 
 /// Noise, and how much evidence there is of it, by intensity; shape of its distribution.
 fn by_intensity(features: &mut Vec<f64>, sums: &Sums, total: &[f64; HEADS], base: f64) {
-    for head in 0..FEW_HEADS {
-        let (mass, energy) = (4 * head, 4 * head + 1);
+    let places = [(bin::WEIGHT, bin::ENERGY), (bin::SECOND_WEIGHT, bin::SECOND_ENERGY)];
+    for (head, (weight, energy)) in places.into_iter().enumerate() {
         let overall = sums.energy[head] / total[head] / base;
-        for bin in &sums.bins {
-            let (part, level) = (bin[mass] / total[head], bin[energy] / total[head] / base);
+        for sums in &sums.bins {
+            let (part, level) = (sums[weight] / total[head], sums[energy] / total[head] / base);
             features.push(((level + 1e-3 * overall) / (part + 1e-3) + 1e-4).ln());
         }
-        features.extend(sums.bins.iter().map(|bin| bin[mass] / total[head]));
+        features.extend(sums.bins.iter().map(|sums| sums[weight] / total[head]));
     }
-    for bin in &sums.bins {
-        let [part, _, square, fourth, ..] = bin.map(|sum| sum / total[0]);
+    for sums in &sums.bins {
+        let [part, square, fourth] =
+            [bin::WEIGHT, bin::SQUARE, bin::FOURTH].map(|place| sums[place] / total[0]);
         // as good as normal where there is nothing to go by
         let kurtosis =
             (fourth * part + 3e-6 * base * base) / (square * square + 1e-6 * base * base);

@@ -1,4 +1,4 @@
-//! What the calmest blocks of all say: the few without content are those whose energy is noise.
+//! The blocks with the least detail: the energy of the few without content is that of the noise.
 
 use rayon::prelude::*;
 
@@ -9,15 +9,22 @@ use crate::utils::simd::{kernel, F32x8};
 /// Shares of the blocks that are looked at.
 const SHARES: [f64; 9] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
 /// Those of them whose high frequencies the answers are relative to.
-const ANCHORS: std::ops::Range<usize> = 2..5;
+const REFERENCE_SHARES: std::ops::Range<usize> = 2..5;
 /// Bins to a factor of e, where they begin (logarithm of the ratio to the base), how many there are.
 const STEPS: f32 = 6.0;
 const LOWEST: f32 = -6.0;
 const BINS: usize = 96;
-/// Of each bin: number of blocks, energies of low, middle and high frequencies.
-const SUMS: usize = 4;
+/// Energies that are summed up: of low, middle and high frequencies.
+const ENERGIES: usize = 3;
+/// The last of them.
+const HIGH: usize = 2;
+/// Sums of a bin: the number of its blocks, and the energies.
+const SUMS: usize = 1 + ENERGIES;
 /// Number of features.
-pub(super) const FEATURES: usize = SHARES.len() * (SUMS - 1);
+pub(super) const FEATURES: usize = SHARES.len() * ENERGIES;
+
+/// Logarithms of mean energies, for each share.
+pub(super) type Energies = [[f64; ENERGIES]; SHARES.len()];
 
 /// Bands that count as low.
 const LOW_BANDS: usize = 3;
@@ -34,8 +41,8 @@ fn share_of_low(band: usize) -> f32 {
 
 type Histogram = [[f64; SUMS]; BINS];
 
-/// Logarithms of mean energies of low, middle and high frequencies, for each share.
-pub(super) fn calmest(blocks: &Blocks, base: f64) -> [f64; FEATURES] {
+/// Mean energies of the blocks with the least detail.
+pub(super) fn low_detail(blocks: &Blocks, base: f64) -> Energies {
     let parts: Vec<_> =
         blocks.strips.par_iter().map(|strip| sort_strip(strip, blocks, base)).collect();
     let mut sums = [[0.0; SUMS]; BINS];
@@ -45,8 +52,8 @@ pub(super) fn calmest(blocks: &Blocks, base: f64) -> [f64; FEATURES] {
         }
     }
     let total: f64 = sums.iter().map(|bin| bin[0]).sum();
-    let mut out = [0.0; FEATURES];
-    for (share, out) in SHARES.iter().zip(out.chunks_exact_mut(SUMS - 1)) {
+    let mut out = [[0.0; ENERGIES]; SHARES.len()];
+    for (share, out) in SHARES.iter().zip(&mut out) {
         let wanted = share * total;
         let mut passed = [0.0; SUMS];
         let mut bins = sums.iter().peekable();
@@ -69,9 +76,9 @@ pub(super) fn calmest(blocks: &Blocks, base: f64) -> [f64; FEATURES] {
 }
 
 /// Variance that is that of the noise wherever there are blocks without content.
-pub(super) fn anchor(calmest: &[f64; FEATURES], base: f64) -> f64 {
-    let high = ANCHORS.map(|share| calmest[(SUMS - 1) * share + 2]);
-    base * (high.sum::<f64>() / ANCHORS.len() as f64).exp()
+pub(super) fn reference_variance(energies: &Energies, base: f64) -> f64 {
+    let high = REFERENCE_SHARES.map(|share| energies[share][HIGH]);
+    base * (high.sum::<f64>() / REFERENCE_SHARES.len() as f64).exp()
 }
 
 kernel! {
