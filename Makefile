@@ -8,7 +8,15 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-rust test-python lint format bench clean
+# How many tests run at once; those that measure time or memory run one after the other.
+WORKERS ?= 2
+PYTEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadgroup
+# Two jobs at once: rustc optimises the accelerator on one core while the other does the rest. What
+# a job says is shown when it has ended, in one piece.
+BESIDE := +$(MAKE) --no-print-directory --jobs 2 --output-sync=target
+
+.PHONY: help demo test test-rust test-python lint lint-rust lint-python check exhaustive format \
+	bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -17,7 +25,9 @@ help: ## list the targets
 demo: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## analyse the sample photograph and leave a report
 	$(BIN)/helicopter analyze --sample
 
-test: test-rust test-python ## set up what tests need and pass them all
+test: ## set up what tests need and pass them all
+	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust
+	+$(MAKE) --no-print-directory test-python
 
 test-rust:
 ifdef CARGO
@@ -25,17 +35,31 @@ ifdef CARGO
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
-	$(if $(CARGO),HELICOPTER_REQUIRE_RUST=1,) $(BIN)/python -m pytest --quiet
+	$(PYTEST)
 
-lint: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## formatting, linting, types
+lint: ## formatting, linting, types
+	$(BESIDE) $(VENV)/accelerator.stamp lint-python lint-rust
+ifdef CARGO
+	$(BIN)/python -m mypy.stubtest helicopter_rs --allowlist helicopter-rs/stubtest-allowlist.txt
+endif
+
+lint-python: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+lint-rust:
 ifdef CARGO
 	cd helicopter-rs && cargo fmt --check
-	cd helicopter-rs && cargo clippy --locked --all-targets --features python -- -D warnings
-	$(BIN)/python -m mypy.stubtest helicopter_rs --allowlist helicopter-rs/stubtest-allowlist.txt
+	cd helicopter-rs && cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 endif
+
+check: ## while working: formatting, linting, types and quick tests, in three minutes
+	$(BESIDE) lint-python lint-rust $(VENV)/accelerator.stamp
+	$(PYTEST) --quick
+
+exhaustive: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## every combination of options, not only pairs
+	$(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python tests/exhaustive.py --numprocesses $(WORKERS) --dist loadgroup
 
 format: $(VENV)/dev.stamp ## format everything
 	$(BIN)/ruff format .

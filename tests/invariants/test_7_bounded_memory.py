@@ -14,6 +14,8 @@ import pytest
 
 from helicopter.core.segmentation import PRESETS
 
+pytestmark = pytest.mark.xdist_group("quiet")  # so that two do not fill the machine
+
 SIDE = (2560, 3200)
 #: What tiles and threads may take, whatever the size of the image.
 WORKSPACE_MB = 400

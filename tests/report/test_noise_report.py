@@ -104,6 +104,7 @@ def test_noise_is_not_set_against_what_was_not_scored():
         assert len(noise_wording.noise_sentences(noise_by_hand(), found)) == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_section_of_the_page(tmp_path, analysis, image):
     files = write_report(analysis, image, tmp_path)
     page = Page(files.html.read_text(encoding="utf-8"))
@@ -122,6 +123,7 @@ def test_the_section_of_the_page(tmp_path, analysis, image):
     assert not (tmp_path / "alone" / "noise.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_pixels_that_were_left_out_are_blank(tmp_path, analysis, image):
     noise = noise_by_hand(image.shape[:2])
     noise.sigma_map[:20] = np.nan
