@@ -15,7 +15,7 @@ PYTEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python -m pytest --qui
 # a job says is shown when it has ended, in one piece.
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 --output-sync=target
 
-.PHONY: help demo test test-rust test-python lint lint-rust lint-python check exhaustive format \
+.PHONY: help demo test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
 	bench clean
 .DEFAULT_GOAL := help
 
@@ -36,6 +36,10 @@ endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
 	$(PYTEST)
+
+test-training: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## train for a few steps; fetches PyTorch, some 3 GB
+	$(PIP) install --editable '.[dev,train]'
+	$(BIN)/python -m pytest --quiet tests/training
 
 lint: ## formatting, linting, types
 	$(BESIDE) $(VENV)/accelerator.stamp lint-python lint-rust
