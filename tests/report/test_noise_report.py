@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from handmade import autonomous, photograph, whole
 from scenes import noise_by_hand
+from test_plotting import drawn
 from test_report import Page
 
 from helicopter.core.noise_results import NOISE_KINDS, NoiseLevelFunction, NoiseScale
@@ -131,6 +132,7 @@ def test_pixels_that_were_left_out_are_blank(tmp_path, analysis, image):
     assert "blank where pixels were left out" in files.html.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_without_noise(tmp_path):
     picture = photograph((16, 16))
     found = dataclasses.replace(whole(autonomous(picture, patch=8)), noise=silent())
@@ -164,4 +166,5 @@ def test_interference_is_ringed_in_the_spectrum():
 def test_nothing_to_draw_is_drawn():
     noise = silent()
     for result in (noise, noise.noise_level_function, noise.scales[0]):
-        assert plot_result(result).axes
+        assert drawn(plot_result(result)).std() > 5
+    assert drawn(noise_details_figure(noise, LIGHT)).std() > 5
