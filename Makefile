@@ -8,9 +8,10 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# How many tests run at once; those that measure time or memory run one after the other.
+# How many tests run at once. Those that measure time do so afterwards, on a quiet machine.
 WORKERS ?= 2
-PYTEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadgroup
+AT_ONCE := --numprocesses $(WORKERS) --dist loadgroup
+TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 # Two jobs at once: rustc optimises the accelerator on one core while the other does the rest. What
 # a job says is shown when it has ended, in one piece.
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 --output-sync=target
@@ -35,11 +36,12 @@ ifdef CARGO
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
-	$(PYTEST)
+	$(TEST) -m pytest --quiet $(AT_ONCE) -m 'not quiet and not exhaustive'
+	$(TEST) -m pytest --quiet -m quiet
 
 test-training: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## train for a few steps; fetches PyTorch, some 3 GB
 	$(PIP) install --editable '.[dev,train]'
-	$(BIN)/python -m pytest --quiet tests/training
+	$(TEST) -m pytest --quiet tests/training
 
 lint: ## formatting, linting, types
 	$(BESIDE) $(VENV)/accelerator.stamp lint-python lint-rust
@@ -60,10 +62,10 @@ endif
 
 check: ## while working: formatting, linting, types and quick tests, in three minutes
 	$(BESIDE) lint-python lint-rust $(VENV)/accelerator.stamp
-	$(PYTEST) --quick
+	$(TEST) -m pytest --quiet $(AT_ONCE) --quick
 
 exhaustive: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## every combination of options, not only pairs
-	$(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python tests/exhaustive.py --numprocesses $(WORKERS) --dist loadgroup
+	$(TEST) tests/exhaustive.py $(AT_ONCE)
 
 format: $(VENV)/dev.stamp ## format everything
 	$(BIN)/ruff format .

@@ -77,7 +77,7 @@ def test_progress_goes_to_a_terminal_and_only_there(tmp_path, photo):
     assert b"\x1b" not in out
 
 
-@pytest.mark.xdist_group("quiet")
+@pytest.mark.quiet
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_control_c_leaves_quietly_and_nothing_half_done(tmp_path, backend):
     image = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)

@@ -14,7 +14,7 @@ import pytest
 
 from helicopter.core.segmentation import PRESETS
 
-pytestmark = pytest.mark.xdist_group("quiet")  # so that two do not fill the machine
+pytestmark = pytest.mark.xdist_group("memory")  # so that two do not fill the machine
 
 LARGE = (2560, 3200)
 #: For NumPy, which takes seconds a megapixel; and which cuts into tiles only what is larger.

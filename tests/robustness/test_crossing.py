@@ -22,8 +22,7 @@ rust = pytest.importorskip(
     "helicopter_rs", reason="helicopter-rs is not installed, so there is nothing to cross to"
 )
 
-# signals, forks and how soon a call stops: one after the other
-pytestmark = pytest.mark.xdist_group("quiet")
+pytestmark = pytest.mark.quiet
 
 ROOT = Path(errors.__file__).resolve().parents[1]
 PROMPT = 0.5  # seconds that may pass until a call has stopped
