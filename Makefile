@@ -14,7 +14,7 @@ AT_ONCE := --numprocesses $(WORKERS) --dist loadgroup
 TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 # Two jobs at once: rustc optimises the accelerator on one core while the other does the rest. What
 # a job says is shown when it has ended, in one piece.
-BESIDE := +$(MAKE) --no-print-directory --jobs 2 --output-sync=target
+BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help demo test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
 	bench clean
