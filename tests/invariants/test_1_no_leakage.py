@@ -342,11 +342,10 @@ def identical_noise(one, two):
     )
 
 
-@all_pairs(
-    kind=("gaussian", "salt_pepper", "periodic", "compression"),
-    channels=(None, 3),
-    dtype=("uint8", "float32"),
-)
+# the whole product, not pairs: of a scene so small, only of Gaussian noise is every figure above 0
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("channels", [None, 3])
+@pytest.mark.parametrize("kind", ["gaussian", "salt_pepper", "periodic", "compression"])
 def test_excluded_pixels_have_no_say_in_what_is_said_of_noise(detector, kind, channels, dtype):
     labels = np.arange(HEIGHT)[:, None] // 24 + np.zeros((HEIGHT, WIDTH), int)
     hidden = MASK if channels is None else MASK[:, :, None]
