@@ -8,7 +8,16 @@ CARGO := $(shell command -v cargo 2>/dev/null)
 RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-rust test-python lint format coverage coverage-rust bench clean
+# How many tests run at once. Those that measure time do so afterwards, on a quiet machine.
+WORKERS ?= 2
+AT_ONCE := --numprocesses $(WORKERS) --dist loadgroup
+TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
+# Two jobs at once: rustc optimises the accelerator on one core while the other does the rest. What
+# a job says is shown when it has ended, in one piece.
+BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+.PHONY: help demo test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
+	coverage coverage-rust bench clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -17,7 +26,9 @@ help: ## list the targets
 demo: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## analyse the sample photograph and leave a report
 	$(BIN)/helicopter analyze --sample
 
-test: test-rust test-python ## set up what tests need and pass them all
+test: ## set up what tests need and pass them all
+	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust
+	+$(MAKE) --no-print-directory test-python
 
 test-rust:
 ifdef CARGO
@@ -25,18 +36,37 @@ ifdef CARGO
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
-	$(if $(CARGO),HELICOPTER_REQUIRE_RUST=1,) $(BIN)/python -m pytest --quiet
+	$(TEST) -m pytest --quiet $(AT_ONCE) -m 'not quiet and not exhaustive'
+	$(TEST) -m pytest --quiet -m quiet
 
-lint: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## formatting, linting, spelling, types
+test-training: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## train for a few steps; fetches PyTorch, some 3 GB
+	$(PIP) install --editable '.[dev,train]'
+	$(TEST) -m pytest --quiet tests/training
+
+lint: ## formatting, linting, spelling, types
+	$(BESIDE) $(VENV)/accelerator.stamp lint-python lint-rust
+ifdef CARGO
+	$(BIN)/python -m mypy.stubtest helicopter_rs --allowlist helicopter-rs/stubtest-allowlist.txt
+endif
+
+lint-python: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/codespell
 	$(BIN)/mypy
+
+lint-rust:
 ifdef CARGO
 	cd helicopter-rs && cargo fmt --check
-	cd helicopter-rs && cargo clippy --locked --all-targets --features python -- -D warnings
-	$(BIN)/python -m mypy.stubtest helicopter_rs --allowlist helicopter-rs/stubtest-allowlist.txt
+	cd helicopter-rs && cargo clippy --locked --quiet --all-targets --features python -- -D warnings
 endif
+
+check: ## while working: formatting, linting, types and quick tests, in three minutes
+	$(BESIDE) lint-python lint-rust $(VENV)/accelerator.stamp
+	$(TEST) -m pytest --quiet $(AT_ONCE) --quick
+
+exhaustive: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## every combination of options, not only pairs
+	$(TEST) tests/exhaustive.py $(AT_ONCE)
 
 format: $(VENV)/dev.stamp ## format everything
 	$(BIN)/ruff format .

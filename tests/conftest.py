@@ -1,9 +1,11 @@
 """What all tests share: each behaviour is tested on both backends."""
 
+import io
 import os
 
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 from helicopter import backends
 from helicopter.core import (
@@ -24,6 +26,38 @@ REQUIRE = "HELICOPTER_REQUIRE_RUST"
 settings.register_profile("ci", derandomize=True, deadline=None, database=None, max_examples=25)
 settings.register_profile("explore", deadline=None, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+# Workers side by side share the processors; a test that asks for threads gets them all the same.
+if (workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))) > 1:
+    share = max(1, (os.cpu_count() or 1) // workers)
+    os.environ.setdefault("HELICOPTER_NUM_THREADS", str(share))
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--quick",
+        action="store_true",
+        help="only what takes seconds: no comparison of backends, no process of its own, and each "
+        "behaviour on one backend, the fastest that there is",
+    )
+
+
+#: What `--quick` leaves out.
+SLOW = ("end_to_end", "invariants", "parity", "robustness", "training")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("quick"):
+        return
+    left_out = []
+    rust = any(status.name == "rust" and status.available for status in backends.report())
+    for item in items:
+        parameters = item.callspec.params if hasattr(item, "callspec") else {}
+        other = parameters.get("backend") == ("python" if rust else "rust")
+        if other or item.path.parent.name in SLOW:
+            left_out.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 def _require_rust():
@@ -106,6 +140,23 @@ def hatata(backend):
 def inner(regional):
     """The backend itself, as the engines see it."""
     return regional()._backend
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Make figures, but save blanks: to draw those of one report takes seconds.
+
+    For tests of what a page says and which files there are. What is drawn is tested in
+    `tests/report/test_plotting.py`, and on one whole report a module.
+    """
+    png = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(png, "PNG")
+    blanks = {"png": png.getvalue(), "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>"}
+
+    def save(_figure, file, *, format, **_options):
+        file.write(blanks[format])
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", save)
 
 
 @pytest.fixture

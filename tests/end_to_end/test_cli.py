@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from command import BACKENDS, RUST, SMALL, done, environment, helicopter, refused
+from command import BACKENDS, RUST, SMALL, done, environment, helicopter, process, refused
 from networks import write
 
 from helicopter._version import __version__
@@ -18,6 +18,7 @@ from helicopter.io import read_image, sample_image, write_image
 # ---- analyze
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     out = tmp_path / "out"
@@ -48,6 +49,7 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
         assert f'<h2 id="{section}">' in page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_analyze_can_leave_parts_and_anomalies_out(tmp_path, photo):
     quick = ("--patch-size", 16, "--max-iterations", 1)
     done("analyze", photo, "-o", tmp_path, *quick, "--segments", "none", "--no-anomalies")
@@ -156,6 +158,7 @@ def test_images_of_one_name_get_folders_of_their_own(tmp_path):
         assert data["image"] == str(picture)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize(
     "name", ["<script>alert(1)<x>.png", "a b'\"&.png", "-x.png", "\x1b[31m.png"]
 )
@@ -253,7 +256,7 @@ def test_what_cannot_be_had_is_exit_code_1():
 def test_debugging_shows_the_traceback(tmp_path, photo, mask):
     arguments = ["reconstruct", tmp_path / "gone.png", "--mask", mask, "-o", tmp_path / "o.png"]
     assert "gone.png" in refused(1, *arguments)
-    result = helicopter(*arguments, HELICOPTER_DEBUG="1")
+    result = process(*arguments, HELICOPTER_DEBUG="1")
     assert result.returncode == 1
     assert "Traceback" in result.stderr
     assert "InvalidImageError" in result.stderr
@@ -419,7 +422,7 @@ def test_bench_measures_and_is_honest_without_rust():
 
 @pytest.mark.skipif(not RUST, reason="helicopter-rs is not here")
 def test_bench_compares_the_two():
-    data = json.loads(done("bench", "--size", 96, "--repeats", 2, "--json"))
+    data = json.loads(done("bench", "--size", 96, "--repeats", 2, "--json", run=process))
     assert data["note"] == ""
     assert data["threads"] == 1
     for timing in data["timings"]:
@@ -429,7 +432,7 @@ def test_bench_compares_the_two():
 
 
 def test_version_and_help_are_quick_and_good():
-    assert done("--version").strip() == f"helicopter {__version__}"
+    assert done("--version", run=process).strip() == f"helicopter {__version__}"
     result = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "helicopter", "--help"],
         capture_output=True, text=True, check=True, env=environment(),

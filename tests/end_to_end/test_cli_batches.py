@@ -29,6 +29,7 @@ def deep(tmp_path):
     return path
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_data_range_is_taken_from_the_command_line(tmp_path, deep, mask):
     out = tmp_path / "o"
     line = refused(1, "analyze", deep, "-o", out, *SMALL)
@@ -59,6 +60,7 @@ def test_a_mask_of_another_size_is_told_in_widths_and_heights(tmp_path, photo):
             assert part in line
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_files_of_an_earlier_run_do_not_stay(tmp_path, photo):
     other, out = tmp_path / "photo.webp", tmp_path / "o"
     write_image(other, sample_image()[:96, :128])

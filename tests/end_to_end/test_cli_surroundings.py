@@ -1,4 +1,4 @@
-"""The command among terminals, pipes, signals and full disks."""
+"""The command in processes of its own: among terminals, pipes, signals and full disks."""
 
 import json
 import os
@@ -7,12 +7,48 @@ import signal
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
-from command import BACKENDS, SMALL, done, environment
+from command import BACKENDS, SMALL, done, environment, helicopter, process
 
 from helicopter.io import write_image
+
+
+def without_times(entry):
+    """What a command says of its work, but for the time that it took."""
+    if isinstance(entry, dict):
+        return {name: without_times(part) for name, part in entry.items() if name != "seconds"}
+    return [without_times(part) for part in entry] if isinstance(entry, list) else entry
+
+
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        (["analyze", "PHOTO", "--mask", "MASK", "--segments", "5", "--patch-size", "16"], ["-o"]),
+        (["reconstruct", "PHOTO", "--mask", "MASK"], ["-o", "--uncertainty"]),
+        (["noise", "PHOTO", "--mask", "MASK", "--segments", "2"], ["--map"]),
+        (["anomalies", "PHOTO", "--mask", "MASK", "--segments", "5"], ["--map", "--figure"]),
+        (["verify", "PHOTO", "--mask", "MASK", "--patch-size", "16"], ["-o"]),
+        (["info"], []),
+    ],
+    ids=lambda words: words[0] if words and words[0].isalpha() else None,
+)
+def test_each_command_says_the_same_in_a_process_of_its_own(tmp_path, photo, mask, command, files):
+    # most other tests run within theirs, where more may have been imported than a command imports
+    words = [{"PHOTO": photo, "MASK": mask}.get(word, word) for word in command]
+    for number, option in enumerate(files):
+        words += [option, tmp_path / f"{number}.png"]
+    expected = done(*words, "--json")
+    made = {path for path in tmp_path.rglob("*") if path not in (photo, mask)}  # not drawn here
+    for path in made:
+        if path.is_file():
+            path.unlink()
+    found = done(*words, "--json", run=process)
+    assert without_times(json.loads(found)) == without_times(json.loads(expected))
+    assert {path for path in tmp_path.rglob("*") if path not in (photo, mask)} == made
 
 
 def test_progress_goes_to_a_terminal_and_only_there(tmp_path, photo):
@@ -41,6 +77,7 @@ def test_progress_goes_to_a_terminal_and_only_there(tmp_path, photo):
     assert b"\x1b" not in out
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_control_c_leaves_quietly_and_nothing_half_done(tmp_path, backend):
     image = np.random.default_rng(0).integers(0, 256, (1600, 1600, 3), dtype=np.uint8)
@@ -76,6 +113,16 @@ def test_a_closed_pipe_is_no_crash():
     process.stderr.close()
     process.wait(timeout=60)
     assert "Traceback" not in stderr
+
+
+def test_what_is_written_within_a_process_is_seen_whatever_writes_it():
+    # so that the tests that run the command within theirs see what a shell would show
+    def below(*_arguments, **_options):
+        os.write(2, b"from below")
+
+    with mock.patch("helicopter.cli.info.show_info", side_effect=below):
+        result = helicopter("info")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "from below")
 
 
 def test_a_full_disk_leaves_the_old_results(tmp_path, photo):

@@ -120,6 +120,7 @@ def test_more_looks_would_be_worth_their_cost(smooth):
     assert "Smaller patches give more of them" in entry["verdict"][3]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_report_if_asked(tmp_path, smooth, chaos):
     out = tmp_path / "out"
     text = done("verify", smooth, chaos, *QUICK, "-o", out)
@@ -141,6 +142,7 @@ def test_a_report_if_asked(tmp_path, smooth, chaos):
         assert figures["files"]["report"] == str(page)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_an_analysis_left_there_goes(tmp_path, smooth):
     out = tmp_path / "out"
     done("analyze", smooth, *QUICK, "-o", out)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from noises import noisy_scenes
+from pairs import all_pairs
 from scenes import (
     BUILT_IN,
     CONCRETE,
@@ -163,10 +164,12 @@ def steps(history):
     return repr([*whole[:-1], (last.patches, last.strategy, last.confidence)])
 
 
-@pytest.mark.parametrize("algorithm", [*BUILT_IN, "unsure"])
-@pytest.mark.parametrize("context_size", [None, 24])
-@pytest.mark.parametrize("open_book", [False, True])
-@pytest.mark.parametrize("strategy", CONCRETE)
+@all_pairs(
+    strategy=CONCRETE,
+    open_book=(False, True),
+    context_size=(None, 24),
+    algorithm=(*BUILT_IN, "unsure"),
+)
 def test_the_truth_of_a_patch_has_no_say_until_it_is_scored(
     autonomous, inner, kernel, strategy, open_book, context_size, algorithm
 ):
@@ -277,9 +280,9 @@ def test_no_truth_sets_the_order_of_looks_within_a_batch(autonomous, seed):
     assert first[:length] == others[:length]
 
 
-@pytest.mark.parametrize("algorithm", ["network", "harmonic", "unsure"])
-@pytest.mark.parametrize("context_size", [8, 11, 24])
-@pytest.mark.parametrize("open_book", [False, True])
+@all_pairs(
+    open_book=(False, True), context_size=(8, 11, 24), algorithm=("network", "harmonic", "unsure")
+)
 def test_nothing_outside_the_window_has_a_say(
     autonomous, kernel, open_book, context_size, algorithm
 ):
@@ -339,6 +342,7 @@ def identical_noise(one, two):
     )
 
 
+# the whole product, not pairs: of a scene so small, only of Gaussian noise is every figure above 0
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize("channels", [None, 3])
 @pytest.mark.parametrize("kind", ["gaussian", "salt_pepper", "periodic", "compression"])

@@ -14,12 +14,17 @@ import pytest
 
 from helicopter.core.segments._partition import PRESETS
 
-SIDE = (2560, 3200)
+pytestmark = pytest.mark.xdist_group("memory")  # so that two do not fill the machine
+
+LARGE = (2560, 3200)
+#: For NumPy, which takes seconds a megapixel; and which cuts into tiles only what is larger.
+SMALL = (1280, 1600)
 #: What tiles and threads may take, whatever the size of the image.
 WORKSPACE_MB = 400
 #: What threads take while they look at some rows, and sums over segments.
 SEGMENTS_WORKSPACE_MB = 16
-IMAGE_MB = SIDE[0] * SIDE[1] * 3 * 4 / 2**20
+#: What NumPy takes for the noise of an image, beside what grows with it.
+NOISE_WORKSPACE_MB = 150
 
 PROGRAM = """
 import resource
@@ -51,9 +56,13 @@ print(memory("VmHWM") - before)
 """
 
 
-def extra_megabytes(algorithm, call, *, rust, prepare=""):
+def image_megabytes(side):
+    return side[0] * side[1] * 3 * 4 / 2**20
+
+
+def extra_megabytes(algorithm, call, *, rust, side=LARGE, prepare=""):
     program = textwrap.dedent(PROGRAM).format(
-        side=SIDE, algorithm=algorithm, rust=rust, call=call, prepare=prepare
+        side=side, algorithm=algorithm, rust=rust, call=call, prepare=prepare
     )
     ran = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False
@@ -63,12 +72,19 @@ def extra_megabytes(algorithm, call, *, rust, prepare=""):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("side", [SMALL, pytest.param(LARGE, marks=pytest.mark.exhaustive)])
+def test_a_large_image_needs_little_beside_its_result_with_numpy(side):
+    # the network's tiles are those of test_network.py
+    extra = extra_megabytes("harmonic", "engine.reconstruct(image, mask)", rust=False, side=side)
+    assert extra < 3 * image_megabytes(side) + WORKSPACE_MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("algorithm", ["network", "harmonic"])
-def test_a_large_image_needs_little_beside_its_result(backend, algorithm):
-    if backend == "python" and algorithm == "network":
-        pytest.skip("takes half a minute; its tiles are those of test_network.py")
-    extra = extra_megabytes(algorithm, "engine.reconstruct(image, mask)", rust=backend == "rust")
-    assert extra < 3 * IMAGE_MB + WORKSPACE_MB
+@pytest.mark.usefixtures("both_backends")
+def test_a_large_image_needs_little_beside_its_result(algorithm):
+    extra = extra_megabytes(algorithm, "engine.reconstruct(image, mask)", rust=True)
+    assert extra < 3 * image_megabytes(LARGE) + WORKSPACE_MB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -76,7 +92,7 @@ def test_cross_reconstruction_does_not_pile_up(backend):
     if backend == "python":
         pytest.skip("slow; what holds memory is the same code for both")
     extra = extra_megabytes("harmonic", "engine.cross_reconstruct(image)", rust=True)
-    assert extra < 4 * IMAGE_MB + WORKSPACE_MB
+    assert extra < 4 * image_megabytes(LARGE) + WORKSPACE_MB
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -88,7 +104,9 @@ def test_the_noise_of_a_large_image_needs_little_beside_it(backend):
         "from helicopter.core import ZengezaNoiseDetector; "
         f"{detector}.analyze(image, segments={segments})"
     )
-    assert extra_megabytes("harmonic", call, rust=rust) < 3 * IMAGE_MB + WORKSPACE_MB
+    side, workspace = (LARGE, WORKSPACE_MB) if rust else (SMALL, NOISE_WORKSPACE_MB)
+    extra = extra_megabytes("harmonic", call, rust=rust, side=side)
+    assert extra < 3 * image_megabytes(side) + workspace
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -107,4 +125,4 @@ segment(pixels[:64, :64], 4)
 """
     call = f"labels = segment(pixels, {count})"
     extra = extra_megabytes("harmonic", call, rust=True, prepare=prepare)
-    assert extra < 16 * SIDE[0] * SIDE[1] / 2**20 + SEGMENTS_WORKSPACE_MB
+    assert extra < 16 * LARGE[0] * LARGE[1] / 2**20 + SEGMENTS_WORKSPACE_MB

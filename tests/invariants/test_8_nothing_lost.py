@@ -57,6 +57,7 @@ def writers(results):
         *((s, "pathlib.Path.replace") for s in (".png", ".jpg", ".tif", ".webp")),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_a_writer_that_is_stopped_leaves_every_old_file(tmp_path, monkeypatch, results, kind, step):
     write = writers(results)[kind]
     write(tmp_path, 0)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pairs import all_pairs
 from scenes import BUILT_IN, CONCRETE, holes, mean_colour, photograph, scene, unsure
 
 from helicopter.core import (
@@ -51,10 +52,12 @@ def regional_pair(algorithm, image, mask, **call):
     ]
 
 
-@pytest.mark.parametrize("algorithm", [*BUILT_IN, "mean_colour", "unsure", "neighbours"])
-@pytest.mark.parametrize("context_size", [None, 8, 25])
-@pytest.mark.parametrize("open_book", [False, True])
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@all_pairs(
+    strategy=STRATEGIES,
+    open_book=(False, True),
+    context_size=(None, 8, 25),
+    algorithm=(*BUILT_IN, "mean_colour", "unsure", "neighbours"),
+)
 @pytest.mark.usefixtures("kernels")
 def test_every_combination_of_options(strategy, open_book, context_size, algorithm):
     engine = {

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pairs import all_pairs
 from scenes import BUILT_IN, CONCRETE, in_dtype, mean_colour, photograph, scene, unsure
 from segment_scenes import patchwork, voronoi
 
@@ -25,9 +26,11 @@ def pair(image, segments, engine=(), **call):
     return results
 
 
-@pytest.mark.parametrize("algorithm", [*BUILT_IN, "exemplar", "mean_colour", "unsure"])
-@pytest.mark.parametrize("halo", [0, 5, 1000])
-@pytest.mark.parametrize("masked", [False, True])
+@all_pairs(
+    algorithm=(*BUILT_IN, "exemplar", "mean_colour", "unsure"),
+    halo=(0, 5, 1000),
+    masked=(False, True),
+)
 def test_every_combination_of_options(kernel, algorithm, halo, masked):
     for function in (mean_colour, unsure):
         kernel(function.__name__, function)

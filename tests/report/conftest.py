@@ -2,11 +2,11 @@ import handmade
 import pytest
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def image():
     return handmade.photograph()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def analysis(image):
     return handmade.whole(handmade.autonomous(image), 1.5)

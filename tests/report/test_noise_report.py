@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from handmade import autonomous, photograph, whole
 from scenes import noise_by_hand
+from test_plotting import drawn
 from test_report import Page
 
 from helicopter.core.results._noise import NOISE_KINDS, NoiseLevelFunction, NoiseScale
@@ -105,6 +106,7 @@ def test_noise_is_not_set_against_what_was_not_scored():
         assert len(noise_wording.noise_sentences(noise_by_hand(), found)) == 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_section_of_the_page(tmp_path, analysis, image):
     files = write_report(analysis, image, tmp_path)
     page = Page(files.html.read_text(encoding="utf-8"))
@@ -123,6 +125,7 @@ def test_the_section_of_the_page(tmp_path, analysis, image):
     assert not (tmp_path / "alone" / "noise.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_pixels_that_were_left_out_are_blank(tmp_path, analysis, image):
     noise = noise_by_hand(image.shape[:2])
     noise.sigma_map[:20] = np.nan
@@ -130,6 +133,7 @@ def test_pixels_that_were_left_out_are_blank(tmp_path, analysis, image):
     assert "blank where pixels were left out" in files.html.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_without_noise(tmp_path):
     picture = photograph((16, 16))
     found = dataclasses.replace(whole(autonomous(picture, patch=8)), noise=silent())
@@ -163,4 +167,5 @@ def test_interference_is_ringed_in_the_spectrum():
 def test_nothing_to_draw_is_drawn():
     noise = silent()
     for result in (noise, noise.noise_level_function, noise.scales[0]):
-        assert plot_result(result).axes
+        assert drawn(plot_result(result)).std() > 5
+    assert drawn(noise_details_figure(noise, LIGHT)).std() > 5

@@ -42,7 +42,7 @@ def test_shapes_of_large_images_stay_small():
 
 
 @pytest.fixture
-def page(tmp_path, image):
+def page(tmp_path, image, undrawn):
     files = write_report(whole(autonomous(image)), image, tmp_path)
     assert {"segments.png", "anomalies.png"} <= {path.name for path in files.plots}
     return Page(files.html.read_text(encoding="utf-8"))
@@ -67,6 +67,7 @@ def test_both_tables_are_there(page):
     assert "1 text rows 0 to 69, columns 0 to 89" in words
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_them_their_sections_are_left_out(tmp_path, image):
     bare = dataclasses.replace(whole(autonomous(image)), segments=None, anomalies=None)
     files = write_report(bare, image, tmp_path)
@@ -77,6 +78,7 @@ def test_without_them_their_sections_are_left_out(tmp_path, image):
     assert "and what is news" not in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_nothing_declared_is_said(tmp_path, image):
     labels = np.zeros(image.shape[:2], np.int32)
     none = dataclasses.replace(

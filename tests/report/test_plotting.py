@@ -39,6 +39,20 @@ def test_every_result_has_a_figure(kind, style):
     assert picture.std() > 5
 
 
+@pytest.mark.parametrize(
+    ("dtype", "shape"),
+    [
+        ("bool", (33, 20)),
+        ("uint16", (33, 20, 1)),
+        ("float32", (33, 20, 3)),
+        ("float64", (33, 20, 4)),
+    ],
+)
+def test_the_pictures_of_an_analysis_are_drawn_in_every_dtype(dtype, shape):
+    found = autonomous(photograph(shape, dtype), patch=8)
+    assert drawn(plot_result(found)).std() > 5
+
+
 def test_result_plot_is_the_same_figure():
     result = every_kind()["AutonomousAnalysis"]
     np.testing.assert_array_equal(drawn(result.plot()), drawn(plot_result(result)))

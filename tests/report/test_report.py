@@ -52,8 +52,14 @@ def written(tmp_path, analysis, image, **options):
     return files, Page(files.html.read_text(encoding="utf-8"))
 
 
-def test_the_page_needs_nothing_else(tmp_path, analysis, image):
-    files, page = written(tmp_path, analysis, image)
+@pytest.fixture(scope="module")
+def report(tmp_path_factory, analysis, image):
+    """With everything drawn; where it does not matter, tests do without (`undrawn`)."""
+    return written(tmp_path_factory.mktemp("report"), analysis, image)
+
+
+def test_the_page_needs_nothing_else(report):
+    files, page = report
     assert page.links
     assert all(link.startswith("data:image/") for link in page.links if link is not None)
     text = files.html.read_text(encoding="utf-8")
@@ -67,6 +73,7 @@ def test_the_page_needs_nothing_else(tmp_path, analysis, image):
     assert "default-src 'none'" in policy
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_everything_that_was_promised_is_on_the_page(tmp_path, analysis, image):
     _, page = written(
         tmp_path, analysis, image, name="cup.png", options={"seed": 4711, "target_quality": 0.9}
@@ -88,6 +95,7 @@ def test_everything_that_was_promised_is_on_the_page(tmp_path, analysis, image):
     assert rows >= len(analysis.autonomous.history)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_names_and_options_are_escaped(tmp_path, analysis, image):
     files, page = written(
         tmp_path, analysis, image, name=EVIL, options={"<b>x</b>": "<img src=x onerror=alert(1)>"}
@@ -99,11 +107,13 @@ def test_names_and_options_are_escaped(tmp_path, analysis, image):
     assert "<b>x</b>" not in text.lower()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_name_that_is_no_unicode_does_not_stop_it(tmp_path, analysis, image):
     files, _ = written(tmp_path, analysis, image, name="caf\udce9.png")
     assert "caf?.png" in files.html.read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_fields_of_results_are_escaped_everywhere(tmp_path, image):
     evil = whole(autonomous(image, algorithm=EVIL, backend=EVIL, stop_reason=EVIL), 1.0)
     files, _ = written(tmp_path, evil, image)
@@ -129,8 +139,8 @@ def test_large_images_are_scaled_down(tmp_path):
             assert max(picture.size) <= 1700
 
 
-def test_what_was_shown_hides_exactly_the_hidden_patches(tmp_path, analysis, image):
-    files, _ = written(tmp_path, analysis, image)
+def test_what_was_shown_hides_exactly_the_hidden_patches(report, analysis, image):
+    files, _ = report
     shown = read_image(files.html.parent / "what-was-shown.png").pixels
     hidden = analysis.autonomous.hidden_mask
     np.testing.assert_array_equal(shown[~hidden], image[~hidden])
@@ -138,8 +148,8 @@ def test_what_was_shown_hides_exactly_the_hidden_patches(tmp_path, analysis, ima
     assert len(np.unique(shown[hidden])) == 2
 
 
-def test_the_files_beside_the_page(tmp_path, analysis, image):
-    files, _ = written(tmp_path, analysis, image)
+def test_the_files_beside_the_page(report):
+    files, _ = report
     names = {path.name for path in files.html.parent.iterdir()}
     plots = {
         "original", "what-was-shown", "uncertainty", "error", "quality", "overview", "noise",
@@ -148,6 +158,8 @@ def test_the_files_beside_the_page(tmp_path, analysis, image):
     }  # fmt: skip
     assert names == {"report.html"} | {f"{plot}.png" for plot in plots}
     assert {path.name for path in files.plots} == names - {"report.html"}
+    for plot in files.plots[2:]:  # the first two are pictures of the image
+        assert min(read_image(plot).pixels.shape[:2]) > 100
 
 
 @pytest.mark.parametrize(
@@ -161,6 +173,7 @@ def test_the_files_beside_the_page(tmp_path, analysis, image):
         ("bool", (33, 20)),
     ],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_every_kind_of_image_has_a_report(tmp_path, dtype, shape):
     picture = photograph(shape, dtype)
     _, page = written(tmp_path, whole(autonomous(picture, patch=8), 1.0), picture)
@@ -186,6 +199,7 @@ def caution_of(tmp_path, image, **changes):
     return any(attributes.get("class") == "caution" for _, attributes in page.tags), page.words()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_high_quality_without_skill_is_called_out(tmp_path, image):
     there, words = caution_of(tmp_path, image, quality=0.97, skill=0.05)
     assert there
@@ -197,6 +211,7 @@ def test_a_high_quality_without_skill_is_called_out(tmp_path, image):
     assert not there
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_kept_promises_are_counted_per_patch(tmp_path, image):
     # two of three errors below 5 % of 255 (12.75), patch by patch
     found = autonomous(image, patch=16)
@@ -211,6 +226,7 @@ def test_kept_promises_are_counted_per_patch(tmp_path, image):
     assert f"; {100 * share:.0f} % of them were" in page.words()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_long_history_is_cut_in_the_table_only(tmp_path, image):
     record = autonomous(image).history[0]
     fields = {name: record[name] for name in record}
@@ -232,6 +248,7 @@ def test_the_wrong_things_are_refused(tmp_path, analysis, image):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_old_report_survives_a_failure(tmp_path, analysis, image, monkeypatch):
     files, _ = written(tmp_path, analysis, image)
     before = {path: path.read_bytes() for path in files.html.parent.iterdir()}

@@ -99,6 +99,7 @@ def test_the_words_do_not_need_what_draws():
 # ---- the page
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_section_of_the_page(tmp_path, image):
     verified = verification(decision="accept")
     files = write_report(whole(autonomous(image), verified=verified), image, tmp_path)
@@ -116,6 +117,7 @@ def test_the_section_of_the_page(tmp_path, image):
     assert not any("enough" in attributes.get("class", "") for _, attributes in page.tags)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_page_without_a_verification_has_no_section(tmp_path, image):
     bare = dataclasses.replace(whole(autonomous(image)), verification=None)
     for number, found in enumerate((bare, autonomous(image))):
@@ -124,6 +126,7 @@ def test_a_page_without_a_verification_has_no_section(tmp_path, image):
         assert not (files.html.parent / "verification.png").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_verification_of_its_own_comes_first(tmp_path, image):
     other = verification(decision="reject", understanding_probability=0.01)
     for found in (autonomous(image), whole(autonomous(image))):

@@ -43,6 +43,7 @@ def test_revealed_patches_count_as_shown(opened):
     assert "redrawn from 20 % of its pixels" in wording.verdict(found, {"open_book": False})
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_picture_of_what_was_shown_has_the_revealed_patches(tmp_path, opened):
     image, found = opened
     write_report(whole(found, 1.0), image, tmp_path, options=OPEN)
@@ -104,6 +105,7 @@ def test_options_are_listed_in_words():
     assert "Other" not in listed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_high_pictures_fit_the_window(tmp_path):
     image = photograph((90, 30))
     page = write_report(whole(autonomous(image), 1.0), image, tmp_path).html.read_text("utf-8")

@@ -22,6 +22,8 @@ rust = pytest.importorskip(
     "helicopter_rs", reason="helicopter-rs is not installed, so there is nothing to cross to"
 )
 
+pytestmark = pytest.mark.quiet
+
 ROOT = Path(errors.__file__).resolve().parents[1]
 PROMPT = 0.5  # seconds that may pass until a call has stopped
 posix = pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals, or forks")
