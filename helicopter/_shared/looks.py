@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["FURTHEST", "LEAST_LOOKS", "SEEN", "LookCounter", "Looker", "correlation_time"]
+__all__ = [
+    "FURTHEST",
+    "LEAST_LOOKS",
+    "SEEN",
+    "LookCounter",
+    "SequentialVerification",
+    "correlation_time",
+]
 
 #: Standard deviations from which on correlation counts as seen.
 SEEN = 2.5
@@ -171,7 +178,7 @@ class Policy(Protocol):
         """Accepted with so many or more if there is no further look."""
 
 
-class Looker:
+class SequentialVerification:
     """Takes looks one by one and says when the policy stops."""
 
     def __init__(self, policy: Policy, most_looks: int, time: float | None) -> None:

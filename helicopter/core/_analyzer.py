@@ -208,7 +208,7 @@ class Analyzer:
             progress=progress,
         )
         noise = self._noise.analyze(image, mask=mask, data_range=data_range)
-        parts = odd = None
+        parts = declared = None
         if isinstance(segments, str):
             count = min(max(hidden.size // LEAST_AREA, 1), MOST_SEGMENTS)
             segments = count if segments_called_for(found, noise) else None
@@ -217,7 +217,7 @@ class Analyzer:
                 image, segments=segments, mask=mask, data_range=data_range, progress=progress
             )
         if anomalies:
-            odd = self._anomalies.find(
+            declared = self._anomalies.find(
                 image,
                 level=level,
                 mask=mask,
@@ -229,7 +229,7 @@ class Analyzer:
             autonomous=found,
             noise=noise,
             segments=parts,
-            anomalies=odd,
+            anomalies=declared,
             verification=self._verify(found),
             seconds=time.perf_counter() - started,
         )

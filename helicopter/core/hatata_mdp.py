@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from helicopter._shared.checks import check_choice, check_fraction
-from helicopter._shared.looks import Looker, correlation_time
+from helicopter._shared.looks import SequentialVerification, correlation_time
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter._shared.ranking import random_ranks
 from helicopter.backends._engine import Engine
@@ -331,9 +331,9 @@ def _pull(
     progress: ProgressCallback | None,
 ) -> NDArray[np.float64]:
     """Take qualities for as long as the policy looks on."""
-    looker = Looker(policy._run, evidence.most_looks, evidence.time)
+    verification = SequentialVerification(policy._run, evidence.most_looks, evidence.time)
     taken: list[float] = []
-    decision = looker.decision()
+    decision = verification.decision()
     while decision == 0:
         quality = next(qualities, None)
         if quality is None:
@@ -344,7 +344,7 @@ def _pull(
                 )
             break
         taken.append(quality)
-        decision = looker.look(quality >= threshold)
+        decision = verification.look(quality >= threshold)
         if progress is not None and len(taken) % REPORT == 0:
             progress(len(taken), evidence.most_looks)
     return np.array(taken, dtype=np.float64)

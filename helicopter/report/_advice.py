@@ -48,11 +48,11 @@ def advice(analysis: Analysis, data_range: tuple[float, float] | None = None) ->
 
 
 def _about_anomalies(analysis: Analysis) -> list[str]:
-    odd = analysis.anomalies
-    if odd is None or not odd.regions:
+    anomalies = analysis.anomalies
+    if anomalies is None or not anomalies.regions:
         return []
-    first = odd.regions[0]
-    others = len(odd.regions) - 1
+    first = anomalies.regions[0]
+    others = len(anomalies.regions) - 1
     more = f", then at the {others} others in the order of the table" if others > 1 else ""
     more = ", then at the other one" if others == 1 else more
     return [

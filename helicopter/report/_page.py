@@ -190,7 +190,7 @@ def _page(
         parts=None
         if whole is None or whole.segments is None
         else _parts_section(whole.segments, icc_profile),
-        odd=None
+        anomalies=None
         if whole is None or whole.anomalies is None
         else _anomaly_section(whole.anomalies, pictures["original"], icc_profile),
         noise=None if whole is None else _noise_section(whole.noise, result),
@@ -236,15 +236,15 @@ def _parts_section(parts: SegmentAwareReconstruction, icc_profile: bytes | None)
 
 
 def _anomaly_section(
-    odd: AnomalyAnalysis, original: NDArray[np.uint8], icc_profile: bytes | None
+    anomalies: AnomalyAnalysis, original: NDArray[np.uint8], icc_profile: bytes | None
 ) -> dict[str, Any]:
-    texts = {region.label: parts_wording.describe_region(region) for region in odd.regions}
+    texts = {region.label: parts_wording.describe_region(region) for region in anomalies.regions}
     return {
-        "sentences": parts_wording.anomaly_sentences(odd),
-        "overlay": overlay(odd.labels, texts),
-        "picture": picture_uri(outlined_regions(odd.detected, original), icc_profile),
-        "rows": parts_wording.anomaly_rows(odd),
-        "count": len(odd.regions),
+        "sentences": parts_wording.anomaly_sentences(anomalies),
+        "overlay": overlay(anomalies.labels, texts),
+        "picture": picture_uri(outlined_regions(anomalies.detected, original), icc_profile),
+        "rows": parts_wording.anomaly_rows(anomalies),
+        "count": len(anomalies.regions),
     }
 
 

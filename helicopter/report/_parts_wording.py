@@ -112,20 +112,20 @@ def _signed(value: float) -> str:
 _REGIONS_SHOWN = 20
 
 
-def anomaly_sentences(odd: AnomalyAnalysis) -> list[str]:
+def anomaly_sentences(anomalies: AnomalyAnalysis) -> list[str]:
     """Say how many regions were declared, and what that means."""
-    count, level = len(odd.regions), f"{100 * odd.level:.3g} %"
+    count, level = len(anomalies.regions), f"{100 * anomalies.level:.3g} %"
     if not count:
         return [
-            f"Nothing was declared: of {odd.candidates:,} places tested, none is so unlike the "
-            f"rest that at most {level} of such declarations would be false."
+            f"Nothing was declared: of {anomalies.candidates:,} places tested, none is so unlike "
+            f"the rest that at most {level} of such declarations would be false."
         ]
     what = "One region is" if count == 1 else f"{count} regions are"
     return [
-        f"{what} unlike the rest of the image, and not for noise: {_percent(odd.detected.mean())} "
-        f"of its pixels. Of such declarations at most {level} are false on average, if what is "
-        "usual in this image is alike everywhere, as it is in a texture or on a surface. In a "
-        "photograph of many things they are news, not faults."
+        f"{what} unlike the rest of the image, and not for noise: "
+        f"{_percent(anomalies.detected.mean())} of its pixels. Of such declarations at "
+        f"most {level} are false on average, if what is usual in this image is alike everywhere, "
+        "as it is in a texture or on a surface. In a photograph of many things they are news, not faults."
     ]
 
 
@@ -137,7 +137,7 @@ def describe_region(region: AnomalyRegion) -> str:
     )
 
 
-def anomaly_rows(odd: AnomalyAnalysis) -> list[dict[str, str]]:
+def anomaly_rows(anomalies: AnomalyAnalysis) -> list[dict[str, str]]:
     """Return a row for each of the most anomalous regions."""
     return [
         {
@@ -148,7 +148,7 @@ def anomaly_rows(odd: AnomalyAnalysis) -> list[dict[str, str]]:
             "score": f"{region.score:.2f}",
             "deviation": _deviation(region),
         }
-        for region in odd.regions[:_REGIONS_SHOWN]
+        for region in anomalies.regions[:_REGIONS_SHOWN]
     ]
 
 

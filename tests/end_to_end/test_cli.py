@@ -45,7 +45,7 @@ def test_analyze_writes_a_folder_for_each_image(tmp_path, photo, backend):
     assert figures["analysis"]["segments"]["backend"] == backend
     assert figures["analysis"]["anomalies"]["backend"] == backend
     page = (out / "photo" / "report.html").read_text(encoding="utf-8")
-    for section in ("advice", "odd", "parts", "noise", "evidence"):
+    for section in ("advice", "anomalies", "parts", "noise", "evidence"):
         assert f'<h2 id="{section}">' in page
 
 
@@ -56,7 +56,7 @@ def test_analyze_can_leave_parts_and_anomalies_out(tmp_path, photo):
     figures = json.loads((tmp_path / "photo" / "figures.json").read_text(encoding="utf-8"))
     assert figures["analysis"]["segments"] is figures["analysis"]["anomalies"] is None
     page = (tmp_path / "photo" / "report.html").read_text(encoding="utf-8")
-    for section in ("odd", "parts"):
+    for section in ("anomalies", "parts"):
         assert f'<h2 id="{section}">' not in page
     done("analyze", photo, "-o", tmp_path, *quick, "--segments", 7, "--level", 0.01, "--no-report")
     figures = json.loads((tmp_path / "photo" / "figures.json").read_text(encoding="utf-8"))

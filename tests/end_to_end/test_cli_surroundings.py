@@ -120,7 +120,7 @@ def test_what_is_written_within_a_process_is_seen_whatever_writes_it():
     def below(*_arguments, **_options):
         os.write(2, b"from below")
 
-    with mock.patch("helicopter.cli.info.show_info", side_effect=below):
+    with mock.patch("helicopter.cli._info._print", side_effect=below):
         result = helicopter("info")
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "from below")
 

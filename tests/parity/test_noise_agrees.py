@@ -102,9 +102,9 @@ def test_all_that_the_networks_see():
             pixels = prepared(image)
             look = zengeza_detector._look(pixels, everything(pixels), STEP)
             expected = [
-                look.heard.features,
+                look.of_blocks.values,
                 look.impulses.mask.mean(),
-                [look.heard.anchor, look.heard.unit],
+                [look.of_blocks.reference_variance, look.of_blocks.unit],
                 look.others,
                 [look.impulses.salt_pepper_density, look.impulses.impulse_density],
             ]

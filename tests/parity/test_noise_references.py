@@ -10,7 +10,7 @@ from scenes import calm_scene, noisy_scene
 from scipy import fft, ndimage, special
 
 from helicopter.backends.reference.analysis.noise import answers, blocks, level_map
-from helicopter.backends.reference.analysis.noise import block_features as witnesses
+from helicopter.backends.reference.analysis.noise import block_features as block_features
 from helicopter.models._noise import noise_model
 
 #: Band of each coefficient, row frequencies from top to bottom; "." is the constant one.
@@ -60,7 +60,7 @@ def test_what_each_block_testifies(height, width, channels):
     low, high = levels.min(), levels.max()
     included = np.ones((height, width), bool)
     included[height // 2, width // 3] = height < 12
-    found = blocks.testimony(levels, included, low, high, copy=False)
+    found = blocks.measure_blocks(levels, included, low, high, copy=False)
     assert found.stride == (4, 4)
     assert found.lattice == ((height - 8) // 4 + 1, (width - 8) // 4 + 1)
     planes = levels.astype(np.float64) @ (OPPONENT.T if channels else np.eye(1))
@@ -102,7 +102,7 @@ def test_what_each_block_testifies(height, width, channels):
 def test_constant_blocks_have_nothing_to_say():
     levels = np.full((24, 24, 1), 77, np.float32)
     levels[12:, 12:] += np.random.default_rng(0).normal(0, 1, (12, 12, 1)).astype(np.float32)
-    found = blocks.testimony(levels, np.ones((24, 24), bool), 70, 80, copy=False)
+    found = blocks.measure_blocks(levels, np.ones((24, 24), bool), 70, 80, copy=False)
     flat = [
         np.ptp(levels[y : y + 8, x : x + 8]) == 0 for y in range(0, 17, 4) for x in range(0, 17, 4)
     ]
@@ -119,7 +119,7 @@ def test_the_fourth_moment_tells_normal_from_uniform_noise(channels):
         (rng.normal(100, 5, shape), 2.95, 3.05),
         (rng.uniform(90, 110, shape), 2.5, 2.75 if channels is None else 2.9),
     ):
-        found = blocks.testimony(
+        found = blocks.measure_blocks(
             values.astype(np.float32), np.ones(shape[:2], bool), 0, 255, copy=False
         )
         assert low < found.fourth.mean() / found.square.mean() ** 2 < high
@@ -128,7 +128,7 @@ def test_the_fourth_moment_tells_normal_from_uniform_noise(channels):
 @given(st.integers(1, 400))
 def test_the_tenth_is_a_quantile(count):
     values = np.random.default_rng(count).random(count).astype(np.float32)
-    assert witnesses._tenth(values) == np.sort(values)[int((count - 1) * 10 // 100)]
+    assert block_features._tenth(values) == np.sort(values)[int((count - 1) * 10 // 100)]
 
 
 @pytest.mark.parametrize("shape", [(64, 48, 1), (33, 21, 3), (17, 40, 3)])
@@ -138,23 +138,23 @@ def test_smaller_copies_are_those_of_opencv(shape):
     expected = cv2.resize(
         levels[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
     ).reshape(height, width, shape[2])
-    np.testing.assert_allclose(witnesses._halve(levels), expected, rtol=1e-6)
+    np.testing.assert_allclose(block_features._halve(levels), expected, rtol=1e-6)
     included = np.random.default_rng(0).random(shape[:2]) < 0.8
     some = cv2.resize(
         (~included[: 2 * height, : 2 * width]).astype(np.float32),
         (width, height),
         interpolation=cv2.INTER_AREA,
     )
-    np.testing.assert_array_equal(witnesses._halve_mask(included), some == 0)
+    np.testing.assert_array_equal(block_features._halve_mask(included), some == 0)
 
 
 @given(st.floats(0, 255))
 def test_blocks_belong_to_the_two_nearest_intensities(mean):
-    found = blocks.testimony(levels_of(16, 16), np.ones((16, 16), bool), 0, 255, copy=False)
+    found = blocks.measure_blocks(levels_of(16, 16), np.ones((16, 16), bool), 0, 255, copy=False)
     found.mean[:] = mean
-    centres = (np.arange(witnesses.BINS) + 0.5) / witnesses.BINS * 255
-    expected = [np.interp(mean, centres, one) for one in np.eye(witnesses.BINS)]
-    np.testing.assert_allclose(witnesses.by_intensity(found)[0], expected, atol=1e-5)
+    centres = (np.arange(block_features.BINS) + 0.5) / block_features.BINS * 255
+    expected = [np.interp(mean, centres, one) for one in np.eye(block_features.BINS)]
+    np.testing.assert_allclose(block_features.by_intensity(found)[0], expected, atol=1e-5)
 
 
 # The map
@@ -177,13 +177,15 @@ def test_neighbourhoods_are_boxes_convolved_twice(shape, reaches):
 def test_the_map_is_the_smoothed_evidence(height, width, channels):
     image = prepared(noisy_scene(height, width, channels, sigma=10.0))
     model = noise_model(channels or 1)
-    heard = witnesses.hear(image, np.ones((height, width), bool), 0.0, model.blocks)
-    found = level_map.level_map(heard, 0.04, (height, width), model)
+    of_blocks = block_features.extract_features(
+        image, np.ones((height, width), bool), 0.0, model.blocks
+    )
+    found = level_map.level_map(of_blocks, 0.04, (height, width), model)
     assert found.dtype == np.float32
-    weight = heard.share[:, 0].reshape(heard.blocks.lattice) * len(heard.share)
-    fine = heard.blocks.fine.astype(np.float64)
+    weight = of_blocks.share[:, 0].reshape(of_blocks.blocks.lattice) * len(of_blocks.share)
+    fine = of_blocks.blocks.fine.astype(np.float64)
     energy = fine[:, 0] if channels is None else (fine[:, 1] + fine[:, 2]) / 2
-    energy = energy.reshape(heard.blocks.lattice)
+    energy = energy.reshape(of_blocks.blocks.lattice)
     estimate = (weight * energy).sum() / weight.sum()
     for reach, shrink in zip((16, 4), model.map_shrink, strict=True):
         sides = [2 * min(reach, side - 1) + 1 for side in weight.shape]
@@ -255,17 +257,17 @@ def test_a_block_is_weighed_by_itself(channels):
 @pytest.mark.parametrize("channels", [None, 3])
 def test_the_calmest_blocks_are_those_of_a_sorted_list(channels):
     image = noisy_scene(256, 240, channels, sigma=4.0)
-    seen = blocks.testimony(
+    seen = blocks.measure_blocks(
         np.atleast_3d(image).astype(np.float32), np.ones((256, 240), bool), 0, 255, copy=False
     )
-    found = np.exp(witnesses.calmest(seen, 16.0)) * 16
+    found = np.exp(block_features.low_detail(seen, 16.0)) * 16
     planes = seen.energy[:, :1] if channels is None else seen.energy[:, 1:]
     energy = planes.mean(axis=1)[seen.valid]
     counts = (1 - seen.clipped[seen.valid]) ** 4
     low = energy[:, :3] @ np.array([3, 6, 8]) / 17
     order = np.argsort(low)
     passed = np.cumsum(counts[order]) / counts.sum()
-    for share, means in zip(witnesses.SHARES, found, strict=True):
+    for share, means in zip(block_features.SHARES, found, strict=True):
         first = order[passed <= share]
         if len(first) < 20:
             continue
@@ -279,12 +281,14 @@ def test_the_calmest_blocks_are_those_of_a_sorted_list(channels):
 def test_probabilities_follow_from_the_outputs(channels):
     image = prepared(noisy_scene(64, 64, None if channels == 1 else 3))
     model = noise_model(channels)
-    heard = witnesses.hear(image, np.ones((64, 64), bool), 1 / 255, model.blocks)
+    of_blocks = block_features.extract_features(
+        image, np.ones((64, 64), bool), 1 / 255, model.blocks
+    )
     rng = np.random.default_rng(0)
     centre, spread = model.kinds.centre, model.kinds.spread
     for _ in range(20):
         measured = (centre + spread * rng.normal(0, 2, len(centre))).astype(np.float64)
-        kinds = answers.conclude_kinds(measured, heard, model)
+        kinds = answers.conclude_kinds(measured, of_blocks, model)
         outputs = model.kinds.answer(measured)
         fine = special.softmax(outputs[:6])
         impulses = special.softmax(outputs[6:9])
@@ -301,7 +305,7 @@ def test_probabilities_follow_from_the_outputs(channels):
         assert (salt_pepper, impulse) == pytest.approx(tuple(impulses[1:]))
         assert others == pytest.approx([periodic, compression])
         assert all(0 <= one <= 1 for one in kinds.probabilities)
-        rough = heard.anchor / heard.unit**2  # variance on the [0, 1] scale
+        rough = of_blocks.reference_variance / of_blocks.unit**2  # variance on the [0, 1] scale
         outputs = np.clip(outputs[11:13], -12, 12)
         assert kinds.gain == pytest.approx(2 * rough * np.exp(outputs[0]))
         assert kinds.speckle == pytest.approx(2 * np.sqrt(rough) * np.exp(outputs[1]))
@@ -311,9 +315,11 @@ def test_probabilities_follow_from_the_outputs(channels):
 def test_the_level_function_and_the_level_agree(channels):
     for kind, image in noisy_scenes(96, 112, channels, ("gaussian", "poisson", "speckle")):
         model = noise_model(channels or 1)
-        heard = witnesses.hear(prepared(image), np.ones((96, 112), bool), 1 / 255, model.blocks)
-        function = answers.level_function(heard, 0.05)
-        centres = (np.arange(witnesses.BINS) + 0.5) / witnesses.BINS
+        of_blocks = block_features.extract_features(
+            prepared(image), np.ones((96, 112), bool), 1 / 255, model.blocks
+        )
+        function = answers.level_function(of_blocks, 0.05)
+        centres = (np.arange(block_features.BINS) + 0.5) / block_features.BINS
         np.testing.assert_allclose(
             function[:, 0] * image.max() / 255, centres * (image.max() / 255) ** 2
         )

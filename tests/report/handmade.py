@@ -139,8 +139,8 @@ def whole(found, seconds=1.0, verified=None):
     """An analysis of the image that `found` is of."""
     image = found.reconstruction
     noise = noise_by_hand(image.shape[:2], image.dtype.name)
-    parts, odd = segmented(image, found), anomalies_by_hand(image)
-    return Analysis(found, noise, parts, odd, verified or verification(), seconds)
+    parts, anomalies = segmented(image, found), anomalies_by_hand(image)
+    return Analysis(found, noise, parts, anomalies, verified or verification(), seconds)
 
 
 def segmented(image, alone=None):

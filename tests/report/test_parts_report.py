@@ -51,10 +51,10 @@ def page(tmp_path, image, undrawn):
 def test_every_part_and_region_can_be_pointed_at(page, image):
     assert [tag for tag, _ in page.tags].count("path") == 4 + 2
     words = page.words()
-    parts, odd = segmented(image), anomalies_by_hand(image)
+    parts, anomalies = segmented(image), anomalies_by_hand(image)
     for one in parts.segments:
         assert parts_wording.describe_segment(one) in words
-    for region in odd.regions:
+    for region in anomalies.regions:
         assert parts_wording.describe_region(region) in words
     assert "too little of it to be scored" in words
 
@@ -73,7 +73,7 @@ def test_without_them_their_sections_are_left_out(tmp_path, image):
     files = write_report(bare, image, tmp_path)
     text = files.html.read_text(encoding="utf-8")
     assert '<h2 id="advice">' in text
-    for section in ("odd", "parts"):
+    for section in ("anomalies", "parts"):
         assert f'<h2 id="{section}">' not in text
     assert "and what is news" not in text
 

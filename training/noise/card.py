@@ -25,11 +25,11 @@ Written by `training/noise/card.py`; what to run again is in docs/training.md.
 
 ## What they are
 
-For grey images and for colour, each: a network that weighs every 8 x 8 block of an image as a
-witness of its noise, for eight heads; one that concludes the level of the fine noise, with its 90
-% interval, from what the witnesses say together; and one that concludes the kinds from this and
+For grey images and for colour, each: a network that weighs every 8 x 8 block of an image by what it
+tells of the noise, for eight heads; one that concludes the level of the fine noise, with its 90
+% interval, from the blocks' weighted features; and one that concludes the kinds from this and
 from measurements of impulses, interference and compression. See
-helicopter/backends/reference/noise/.
+helicopter/backends/reference/analysis/noise/.
 
 |  | value |
 |---|---|

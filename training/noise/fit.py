@@ -19,7 +19,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from samples import TRUTH
-from tensors import CALMEST, KIND_FEATURES, KIND_OUTPUTS, REPAIRED, level_outputs, write
+from tensors import KIND_FEATURES, KIND_OUTPUTS, LOW_DETAIL, REPAIRED, level_outputs, write
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Perceptron(nn.Module):
         """Go on from what `train.py` learnt: what it did not see or say begins with nothing.
 
         Its answers were relative to the first rough estimate; `powers` are those of the standard
-        deviation in the outputs that are relative to the anchors now.
+        deviation in the outputs that are relative to the reference variance now.
         """
         known = len(state["centre"])
         self.centre.copy_(features.mean(0))
@@ -73,9 +73,9 @@ class Perceptron(nn.Module):
                 else:
                     self.layer3.weight[to] *= 0.1
             for to, power in powers.items():
-                for feature in ANCHORS:
-                    at = feature + known + CALMEST + REPAIRED
-                    share = power / 2 / len(ANCHORS)
+                for feature in REFERENCE_SHARES:
+                    at = feature + known + LOW_DETAIL + REPAIRED
+                    share = power / 2 / len(REFERENCE_SHARES)
                     self.direct.weight[to, at] -= share * self.spread[at]
                     self.layer3.bias[to] -= share * self.centre[at]
 
@@ -87,9 +87,9 @@ class Perceptron(nn.Module):
         return self.layer3(F.relu(self.layer2(y))) + self.direct(normal)
 
 
-#: Features that say how much stronger the calmest blocks are than the first rough estimate: answers
-#: are relative to what these say (`anchor` in `calmest.py`).
-ANCHORS = [3 * share + 2 - CALMEST - REPAIRED for share in (2, 3, 4)]
+#: Features that say how much stronger the low-detail blocks are than the first rough estimate:
+#: answers are relative to what these say (`reference_variance` in `block_features.py`).
+REFERENCE_SHARES = [3 * share + 2 - LOW_DETAIL - REPAIRED for share in (2, 3, 4)]
 
 
 class Samples:
@@ -102,13 +102,13 @@ class Samples:
         self.truth = {name: truth[:, i] for i, name in enumerate(TRUTH)}
         cut = measured.shape[1] - DENSITIES - KIND_FEATURES
         self.level = measured[:, : cut - 2]
-        self.anchor, self.unit = measured[:, cut - 2], measured[:, cut - 1]
+        self.reference_variance, self.unit = measured[:, cut - 2], measured[:, cut - 1]
         self.kinds = torch.cat([self.level, measured[:, cut : cut + KIND_FEATURES]], 1)
         #: standard deviation that answers are relative to, in grey levels of the image
-        self.scale = self.anchor.sqrt() / self.unit * 255
+        self.scale = self.reference_variance.sqrt() / self.unit * 255
 
     def __len__(self) -> int:
-        return len(self.anchor)
+        return len(self.reference_variance)
 
 
 def tolerance(sigma: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""The estimator of fine noise, in PyTorch: blocks as witnesses, weighed by a small network.
+"""The estimator of fine noise, in PyTorch: blocks as block_features, weighed by a small network.
 
 Every 8 x 8 block of the picture testifies: the energies of its cosine coefficients in seven
 bands. A small network looks at one block at a time and says for each of several *heads* how much
 weight the block deserves; the weighted mean energies, on the scale of a first rough estimate, are
 all that a second small network sees. The same arithmetic, without PyTorch, is in
-`helicopter/backends/reference/noise/` and, faster, in `helicopter-rs/src/analysis/noise/`.
+`helicopter/backends/reference/analysis/noise/` and, faster, in `helicopter-rs/src/analysis/noise/`.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def quads() -> Tensor:
 
 
 class Blocks(NamedTuple):
-    """What the blocks of a batch testify; N blocks each."""
+    """What is measured of the blocks of a batch; N blocks each."""
 
     energy: Tensor  # (B, N, P, 7)
     fine: Tensor  # (B, N, P): mean of the bands B and C
@@ -163,7 +163,7 @@ class Estimator(nn.Module):
         return Blocks(energy, fine, cross, mean, clipped, square, fourth, valid)
 
     def base(self, blocks: Blocks, quantum: Tensor) -> Tensor:
-        """Rough variance (B,): the calmest tenth of the blocks that are not mostly clipped."""
+        """Rough variance (B,): the lowest tenth of the noise energies, clipped blocks left out."""
         calm = blocks.fine[..., 0] if self.channels == 1 else blocks.fine[..., 1:].mean(-1)
         good = blocks.valid & (blocks.clipped <= 0.5)
         good = torch.where(good.any(1, keepdim=True), good, blocks.valid)

@@ -33,10 +33,11 @@ NOISY = {
     "tabler_eberhard-grossgasteiger-311213",
     "tabler_jakob-owens-224352", "tabler_nathan-anderson-297460", "uikit_dark", "uikit_size-v",
 }  # fmt: skip
-#: Even where these are calmest, what is there looks like noise: grain, fabric, scans of prints. To
-#: call that clean would teach that noise is. The blocks' networks that are shipped learnt from them
-#: all the same: it was found out later. (In the calmest half per cent of the blocks, high
-#: frequencies of more than half a level, and more than half as strong as the low ones.)
+#: Even where these have the least detail, what is there looks like noise: grain, fabric, scans of
+#: prints. To call that clean would teach that noise is. The blocks' networks that are shipped
+#: learnt from them all the same: it was found out later. (In the half per cent of the blocks with
+#: the least detail, high frequencies of more than half a level, and more than half as strong as
+#: the low ones.)
 GRAINY = {
     "gcompris_TajMahal_background", "gcompris_konarkSunTemple", "gcompris_pig", "matkit_bg",
     "softui_brooke", "tabler_nathan-anderson-316188", "tabler_nathan-dumlao-287713",

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-#: Features of impulses, waves and compression; of the calmest blocks; repaired pixels.
-KIND_FEATURES, CALMEST, REPAIRED = 56, 27, 1
+#: Features of impulses, waves and compression; of the low-detail blocks; repaired pixels.
+KIND_FEATURES, LOW_DETAIL, REPAIRED = 56, 27, 1
 KIND_OUTPUTS = 13
 #: How much the map trusts wider neighbourhoods, chosen on the development photographs. What
 #: training finds for mostly even noise is far more, and blurs noise that is not.
@@ -43,7 +43,7 @@ def write(path: Path, state: dict[str, Tensor], perceptrons: dict[str, nn.Module
 
 def write_start(path: Path, state: dict[str, Tensor], channels: int) -> None:
     """Write the blocks' network with conclusions that conclude nothing, to measure samples with."""
-    known = len(state["centre"]) + CALMEST + REPAIRED
+    known = len(state["centre"]) + LOW_DETAIL + REPAIRED
     blank = {
         "level": _Blank(known, level_outputs(channels)),
         "kinds": _Blank(known + KIND_FEATURES, KIND_OUTPUTS),

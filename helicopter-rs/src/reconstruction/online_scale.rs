@@ -1,6 +1,6 @@
 //! Learns within the image by how much errors differ from what was predicted.
 
-/// Fitted constants; see `UncertaintyModel` in `helicopter/backends/protocol.py`.
+/// Fitted constants; see `helicopter.models.UncertaintyModel`.
 #[derive(Clone, Debug)]
 pub struct UncertaintyModel {
     /// Weights of (1, `V_1`, `V_4`, `V_16`) in the error variance, by distance to what is visible (at most 128).

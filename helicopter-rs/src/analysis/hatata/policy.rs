@@ -10,7 +10,7 @@ const TIE: f64 = 1.0 / (1_u64 << 40) as f64;
 /// Levels between two questions whether to stop.
 const CHECKED: usize = 64;
 
-/// What a policy follows from; see `StoppingOptions` in `helicopter/backends/protocol.py`.
+/// What a policy follows from; see `StoppingOptions` in `helicopter/backends/protocol/decisions.py`.
 #[derive(Clone, Copy, Debug)]
 pub struct StoppingOptions {
     /// Of successes; between 0 and 1.

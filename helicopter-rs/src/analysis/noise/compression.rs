@@ -18,9 +18,9 @@ pub const FEATURES: usize = 11;
 const MOST_BLOCKS: usize = 1600;
 const FEW_BLOCKS: usize = 48;
 const FEWEST_BLOCKS: usize = 16;
-const GLIMPSE: usize = 6;
-const COARSE: usize = 32;
-const CLOSE_LOOK: usize = 256;
+const COARSE: usize = 6;
+const MEDIUM: usize = 32;
+const FULL: usize = 256;
 const FINALISTS: usize = 12;
 const LOW_ORDER: usize = 3;
 const OFFSETS: usize = 2;
@@ -78,7 +78,7 @@ pub fn find_compression(
         host.check()?;
         let blocks = if number < likely { FEW_BLOCKS } else { FEWEST_BLOCKS };
         let sample = image.sample(tried, blocks, LOW_ORDER);
-        let odds = sample.odds(&all, GLIMPSE, LOW_ORDER).0;
+        let odds = sample.odds(&all, COARSE, LOW_ORDER).0;
         let odds = odds.into_iter().fold(f64::NEG_INFINITY, f64::max);
         if odds > best {
             (best, grid) = (odds, tried);
@@ -87,15 +87,15 @@ pub fn find_compression(
 
     host.check()?;
     let sample = image.sample(grid, MOST_BLOCKS, HIGH_ORDER);
-    let (coarse, _) = sample.odds(&all, COARSE, HIGH_ORDER);
-    let mut finalists = descending(&coarse);
+    let (medium, _) = sample.odds(&all, MEDIUM, HIGH_ORDER);
+    let mut finalists = descending(&medium);
     finalists.truncate(FINALISTS);
     finalists.sort_unstable();
-    let (odds, count) = sample.odds(&finalists, CLOSE_LOOK, HIGH_ORDER);
+    let (odds, count) = sample.odds(&finalists, FULL, HIGH_ORDER);
     let winner = descending(&odds)[0];
     let (quality, total) = (finalists[winner], odds[winner]);
     let rival = (0..QUALITIES).filter(|&other| other.abs_diff(quality) > 2);
-    let rival = rival.map(|other| coarse[other]).fold(f64::NEG_INFINITY, f64::max);
+    let rival = rival.map(|other| medium[other]).fold(f64::NEG_INFINITY, f64::max);
 
     let other = image.sample(((grid.0 + 4) % 8, (grid.1 + 4) % 8), FEW_BLOCKS, HIGH_ORDER);
     let zeros = sample.zeros();
@@ -103,7 +103,7 @@ pub fn find_compression(
     let features = [
         mean,
         compressed(total),
-        compressed(coarse[quality] - rival),
+        compressed(medium[quality] - rival),
         (count as f64).ln_1p(),
         (quality + 1) as f64 / 100.0,
         excess(&by_row, grid.0),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.looks import Looker
+from helicopter._shared.looks import SequentialVerification
 from helicopter.backends.protocol import Evidence, EvidenceRun, StoppingOptions, StoppingRun
 
 if TYPE_CHECKING:
@@ -89,13 +89,13 @@ def verify(successes: NDArray[np.bool_], evidence: Evidence, policy: StoppingRun
     """Look until it is worth no more; see `helicopter.backends.protocol.Backend.verify`."""
     from scipy.special import betainc, betaincc, betaincinv
 
-    looker = Looker(policy, evidence.most_looks, evidence.time)
-    decision, counts = looker.decision(), [(0.0, 0.0)]
+    verification = SequentialVerification(policy, evidence.most_looks, evidence.time)
+    decision, counts = verification.decision(), [(0.0, 0.0)]
     for success in successes.tolist():
         if decision != 0:
             break
-        decision = looker.look(success)
-        counts.append(looker.counter.effective())
+        decision = verification.look(success)
+        counts.append(verification.counter.effective())
     looks, good = np.array(counts).T
     a, b = evidence.prior[0] + good, evidence.prior[1] + (looks - good)
     tail = (1.0 - evidence.credible_level) / 2.0

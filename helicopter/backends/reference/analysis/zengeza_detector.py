@@ -11,7 +11,7 @@ from helicopter.backends.protocol import FineNoise, NoiseRun, Wave
 from helicopter.models._noise import noise_model
 
 from .noise import answers
-from .noise.block_features import hear
+from .noise.block_features import extract_features
 from .noise.compression import find_compression
 from .noise.impulses import find_impulses, repair
 from .noise.level_map import level_map
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from helicopter._shared.arrays import Image, Labels, Map, Mask
 
-    from .noise.block_features import Witnesses
+    from .noise.block_features import BlockFeatures
     from .noise.impulses import Impulses
 
 __all__ = ["analyze_noise", "noise_level"]
@@ -31,7 +31,7 @@ __all__ = ["analyze_noise", "noise_level"]
 LEAST_SIDE = 8
 
 
-class _Look(NamedTuple):
+class _Measured(NamedTuple):
     """Everything measured on an image; `others` are the features of all but the fine noise."""
 
     impulses: Impulses
@@ -40,7 +40,7 @@ class _Look(NamedTuple):
     quality: int
     grid: tuple[int, int]
     others: NDArray[np.float64]
-    heard: Witnesses | None
+    of_blocks: BlockFeatures | None
 
 
 @blas_on_one_thread()
@@ -48,11 +48,13 @@ def noise_level(image: Image, included: Mask, quantum: float) -> FineNoise:
     """Estimate the fine noise alone, impulses left out."""
     model = noise_model(image.shape[2])
     impulses = find_impulses(image, included)
-    heard = hear(_without_impulses(image, included, impulses), included, quantum, model.blocks)
-    if heard is None:
+    of_blocks = extract_features(
+        _without_impulses(image, included, impulses), included, quantum, model.blocks
+    )
+    if of_blocks is None:
         return _unknown(image, quantum)
-    features = np.append(heard.features, impulses.mask.mean())
-    return answers.conclude_level(features, heard, model, image.shape[2]).fine
+    features = np.append(of_blocks.values, impulses.mask.mean())
+    return answers.conclude_level(features, of_blocks, model, image.shape[2]).fine
 
 
 @blas_on_one_thread()
@@ -75,23 +77,23 @@ def analyze_noise(
 
 def _examine(image: Image, included: Mask, quantum: float, *, maps: bool) -> NoiseRun:
     model = noise_model(image.shape[2])
-    look = _look(image, included, quantum)
+    measured = _measure(image, included, quantum)
     nothing = np.zeros((0, 0), dtype=np.float32)
-    probabilities = answers.no_idea()
+    probabilities = answers.uninformed()
     fine, coloured, scale_sigma = _unknown(image, quantum), 0.0, (0.0,) * len(answers.SCALES)
     gain = speckle = 0.0
     function = np.zeros((0, 3))
     sigma_map = np.zeros(image.shape[:2], dtype=np.float32) if maps else nothing
-    if look.heard is not None:
-        features = np.append(look.heard.features, look.impulses.mask.mean())
+    if measured.of_blocks is not None:
+        features = np.append(measured.of_blocks.values, measured.impulses.mask.mean())
         fine, coloured, scale_sigma = answers.conclude_level(
-            features, look.heard, model, image.shape[2]
+            features, measured.of_blocks, model, image.shape[2]
         )
-        measured = np.concatenate([features, look.others])
-        probabilities, gain, speckle = answers.conclude_kinds(measured, look.heard, model)
-        function = answers.level_function(look.heard, fine.sigma)
+        inputs = np.concatenate([features, measured.others])
+        probabilities, gain, speckle = answers.conclude_kinds(inputs, measured.of_blocks, model)
+        function = answers.level_function(measured.of_blocks, fine.sigma)
         if maps:
-            sigma_map = level_map(look.heard, fine.sigma, image.shape[:2], model)
+            sigma_map = level_map(measured.of_blocks, fine.sigma, image.shape[:2], model)
     elif min(image.shape[:2]) >= LEAST_SIDE and included.any():
         # constant: nothing there but the content
         probabilities = (1.0, *[0.0] * (answers.KINDS - 1))
@@ -102,19 +104,19 @@ def _examine(image: Image, included: Mask, quantum: float, *, maps: bool) -> Noi
         scale_sigma=scale_sigma,
         gain=gain,
         speckle=speckle,
-        salt_pepper_density=look.impulses.salt_pepper_density,
-        impulse_density=look.impulses.impulse_density,
-        waves=look.waves,
-        quality=look.quality,
-        grid=look.grid,
+        salt_pepper_density=measured.impulses.salt_pepper_density,
+        impulse_density=measured.impulses.impulse_density,
+        waves=measured.waves,
+        quality=measured.quality,
+        grid=measured.grid,
         level_function=function,
         sigma_map=sigma_map,
-        spectrum=look.spectrum if maps else nothing,
-        impulses=int(np.count_nonzero(look.impulses.mask)),
+        spectrum=measured.spectrum if maps else nothing,
+        impulses=int(np.count_nonzero(measured.impulses.mask)),
     )
 
 
-def _look(image: Image, included: Mask, quantum: float) -> _Look:
+def _measure(image: Image, included: Mask, quantum: float) -> _Measured:
     """Measure everything, each kind of noise on what is left without the ones before."""
     impulses = find_impulses(image, included)
     rest = _without_impulses(image, included, impulses)
@@ -122,14 +124,14 @@ def _look(image: Image, included: Mask, quantum: float) -> _Look:
     compression = find_compression(image, included)
     if periodic.components:
         rest = remove(rest, periodic.components)
-    return _Look(
+    return _Measured(
         impulses,
         tuple(Wave(*component[:4]) for component in periodic.components),
         periodic.spectrum,
         compression.quality or 0,
         compression.grid,
         np.concatenate([impulses.features, periodic.features, compression.features]),
-        hear(rest, included, quantum, noise_model(image.shape[2]).blocks),
+        extract_features(rest, included, quantum, noise_model(image.shape[2]).blocks),
     )
 
 

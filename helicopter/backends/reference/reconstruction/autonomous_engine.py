@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from helicopter._shared.looks import Looker
+from helicopter._shared.looks import SequentialVerification
 from helicopter._shared.online_scale import OnlineScale
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.quality import quality_of
@@ -110,7 +110,11 @@ class Loop:
         #: of every patch that was looked at; NaN where there is no truth
         self.patch_qualities: list[float] = []
         stop = self.options.stop
-        self.looker = None if stop is None else Looker(stop.policy, stop.most_looks, stop.time)
+        self.verification = (
+            None
+            if stop is None
+            else SequentialVerification(stop.policy, stop.most_looks, stop.time)
+        )
 
     def _hide(self) -> NDArray[np.bool_]:
         """Choose the patches that are shown; return those that wait to be predicted."""
@@ -233,9 +237,9 @@ class Loop:
         for looked, patch in enumerate(patches.tolist(), start=1):
             self.score_patch(patch)
             quality = self.patch_qualities[-1]
-            if self.looker is None or self.options.stop is None or math.isnan(quality):
+            if self.verification is None or self.options.stop is None or math.isnan(quality):
                 continue
-            if self.looker.look(quality >= self.options.stop.threshold) != 0:
+            if self.verification.look(quality >= self.options.stop.threshold) != 0:
                 return looked
         return len(patches)
 
@@ -275,11 +279,14 @@ class Loop:
     # -- stopping ----------------------------------------------------------------------------
 
     def stop_reason(self, history: list[Iteration], batch: int) -> StopReason | None:
-        if self.looker is not None and self.looker.decision() != 0:
+        if self.verification is not None and self.verification.decision() != 0:
             return "evidence_sufficient"
         if not self.waiting.any():
             return "all_patches_done"
-        if self.looker is None and (reason := self.quality_reason(history, batch)) is not None:
+        if (
+            self.verification is None
+            and (reason := self.quality_reason(history, batch)) is not None
+        ):
             return reason
         if len(history) == self.options.max_iterations:
             return "max_iterations"
@@ -325,7 +332,7 @@ class Loop:
         reason: StopReason | None = None
         if not self.grid.sums((self.known & self.hidden).astype(np.int64)).any():
             reason = "nothing_to_score"
-        elif self.looker is not None and self.looker.decision() != 0:
+        elif self.verification is not None and self.verification.decision() != 0:
             reason = "evidence_sufficient"  # even the first look would cost more than it is worth
         while reason is None:
             history.append(self.iterate(strategy, batch))

@@ -321,9 +321,9 @@ def cast_votes(level: Level, field: Field) -> None:
             said = pixels[np.maximum(field.source[number] + shift, 0)].astype(np.float32)
             sums[voters] += weight[:, None] * said
             total[voters] += weight
-        heard = total > 0
-        means = sums[heard] / total[heard, None]
-        colours[first : first + CHUNK][heard] = (means + np.float32(0.5)).astype(np.uint8)
+        voted = total > 0
+        means = sums[voted] / total[voted, None]
+        colours[first : first + CHUNK][voted] = (means + np.float32(0.5)).astype(np.uint8)
     pixels[targets] = colours
 
 

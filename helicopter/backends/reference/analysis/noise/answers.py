@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from helicopter.models._noise import NoiseModel
 
-    from .block_features import Witnesses
+    from .block_features import BlockFeatures
 
 __all__ = [
     "KINDS",
@@ -25,7 +25,7 @@ __all__ = [
     "conclude_kinds",
     "conclude_level",
     "level_function",
-    "no_idea",
+    "uninformed",
 ]
 
 #: Kinds of noise, "clean" being the first.
@@ -53,13 +53,13 @@ class Kinds(NamedTuple):
 
 
 def conclude_level(
-    features: NDArray[np.float64], heard: Witnesses, model: NoiseModel, channels: int
+    features: NDArray[np.float64], of_blocks: BlockFeatures, model: NoiseModel, channels: int
 ) -> Level:
     """Conclude the level of the fine noise from the features."""
     outputs = model.level.answer(features)
     log_sigma, below, above, coloured_logit = outputs[:4]
     log_scales, log_channels = np.split(outputs[4:], [len(SCALES)])
-    scale = np.sqrt(heard.anchor) / heard.unit
+    scale = np.sqrt(of_blocks.reference_variance) / of_blocks.unit
 
     def of(x: float) -> float:
         return float(max(scale * (np.exp(x) - FLOOR), 0.0))
@@ -80,7 +80,9 @@ def conclude_level(
     return Level(FineNoise(sigma, low, high, by_channel), coloured, scale_sigma)
 
 
-def conclude_kinds(measured: NDArray[np.float64], heard: Witnesses, model: NoiseModel) -> Kinds:
+def conclude_kinds(
+    measured: NDArray[np.float64], of_blocks: BlockFeatures, model: NoiseModel
+) -> Kinds:
     """Conclude the kinds from everything that has been measured."""
     outputs = model.kinds.answer(measured)
     no_fine, gaussian, poisson, multiplicative, uniform, poisson_gaussian = _softmax(outputs[:6])
@@ -98,33 +100,33 @@ def conclude_kinds(measured: NDArray[np.float64], heard: Witnesses, model: Noise
         periodic,
         compression,
     )
-    scale = np.sqrt(heard.anchor) / heard.unit
+    scale = np.sqrt(of_blocks.reference_variance) / of_blocks.unit
     gain, speckle = np.exp(np.clip(outputs[11:13], -12, 12)) * 2 * (scale**2, scale)
     return Kinds(tuple(float(p) for p in probabilities), float(gain), float(speckle))
 
 
-def no_idea() -> tuple[float, ...]:
+def uninformed() -> tuple[float, ...]:
     """Without evidence, every kind may be."""
     return (0.5, *[0.5 / (KINDS - 1)] * (KINDS - 1))
 
 
-def level_function(heard: Witnesses, sigma: float) -> NDArray[np.float64]:
+def level_function(of_blocks: BlockFeatures, sigma: float) -> NDArray[np.float64]:
     """Intensity, variance of the noise there, share of the evidence, of each bin: (bins, 3).
 
     The variance is such that its mean over the image is the square of `sigma`.
     """
-    belongs, energy = by_intensity(heard.blocks), noise_energy(heard.blocks)
-    mass = belongs * heard.share[:, :1]
+    belongs, energy = by_intensity(of_blocks.blocks), noise_energy(of_blocks.blocks)
+    mass = belongs * of_blocks.share[:, :1]
     part = mass.sum(axis=0)
     known = np.flatnonzero(part > 1e-3)
     bins = np.arange(BINS)
     variance = np.ones(BINS)
     if known.size:
         variance = np.interp(bins, known, (mass.T @ energy)[known] / part[known])
-    count = belongs[heard.blocks.valid].sum(axis=0)
+    count = belongs[of_blocks.blocks.valid].sum(axis=0)
     mean = count @ variance / max(count.sum(), 1e-9)
     variance = sigma**2 * (variance + NOTHING) / (mean + NOTHING)
-    intensity = (bins + 0.5) / BINS * 255 / heard.unit
+    intensity = (bins + 0.5) / BINS * 255 / of_blocks.unit
     return np.stack([intensity, variance, part], axis=1)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .blocks import BAND_SHARE, SIDE, testimony
+from .blocks import BAND_SHARE, SIDE, measure_blocks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BINS",
-    "Witnesses",
-    "anchor",
+    "BlockFeatures",
     "by_intensity",
-    "calmest",
-    "hear",
+    "extract_features",
+    "low_detail",
     "noise_energy",
+    "reference_variance",
 ]
 
 BINS = 8
@@ -48,14 +48,14 @@ MANY = 16384
 
 
 @dataclass(frozen=True)
-class Witnesses:
+class BlockFeatures:
     """Features of an image's fine noise, and what is needed to draw its map.
 
     Attributes
     ----------
-    features : float64 ndarray
-    anchor : float
-        Variance of the calmest blocks, in squared levels: what answers are relative to.
+    values : float64 ndarray
+    reference_variance : float
+        Variance of the blocks with the least detail, in squared levels; answers are relative to it.
     unit : float
         Levels per unit of intensity of the image.
     blocks : Blocks
@@ -63,15 +63,17 @@ class Witnesses:
         The blocks' weights, which add up to one for each head.
     """
 
-    features: NDArray[np.float64]
-    anchor: float
+    values: NDArray[np.float64]
+    reference_variance: float
     unit: float
     blocks: Blocks
     share: NDArray[np.float64]
 
 
-def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) -> Witnesses | None:
-    """Hear all blocks of an image on the [0, 1] scale; None when no block has anything to say."""
+def extract_features(
+    image: Image, included: Mask, quantum: float, network: BlockNetwork
+) -> BlockFeatures | None:
+    """Measure all blocks of an image on the [0, 1] scale; None if none of them can be measured."""
     values = image[included]
     if values.size == 0 or min(image.shape[:2]) < SIDE:
         return None
@@ -80,7 +82,7 @@ def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) ->
     levels = image * unit
     low, high = values.min() * unit, values.max() * unit
     step = quantum * float(unit)
-    blocks = testimony(levels, included, low, high, copy=False)
+    blocks = measure_blocks(levels, included, low, high, copy=False)
     if not blocks.valid.any():
         return None
     base = _base(blocks, step)
@@ -104,7 +106,7 @@ def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) ->
             smaller = smaller[:SIDE, :SIDE]
             continue
         smaller, inside, fraction = _halve(smaller), _halve_mask(inside), fraction / 2
-        coarse = testimony(smaller, inside, low, high, copy=True)
+        coarse = measure_blocks(smaller, inside, low, high, copy=True)
         rough = _base(coarse, fraction)
         seen = _seen(coarse, rough, low, high)
         weights = network.weigh(seen, FEW_HEADS) * coarse.valid[:, None]
@@ -118,9 +120,11 @@ def hear(image: Image, included: Mask, quantum: float, network: BlockNetwork) ->
         blocks.clipped.mean(dtype=np.float64),
         low / 255,
     ]
-    calm = calmest(blocks, base)
-    features = np.concatenate([np.reshape(part, -1) for part in [*parts, others, calm]])
-    return Witnesses(features.astype(np.float64), anchor(calm, base), float(unit), blocks, share)
+    least = low_detail(blocks, base)
+    features = np.concatenate([np.reshape(part, -1) for part in [*parts, others, least]])
+    return BlockFeatures(
+        features.astype(np.float64), reference_variance(least, base), float(unit), blocks, share
+    )
 
 
 def noise_energy(blocks: Blocks) -> NDArray[np.float32]:
@@ -139,7 +143,7 @@ def by_intensity(blocks: Blocks) -> NDArray[np.float64]:
 
 
 def _base(blocks: Blocks, step: float) -> float:
-    """Rough variance: that of the calmest tenth of the blocks that are not mostly clipped."""
+    """Rough variance: the lowest tenth of the blocks' noise energy, clipped ones left out."""
     good = blocks.valid & (blocks.clipped <= 0.5)
     if not good.any():
         good = blocks.valid
@@ -237,12 +241,12 @@ def _halve_mask(included: Mask) -> Mask:
 #: Shares of the blocks that are looked at.
 SHARES = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25)
 #: Those of them whose high frequencies the answers are relative to.
-ANCHORS = slice(2, 5)
+REFERENCE_SHARES = slice(2, 5)
 #: Bins to a factor of e, where they begin (logarithm of the ratio to the base), how many there are.
 STEPS, LOWEST, ENERGY_BINS = 6.0, -6.0, 96
 
 
-def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
+def low_detail(blocks: Blocks, base: float) -> NDArray[np.float64]:
     """Logarithms of mean energies of low, middle and high frequencies, (shares, 3)."""
     planes = slice(0, 1) if blocks.energy.shape[1] == 1 else slice(1, 3)
     energy = blocks.energy[:, planes].mean(axis=1, dtype=np.float64) / base
@@ -271,6 +275,6 @@ def calmest(blocks: Blocks, base: float) -> NDArray[np.float64]:
     return np.asarray(np.log(np.array(found) + 1e-4))
 
 
-def anchor(found: NDArray[np.float64], base: float) -> float:
+def reference_variance(found: NDArray[np.float64], base: float) -> float:
     """Variance that is that of the noise wherever there are blocks without content."""
-    return base * float(np.exp(found[ANCHORS, 2].mean()))
+    return base * float(np.exp(found[REFERENCE_SHARES, 2].mean()))

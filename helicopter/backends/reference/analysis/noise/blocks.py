@@ -1,4 +1,4 @@
-"""What the 8 x 8 blocks of an image testify about its noise: energies of cosines, and more.
+"""What is measured of the 8 x 8 blocks of an image: energies of cosine coefficients, and more.
 
 Blocks overlap, and are judged one at a time. Their coefficients fall into seven bands, from the
 lowest frequencies, which belong to the content, to the highest, which in calm places belong to the
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from helicopter._shared.arrays import Image, Mask
 
-__all__ = ["BANDS", "SIDE", "Blocks", "testimony"]
+__all__ = ["BANDS", "SIDE", "Blocks", "measure_blocks"]
 
 SIDE = 8
 BANDS = 7
@@ -74,7 +74,7 @@ BAND_SHARE = (np.array([3, 6, 8, 15, 15, 8, 8]) / 63).astype(np.float32)
 
 @dataclass(frozen=True)
 class Blocks:
-    """Testimony of N blocks in P planes (1, or 3 opponent ones) of C channels, in levels.
+    """Measurements of N blocks in P planes (1, or 3 opponent ones) of C channels, in levels.
 
     Attributes
     ----------
@@ -117,7 +117,7 @@ def stride_of(height: int, width: int, *, copy: bool) -> tuple[int, int]:
     return down, right
 
 
-def testimony(
+def measure_blocks(
     levels: Image,
     included: Mask,
     low: float,

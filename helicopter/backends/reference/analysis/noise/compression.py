@@ -71,12 +71,12 @@ FEWEST_BLOCKS = 16
 #: In search of blocks without saturated pixels, so many times as many are visited at most.
 PATIENCE = 8
 #: Coefficients of one order that are compared: of a lattice, with all qualities, with the best few.
-GLIMPSE = 6
-GLANCE = 32
-CLOSE_LOOK = 256
+COARSE = 6
+MEDIUM = 32
+FULL = 256
 FINALISTS = 12
-#: The highest order in a glimpse. A few coefficients settle it: they add odds of more than one each
-#: if the lattice is the right one, and of less than none if it is not.
+#: The highest order in a coarse comparison. A few coefficients settle it: they add odds of more
+#: than one each if the lattice is the right one, and of less than none if it is not.
 LOW_ORDER = 3
 #: The blockiest offsets along each axis are tried, and (0, 0), where the lattice of an image that
 #: nobody cropped lies; all 64 if none of these is convincing.
@@ -145,18 +145,18 @@ def find_compression(pixels: NDArray[np.float32], included: NDArray[np.bool_]) -
             break
         blocks = FEW_BLOCKS if number <= len(likely) else FEWEST_BLOCKS
         sample = _sample(pixels, included, tried, blocks)
-        odds = float(_odds(sample, range(1, 101), GLIMPSE, LOW_ORDER)[0].max())
+        odds = float(_odds(sample, range(1, 101), COARSE, LOW_ORDER)[0].max())
         if odds > best:
             best, grid = odds, tried
 
     sample = _sample(pixels, included, grid, MOST_BLOCKS)
-    glance, _ = _odds(sample, range(1, 101), GLANCE)
-    finalists = np.sort(np.argsort(-glance, kind="stable")[:FINALISTS]) + 1
-    odds_of, count = _odds(sample, [int(quality) for quality in finalists], CLOSE_LOOK)
+    medium, _ = _odds(sample, range(1, 101), MEDIUM)
+    finalists = np.sort(np.argsort(-medium, kind="stable")[:FINALISTS]) + 1
+    odds_of, count = _odds(sample, [int(quality) for quality in finalists], FULL)
     winner = int(np.argmax(odds_of))
     quality, total = int(finalists[winner]), float(odds_of[winner])
-    rivals = glance[np.abs(np.arange(1, 101) - quality) > 2]
-    gap = float(glance[quality - 1] - rivals.max())
+    rivals = medium[np.abs(np.arange(1, 101) - quality) > 2]
+    gap = float(medium[quality - 1] - rivals.max())
 
     other = _sample(pixels, included, ((grid[0] + 4) % 8, (grid[1] + 4) % 8), FEW_BLOCKS)
     zeros = sample.zeros()

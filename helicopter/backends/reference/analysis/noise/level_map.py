@@ -1,4 +1,4 @@
-"""Where the noise is: the testimony of each neighbourhood."""
+"""Where the noise is: what the blocks of each neighbourhood say."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ if TYPE_CHECKING:
     from helicopter._shared.arrays import Map
     from helicopter.models._noise import NoiseModel
 
-    from .block_features import Witnesses
+    from .block_features import BlockFeatures
 
 __all__ = ["level_map"]
 
 #: Half the sides of the neighbourhoods in pixels: first a wide one, then a near one that goes
-#: beyond it as far as its own witnesses are to be trusted.
+#: beyond it as far as its own block_features are to be trusted.
 REACHES = (64, 16)
 #: Variance (in squared levels) that is as good as none.
 NOTHING = 1e-6
 
 
-def level_map(heard: Witnesses, sigma: float, shape: tuple[int, int], model: NoiseModel) -> Map:
+def level_map(
+    of_blocks: BlockFeatures, sigma: float, shape: tuple[int, int], model: NoiseModel
+) -> Map:
     """Return the noise's standard deviation at every pixel; its mean square is that of `sigma`."""
-    blocks = heard.blocks
-    weight = heard.share[:, 0].reshape(blocks.lattice) * heard.share.shape[0]
+    blocks = of_blocks.blocks
+    weight = of_blocks.share[:, 0].reshape(blocks.lattice) * of_blocks.share.shape[0]
     value = weight * noise_energy(blocks).reshape(blocks.lattice)
     estimate = np.full(blocks.lattice, value.sum() / (weight.sum() + 1e-6))
     for reach, shrink in zip(REACHES, model.map_shrink, strict=True):

@@ -32,7 +32,7 @@ MANY = 1 << 17
 FINE = 1 << 19
 SPARSEST = 8
 #: Channels are looked at one by one on every so many rows, unless they turn out to have hits.
-GLANCE = 4
+COARSE = 4
 #: Of what stands out in normal noise at the second threshold, the share that does at the third.
 FADE = 0.057
 #: Fewer hits than this (seen, not estimated) are not called noise.
@@ -104,33 +104,33 @@ def find_impulses(pixels: Image, included: Mask) -> Impulses:
     joint = joint_plane(pixels, low, high, step)
     if min(height, width) < 3 or low == high:
         return Impulses(mask, 0.0, 0.0, _features([Counts()], (0.0, 0.0)))
-    look = _look([joint], pixels, included, every)
+    measured = _measure([joint], pixels, included, every)
     if channels == 3:
         single = [Plane(pixels[:, :, c], low, high, step) for c in range(channels)]
-        glance = _look(single, pixels, included, every * GLANCE)
-        apart = coincidence(single, included, every * GLANCE) < COINCIDENCE
-        if (glance.salt_pepper and not look.salt_pepper) or (glance.random and apart):
-            look = _look(single, pixels, included, every)
-    if (look.salt_pepper or look.random) and fine < every:
-        judgement = look.salt_pepper, look.random
-        look = _look(look.planes, pixels, included, fine)
-        look.salt_pepper, look.random = judgement
-    for plane, count in zip(look.planes, look.counts, strict=True):
+        coarse = _measure(single, pixels, included, every * COARSE)
+        apart = coincidence(single, included, every * COARSE) < COINCIDENCE
+        if (coarse.salt_pepper and not measured.salt_pepper) or (coarse.random and apart):
+            measured = _measure(single, pixels, included, every)
+    if (measured.salt_pepper or measured.random) and fine < every:
+        judgement = measured.salt_pepper, measured.random
+        measured = _measure(measured.planes, pixels, included, fine)
+        measured.salt_pepper, measured.random = judgement
+    for plane, count in zip(measured.planes, measured.counts, strict=True):
         densities = _densities(plane, count)
-        if look.salt_pepper:
+        if measured.salt_pepper:
             mask |= extreme_mask(plane, included, densities[0], fine_scale(count))
-        if look.random:
+        if measured.random:
             mask |= random_mask(plane, included, densities[1], fine_scale(count))
     return Impulses(
         mask,
-        look.densities[0] if look.salt_pepper else 0.0,
-        look.densities[1] if look.random else 0.0,
-        look.features,
+        measured.densities[0] if measured.salt_pepper else 0.0,
+        measured.densities[1] if measured.random else 0.0,
+        measured.features,
     )
 
 
 @dataclass
-class _Look:
+class _Measured:
     """What there is to say about the joint plane, or about the channels as planes of their own."""
 
     planes: list[Plane]
@@ -141,14 +141,14 @@ class _Look:
     random: bool
 
 
-def _look(planes: list[Plane], pixels: Image, included: Mask, every: int) -> _Look:
+def _measure(planes: list[Plane], pixels: Image, included: Mask, every: int) -> _Measured:
     # channels that are hit one by one say nothing about colour
     colour = pixels if len(planes) == 1 else pixels[:, :, :1]
     counts = [counted(plane, colour, included, every) for plane in planes]
     densities = _together([_densities(*both) for both in zip(planes, counts, strict=True)])
     features = _features(counts, densities)
     least = 0.0 if len(planes) == 1 else CHANNELS_NEED
-    return _Look(planes, counts, densities, features, *_judge(features, counts, least))
+    return _Measured(planes, counts, densities, features, *_judge(features, counts, least))
 
 
 def _judge(features: NDArray[np.float64], counts: list[Counts], least: float) -> tuple[bool, bool]:

@@ -184,7 +184,7 @@ def _stands_out(
 
 
 def fine_scale(counts: Counts) -> float:
-    """Sigma of the fine noise in the calmest quarter of the image, as a share of its range."""
+    """Sigma of the fine noise in the least detailed quarter of an image, per unit of its range."""
     total = np.cumsum(counts.ranges)
     quarter = int(np.searchsorted(total, 0.25 * total[-1])) if total[-1] else 0
     return (quarter + 0.5) / (BINS - 1) / NORMAL_RANGE

@@ -138,7 +138,7 @@ def _band(
         weights = share**2
     if saturated is not None:
         weights = weights / (1.0 + SATURATION * _block_means(saturated, edges)) ** 2
-    # the calmest tenth of the blocks must not decide alone: their line would be a broad one
+    # the least detailed tenth of the blocks must not decide alone: their line would be a broad one
     calm = np.sort(energy, axis=None)[energy.size // 10]
     weights = weights * FLOOR / (np.maximum(energy, calm) + FLOOR)
     rows, columns = _between(edges[0]), _between(edges[1])
