@@ -125,7 +125,8 @@ def anomaly_sentences(anomalies: AnomalyAnalysis) -> list[str]:
         f"{what} unlike the rest of the image, and not for noise: "
         f"{_percent(anomalies.detected.mean())} of its pixels. Of such declarations at "
         f"most {level} are false on average, if what is usual in this image is alike everywhere, "
-        "as it is in a texture or on a surface. In a photograph of many things they are news, not faults."
+        "as it is in a texture or on a surface. In a photograph of many things they are news, not "
+        "faults."
     ]
 
 
