@@ -24,7 +24,7 @@ from helicopter.core import RegionalReconstructionEngine
 from helicopter.core.validation import prepare_image
 from helicopter.io import atomic_open, read_image
 from helicopter.models import UncertaintyModel
-from helicopter.training._calibration import PatchLaw, fit_patch_law
+from helicopter.training._patch_law import PatchLaw, fit_patch_law
 
 OUTPUT = Path(__file__).parent.parent / "helicopter/models/classical_uncertainty.json"
 KNOTS = np.array([1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64], dtype=np.float64)

@@ -49,10 +49,8 @@ def test_the_first_block_of_the_readme_is_ten_lines_and_needs_no_other():
         (
             "decisions.md",
             [
-                "gain 13.344537815, policy [1 1 1]",
-                "19.3713683749;",
-                "0.70289, between",
-                "probability 0.967365, after 9.347301 looks",
+                "values [121.653 135.306 122.837], policy [1 1 1]",  # Howard, table 7.2
+                "[0.85 0.15]; next [0.745 0.255]",
             ],
         ),
     ],

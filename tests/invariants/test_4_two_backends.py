@@ -81,7 +81,7 @@ def on_both(function):
 
 @pytest.mark.usefixtures("both_backends")
 def test_the_default_analysis_of_a_photograph():
-    image = photograph(400, 600, 0, 0)
+    image = photograph(256, 384, 0, 0)
     python, rust = on_both(lambda **o: helicopter.analyze(image, **o))
     assert (python.autonomous.backend, rust.autonomous.backend) == ("python", "rust")
     assert len(python.autonomous.history) > 3

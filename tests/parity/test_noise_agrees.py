@@ -100,13 +100,13 @@ def test_all_that_the_networks_see():
     for channels in (None, 3):
         for _, image in noisy_scenes(70, 90, channels):
             pixels = prepared(image)
-            look = zengeza_detector._look(pixels, everything(pixels), STEP)
+            measured = zengeza_detector._measure(pixels, everything(pixels), STEP)
             expected = [
-                look.of_blocks.values,
-                look.impulses.mask.mean(),
-                [look.of_blocks.reference_variance, look.of_blocks.unit],
-                look.others,
-                [look.impulses.salt_pepper_density, look.impulses.impulse_density],
+                measured.of_blocks.values,
+                measured.impulses.mask.mean(),
+                [measured.of_blocks.reference_variance, measured.of_blocks.unit],
+                measured.others,
+                [measured.impulses.salt_pepper_density, measured.impulses.impulse_density],
             ]
             found = _noise_detector(channels or 1).measurements(pixels, everything(pixels), STEP)
             expected = np.concatenate([np.ravel(part) for part in expected])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from helicopter.training._calibration import fit_patch_law
+from helicopter.training._patch_law import fit_patch_law
 
 OFFSET, SLOPE, SPREAD, PRIOR = -0.3, -0.15, 0.3, 0.2
 PHOTOGRAPHS, PATCHES = 200, 100
