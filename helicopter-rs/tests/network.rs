@@ -156,7 +156,8 @@ fn what_is_wrong_with_a_file_is_said() {
     let says = |data: &[u8], what: &str| {
         let text = Network::from_bytes(data).unwrap_err().to_string();
         assert!(text.contains(what), "{text:?} does not say {what:?}");
-        assert!(text.starts_with("the weights cannot be used: ") && text.contains("Take the file"));
+        assert!(text.starts_with("Network: the weights cannot be used: "));
+        assert!(text.contains("Take the file"));
     };
     says(b"", "not a sound safetensors file");
     says(b"PNG and more bytes that are no weights", "not a sound safetensors file");
