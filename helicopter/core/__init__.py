@@ -112,3 +112,7 @@ __all__ = [
     "texture_faithfulness",
     "unregister_algorithm",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -251,6 +251,7 @@ def test_every_public_name_is_there():
     for name in helicopter.__all__:
         assert getattr(helicopter, name) is not None
     assert dir(helicopter) == sorted(helicopter.__all__)
+    assert dir(helicopter.core) == sorted(helicopter.core.__all__)
     with pytest.raises(AttributeError, match="module 'helicopter' has no attribute 'nothing'"):
         helicopter.nothing  # noqa: B018
     for name in helicopter.core.__all__:
