@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from helicopter._shared.blas import blas_on_one_thread
 from helicopter._shared.checks import check_fraction
 from helicopter.backends._engine import Engine
 from helicopter.errors import InvalidModelError, InvalidOptionError
@@ -139,6 +140,7 @@ class POMDP(Engine):
         """Labels of the observations."""
         return self._model.observations.names
 
+    @blas_on_one_thread()
     def belief_update(self, belief: object, action: Any, observation: Any) -> NDArray[np.float64]:
         """Return the belief after an action and what was observed then, by Bayes' rule.
 
@@ -170,6 +172,7 @@ class POMDP(Engine):
             )
         return np.asarray(weight / chance)
 
+    @blas_on_one_thread()
     def observation_probabilities(self, belief: object, action: Any) -> NDArray[np.float64]:
         """Return how probable each observation is after an action.
 
@@ -187,6 +190,7 @@ class POMDP(Engine):
         act = self._model.actions.number(action, "action")
         return np.asarray((before @ self._model.joint[act]).sum(axis=1))
 
+    @blas_on_one_thread()
     def expected_rewards(self, belief: object) -> NDArray[np.float64]:
         """Return what each action is expected to earn at once.
 

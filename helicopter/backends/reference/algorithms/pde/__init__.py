@@ -18,21 +18,19 @@ inpainting by biharmonic functions", Int. J. Math. Math. Sci. (2018).
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sparse
 from scipy.sparse.linalg import SuperLU, splu
 
+from helicopter._shared.blas import blas_on_one_thread
+from helicopter._shared.interruptible import interruptible
 from helicopter.backends.protocol import PdeKind
 
 from .multigrid import MultigridHierarchy, conjugate_gradients
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 __all__ = ["PdeKind", "solve"]
@@ -47,6 +45,7 @@ TILE_SIDE, TILE_OVERLAP = 1024, 128
 TILE_SWEEPS, TILE_TOLERANCE = 60, 1e-6
 
 
+@blas_on_one_thread()
 def solve(image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind) -> None:
     """Fill the hidden pixels of `image` in place.
 
@@ -83,7 +82,7 @@ def _solve_region(image: NDArray[np.float32], mask: NDArray[np.bool_], kind: Pde
     """Solve one system for all hidden pixels of the region."""
     matrix, load = assemble(image, mask, kind)
     if matrix.shape[0] <= DIRECT_LIMIT[kind]:
-        image[mask] = _interruptible(lambda: _factorise(matrix).solve(load))
+        image[mask] = interruptible(lambda: _factorise(matrix).solve(load))
     else:
         hierarchy = MultigridHierarchy(matrix, mask)
         image[mask] = conjugate_gradients(matrix, load, hierarchy, TOLERANCE)
@@ -97,24 +96,6 @@ def _factorise(matrix: sparse.csr_array) -> SuperLU:
         diag_pivot_thresh=0.0,
         options={"SymmetricMode": True},
     )
-
-
-def _interruptible(work: Callable[[], NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Run `work` so that Ctrl-C need not wait for it.
-
-    SuperLU releases the interpreter but looks at no signals. So it works in a thread of its own,
-    which is left behind when the waiting is interrupted.
-    """
-    outcome: Future[NDArray[np.float64]] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(work())
-        except BaseException as problem:  # raised again by result() in the thread that waits
-            outcome.set_exception(problem)
-
-    threading.Thread(target=run, daemon=True).start()
-    return outcome.result()
 
 
 def _solve_by_tiles(image: NDArray[np.float32], mask: NDArray[np.bool_], kind: PdeKind) -> None:

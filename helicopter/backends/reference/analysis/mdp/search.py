@@ -8,6 +8,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from helicopter._shared.interruptible import interruptible
+
 from .certificate import UNIT
 
 if TYPE_CHECKING:
@@ -265,4 +267,4 @@ def _factorized(matrix: Any) -> Callable[[NDArray[np.float64]], NDArray[np.float
         factors = lu_factor(dense, overwrite_a=True, check_finite=False)
         return lambda b: np.asarray(lu_solve(factors, b, check_finite=False))
     system = sparse.csc_matrix(sparse.eye_array(size, format="csr") - matrix)
-    return splu(system).solve
+    return interruptible(lambda: splu(system)).solve
