@@ -202,6 +202,7 @@ class SegmentAwareReconstructionEngine:
         self,
         image: _Image,
         missing: _Mask,
+        chosen: _Mask,
         labels: _Labels,
         tasks: Sequence[_Attributes],
         *,

@@ -68,9 +68,28 @@ fn tasks(count: usize) -> Vec<Task> {
     vec![task; count]
 }
 
+/// Four of five patches.
+fn chosen() -> Array2<bool> {
+    Array2::from_shape_fn((HEIGHT, WIDTH), |(y, x)| !(y / 8 + 2 * (x / 8)).is_multiple_of(5))
+}
+
 fn reconstruct(image: &Array3<f32>, labels: &Array2<i32>, halo: usize) -> Run {
+    reconstruct_of(image, labels, &chosen(), halo)
+}
+
+fn reconstruct_of(
+    image: &Array3<f32>,
+    labels: &Array2<i32>,
+    chosen: &Array2<bool>,
+    halo: usize,
+) -> Run {
     let missing = Array2::from_elem((HEIGHT, WIDTH), false);
-    let scene = Scene { image: image.view(), missing: missing.view(), labels: labels.view() };
+    let scene = Scene {
+        image: image.view(),
+        missing: missing.view(),
+        chosen: chosen.view(),
+        labels: labels.view(),
+    };
     let count = labels.iter().max().map_or(0, |&most| most as usize + 1);
     run(&scene, &tasks(count), halo, &HARMONIC, &options(), &model(), &NoHost).unwrap()
 }
@@ -78,7 +97,6 @@ fn reconstruct(image: &Array3<f32>, labels: &Array2<i32>, halo: usize) -> Run {
 #[test]
 fn one_segment_is_the_whole_image() {
     let (image, labels) = (picture(), Array2::zeros((HEIGHT, WIDTH)));
-    let found = reconstruct(&image, &labels, 0);
     let missing = Array2::from_elem((HEIGHT, WIDTH), false);
     let options = options();
     let whole = autonomous_engine::run(
@@ -90,6 +108,7 @@ fn one_segment_is_the_whole_image() {
         &NoHost,
     )
     .unwrap();
+    let found = reconstruct_of(&image, &labels, &whole.hidden, 0);
     assert_eq!(found.prediction, whole.prediction);
     assert_eq!(found.variance, whole.variance);
     assert_eq!(found.confidence, whole.confidence);
@@ -153,7 +172,13 @@ fn a_caller_who_wants_no_more_is_heard() {
     }
     let (image, labels) = (picture(), rings());
     let missing = Array2::from_elem((HEIGHT, WIDTH), false);
-    let scene = Scene { image: image.view(), missing: missing.view(), labels: labels.view() };
+    let chosen = chosen();
+    let scene = Scene {
+        image: image.view(),
+        missing: missing.view(),
+        chosen: chosen.view(),
+        labels: labels.view(),
+    };
     let host = Impatient(AtomicUsize::new(0));
     let result = run(&scene, &tasks(4), 0, &HARMONIC, &options(), &model(), &host);
     assert!(matches!(result, Err(Error::Cancelled)));

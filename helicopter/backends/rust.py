@@ -139,6 +139,7 @@ class RustBackend:
         self,
         image: Image,
         missing: Mask,
+        chosen: Mask,
         labels: Labels,
         tasks: Sequence[SegmentTask],
         halo: int,
@@ -151,7 +152,7 @@ class RustBackend:
             _as_rust(algorithm), model, options, halo=halo
         )
         found = engine.segment_aware_reconstruction(
-            image, missing, labels, tasks, threads=chosen_threads(), progress=progress
+            image, missing, chosen, labels, tasks, threads=chosen_threads(), progress=progress
         )
         found["outcomes"] = [SegmentOutcome(**one) for one in found["outcomes"]]
         return SegmentAwareRun(**found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ from .prediction._scores import error_map, psnr_db, quality_of, skill_of
 from .registry import DEFAULT
 from .results._autonomous import understanding_level
 from .results._parts import SegmentAwareReconstruction, SegmentReconstruction
+from .segments._hiding import chosen_to_hide
 from .segments._partition import segment_values
 from .segments._types import EFFORTS, Effort, border_pixels, extents, types_of
 from .validation import check_segments, prepare_image, prepare_values, require_visible
@@ -52,7 +54,8 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
     Parameters
     ----------
     patch_size : int, default 8
-        Side of the square patches, in pixels, counted from the corner of a segment's bounding box.
+        Side of the square patches, in pixels, counted from the corner of a given segment's bounding
+        box and its halo, and of the image where segments are found.
     device : str, default "auto"
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
     use_rust_acceleration : bool, optional
@@ -63,7 +66,7 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
     strategy : str, default "adaptive"
         In which order patches are scored; see `AutonomousReconstructionEngine`.
     seed : int, default 0
-        Of the choice of the patches that are shown. It is the same for all segments.
+        Of the choice of the patches that are shown.
     weights : path-like, optional
         A network of your own, written by ``helicopter train``; by default that of the package.
     halo : int, default 0
@@ -126,13 +129,14 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         segments : int, pair of int, or integer array_like of shape (H, W), default 250
             How many `helicopter.segment` is to find; the rows and columns of a grid; or a label for
             every pixel: any integers, in any number of pieces. Segments that are found here are
-            made of the whole image, of what will be hidden as well: scores are those given the
-            labels. Work and memory follow the bounding boxes: pieces far apart are better labelled
+            made of the patches that are shown alone, so that they tell nothing of what is
+            hidden. Work and memory follow the bounding boxes: pieces far apart are better labelled
             apart.
         mask : bool array_like of shape (H, W), optional
             True where the image itself is missing: predicted, but never scored.
         initial_known : float, default 0.2
-            Share of each segment's patches that are shown, in (0, 1).
+            Share of each segment's patches that are shown, in (0, 1). A segment that is found here
+            and lies on more that were already looked at keeps them all.
         max_iterations : int, optional
             At most so many, also where a type allows more.
         target_quality : float, optional
@@ -174,21 +178,40 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         with as_callback(progress, "Reconstructing") as callback:
             prepared, missing = prepare_image(image, hidden=mask, data_range=data_range)
             require_visible(missing)
-            values, labels = self._segments(segments, image, mask, data_range, missing.shape)
-            boxes, areas = extents(labels, len(values))
-            types = types_of(
-                prepared.pixels, ~missing, labels, areas, border_pixels(labels, len(values))
+            hide = partial(
+                chosen_to_hide,
+                missing=missing,
+                patch_size=self.patch_size,
+                seed=self.seed,
+                initial_known=known,
             )
+            if is_integer(segments):
+                count = check_integer(segments, "segments", 1, min(missing.size, LARGEST))
+                values = list(range(count))
+                # labels that were made of what is hidden would tell of it
+                whole = np.array([[0, 0, *missing.shape]])
+                hidden = hide(np.zeros(missing.shape, dtype=np.int32), whole) | missing
+                labels = self._found(image, mask, data_range, hidden, count)
+            else:
+                values, labels = check_segments(segments, missing.shape)
+                hidden = None
+            boxes, areas = extents(labels, len(values))
+            windows = self._windows(boxes, missing.shape, aligned=hidden is not None)
+            chosen = hide(labels, windows, looked_at=None if hidden is None else ~hidden)
+            visible = ~(missing | chosen)
+            border = border_pixels(labels, len(values))
+            types = types_of(prepared.pixels, visible, labels, areas, border)
             efforts = [_effort(EFFORTS[name], most, target) for name in types]
             tasks = [
-                SegmentTask(_box(box), *effort)
-                for box, effort in zip(boxes.tolist(), efforts, strict=True)
+                SegmentTask(_box(window), *effort)
+                for window, effort in zip(windows.tolist(), efforts, strict=True)
             ]
             # no halo reaches further than the image does
             halo = min(self.halo, max(missing.shape))
             run = self._backend.segment_aware(
                 prepared.pixels,
                 missing,
+                chosen,
                 labels,
                 tasks,
                 halo,
@@ -197,23 +220,32 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
                 self._model,
                 callback,
             )
-        records = _records(values, areas, types, tasks, run.outcomes, prepared.units)
+        records = _records(values, boxes, areas, types, tasks, run.outcomes, prepared.units)
         return self._result(prepared, missing, labels, records, run, started)
 
-    def _segments(
+    def _windows(
+        self, boxes: NDArray[np.int64], shape: tuple[int, ...], *, aligned: bool
+    ) -> NDArray[np.int64]:
+        """What may be seen of each segment and its halo, from the corner of a patch on."""
+        # no halo reaches further than the image does
+        halo = min(self.halo, max(shape))
+        start = np.maximum(boxes[:, :2] - halo, 0)
+        if aligned:
+            start -= start % self.patch_size
+        end = np.minimum(boxes[:, 2:] + halo, shape)
+        return np.concatenate([start, end], axis=1)
+
+    def _found(
         self,
-        segments: object,
         image: object,
         mask: object,
         data_range: tuple[float, float] | None,
-        shape: tuple[int, ...],
-    ) -> tuple[list[int], Labels]:
-        """Return the labels in ascending order, and for every pixel the number of its label."""
-        if not is_integer(segments):
-            return check_segments(segments, shape)
-        count = check_integer(segments, "segments", 1, min(shape[0] * shape[1], LARGEST))
-        given, hidden = prepare_values(image, hidden=mask, data_range=data_range)
-        return list(range(count)), segment_values(self._backend, given, hidden, count)
+        hidden: Mask,
+        count: int,
+    ) -> Labels:
+        """Divide the image into so many segments, by what is not hidden."""
+        given, _ = prepare_values(image, hidden=mask, data_range=data_range)
+        return segment_values(self._backend, given, hidden, count)
 
     def _result(
         self,
@@ -277,6 +309,7 @@ def _effort(effort: Effort, most: int | None, target: float | None) -> Effort:
 
 def _records(
     values: list[int],
+    boxes: NDArray[np.int64],
     areas: NDArray[np.int64],
     types: list[SegmentType],
     tasks: list[SegmentTask],
@@ -289,7 +322,7 @@ def _records(
         SegmentReconstruction(
             label=value,
             type=name,
-            bounding_box=task.box,
+            bounding_box=_box(box),
             area=area,
             quality=quality_of(one.mse),
             understanding_level=_level(quality_of(one.mse)),
@@ -304,8 +337,15 @@ def _records(
             scored_pixels=one.scored,
             target_quality=task.target_quality,
         )
-        for value, area, name, task, one, share in zip(
-            values, areas.tolist(), types, tasks, outcomes, unexplained, strict=True
+        for value, box, area, name, task, one, share in zip(
+            values,
+            boxes.tolist(),
+            areas.tolist(),
+            types,
+            tasks,
+            outcomes,
+            unexplained,
+            strict=True,
         )
     )
 

@@ -398,11 +398,30 @@ def test_hidden_pixels_of_segments_have_no_say_in_what_is_drawn(segmental, kerne
         assert repr(result.segments) == repr(expected.segments)
     if halo:
         return  # what one segment hides, another may see
-    # the effort follows from the type, which looks at the whole segment; what is drawn does not
     changed = np.where(expected.hidden_mask[:, :, None], 1 - image, image)
     result = engine.segment_aware_reconstruction(changed, segments=labels, mask=missing)
     identical(result.reconstruction, expected.reconstruction)
+    assert [one.type for one in result.segments] == [one.type for one in expected.segments]
     assert result.reconstruction_quality < expected.reconstruction_quality
+
+
+@pytest.mark.parametrize("halo", [0, 4])
+def test_segments_are_found_without_what_will_be_hidden(segmental, halo):
+    image = noisy_scene(64, 80, 3) / np.float32(255)
+    image[20:40, 30:60] = 0.9
+    missing = np.random.default_rng(1).random(image.shape[:2]) < 0.02
+    engine = segmental(algorithm="harmonic", halo=halo)
+    for count in (1, 6, 40):
+        expected = engine.segment_aware_reconstruction(image, segments=count, mask=missing)
+        assert 0.4 < expected.hidden_mask.mean() < 0.9
+        for other in (1 - image, np.float32(0.25)):
+            changed = np.where(expected.hidden_mask[:, :, None], other, image)
+            result = engine.segment_aware_reconstruction(changed, segments=count, mask=missing)
+            identical(result.labels, expected.labels)
+            identical(result.hidden_mask, expected.hidden_mask)
+            assert [one.type for one in result.segments] == [one.type for one in expected.segments]
+            if not halo:  # what one segment hides, another may see
+                identical(result.reconstruction, expected.reconstruction)
 
 
 def test_a_kernel_sees_nothing_of_a_segment_that_is_hidden(segmental, kernel):

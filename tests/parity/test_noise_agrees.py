@@ -67,6 +67,23 @@ def test_every_kind_at_every_size(size, channels):
         assert whole.sigma_map.shape == size
 
 
+@pytest.mark.parametrize("seed", range(24))
+def test_regular_patterns(seed):
+    """Symmetric ones have equal peaks, and whatever follows rounding is left to chance there."""
+    rng = np.random.default_rng([7, seed])
+    y, x = np.indices(rng.integers(16, 80, 2))
+    down, right = rng.integers(1, 6, 2)
+    if seed % 3 == 0:
+        pattern = (x // right + y // down) % 2
+    elif seed % 3 == 1:
+        pattern = 0.5 + np.sin(2 * np.pi * x / (1 + right)) / 4 + np.cos(np.pi * y / down) / 4
+    else:
+        pattern = (x % (1 + right)) / (1 + right)
+    levels = np.rint(pattern * rng.uniform(1, 255))
+    pixels = np.stack([levels] * (1 + 2 * (seed % 2)), axis=2).astype(np.float32) / 255
+    compare(pixels, everything(pixels))
+
+
 @pytest.mark.parametrize("channels", [None, 3])
 @pytest.mark.parametrize("kind", NOISE_KINDS)
 def test_excluded_pixels_and_segments(kind, channels):

@@ -117,7 +117,7 @@ attributes!(StoppingOptions {
     density,
 });
 attributes!(Evidence { required_share, prior, credible_level, most_looks, time });
-attributes!(segment_aware::Task { bounds from "box", max_iterations, target_quality, plateau });
+attributes!(segment_aware::Task { bounds from "window", max_iterations, target_quality, plateau });
 attributes!(segmentation::Options { count, least_area, spatial, spatial_borders, border, passes });
 
 dict!(Scores { mse, mae, ssim, baseline_mse });

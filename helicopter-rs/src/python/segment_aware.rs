@@ -38,13 +38,14 @@ impl SegmentAwareReconstructionEngine {
     }
 
     /// Reconstructs all segments and returns what it found, on the [0, 1] scale.
-    #[pyo3(signature = (image, missing, labels, tasks, *, threads=None, progress=None))]
+    #[pyo3(signature = (image, missing, chosen, labels, tasks, *, threads=None, progress=None))]
     #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn segment_aware_reconstruction<'py>(
         &self,
         py: Python<'py>,
         image: &Bound<'py, PyAny>,
         missing: &Bound<'py, PyAny>,
+        chosen: &Bound<'py, PyAny>,
         labels: &Bound<'py, PyAny>,
         tasks: Vec<Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
@@ -53,14 +54,17 @@ impl SegmentAwareReconstructionEngine {
         const OPERATION: &str = "segment_aware_reconstruction";
         let image = convert::image(OPERATION, "image", image)?;
         let missing = convert::mask(OPERATION, "mask", missing)?;
+        let chosen = convert::mask(OPERATION, "chosen", chosen)?;
         let labels = convert::labels(OPERATION, "labels", labels)?;
         let scene = Scene {
             image: image.as_array(),
             missing: missing.as_array(),
+            chosen: chosen.as_array(),
             labels: labels.as_array(),
         };
         let (height, width, _) = scene.image.dim();
         convert::same_size(py, OPERATION, scene.image.dim(), scene.missing.dim())?;
+        convert::same_size(py, OPERATION, scene.image.dim(), scene.chosen.dim())?;
         convert::same_size(py, OPERATION, scene.image.dim(), scene.labels.dim())?;
         let read = |task: &Bound<'py, PyAny>| Task::from_python(OPERATION, "tasks", task);
         let tasks: Vec<Task> = tasks.iter().map(read).collect::<PyResult<_>>()?;

@@ -67,10 +67,15 @@ pub(super) struct Loop<'a> {
 }
 
 impl<'a> Loop<'a> {
+    /// The masks are what is missing, whose pixels are predicted, and which of them are hidden, whole
+    /// patches; by default these are chosen here.
     pub fn new(
         image: ArrayView3<'a, f32>,
-        missing: ArrayView2<'a, bool>,
-        own: ArrayView2<'a, bool>,
+        (missing, own, chosen): (
+            ArrayView2<'a, bool>,
+            ArrayView2<'a, bool>,
+            Option<ArrayView2<'a, bool>>,
+        ),
         algorithm: &'a Algorithm,
         options: &'a Options,
         model: &'a UncertaintyModel,
@@ -80,7 +85,14 @@ impl<'a> Loop<'a> {
         let grid = PatchGrid { height, width, size: options.patch_size };
         let concerned: Vec<bool> =
             grid.sums(own, i64::from).into_iter().map(|pixels| pixels > 0).collect();
-        let waiting = hide(&grid, (missing, own), &concerned, options);
+        let waiting = match chosen {
+            None => hide(&grid, (missing, own), &concerned, options),
+            Some(chosen) => {
+                let mut here = own.to_owned();
+                here.zip_mut_with(&chosen, |here, &chosen| *here &= chosen);
+                grid.sums(here.view(), i64::from).into_iter().map(|pixels| pixels > 0).collect()
+            }
+        };
         let mut hidden = grid.pixels(&waiting);
         Zip::from(&mut hidden).and(missing).and(own).for_each(|hidden, &missing, &own| {
             *hidden = *hidden && own || missing;
@@ -312,7 +324,7 @@ pub fn run(
     let Some(own) = everything.broadcast(missing.dim()) else {
         unreachable!("a single value fits every shape")
     };
-    let mut state = Loop::new(image, missing, own, algorithm, options, model, host);
+    let mut state = Loop::new(image, (missing, own, None), algorithm, options, model, host);
     let course = state.walk(&|done, total| host.progress(done, total))?;
     let confidence = state.confidence_map();
     let mut reconstruction = state.context;

@@ -5,7 +5,6 @@
 //! work, which is parallel in itself. Nothing is shared but where results are put.
 
 use std::cmp::Reverse;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -22,7 +21,7 @@ use crate::host::Host;
 /// One segment, and how hard to try; tasks are numbered as the segments are in the labels.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Rows and columns that hold all its pixels.
+    /// Rows and columns that hold all its pixels and its halo; patches are counted from their corner.
     pub bounds: Rectangle,
     /// Stop after so many.
     pub max_iterations: usize,
@@ -76,6 +75,8 @@ pub struct Scene<'a> {
     pub image: ArrayView3<'a, f32>,
     /// Where it has no truth.
     pub missing: ArrayView2<'a, bool>,
+    /// What is hidden by choice: a segment's parts of whole patches.
+    pub chosen: ArrayView2<'a, bool>,
     /// The number of each pixel's segment.
     pub labels: ArrayView2<'a, i32>,
 }
@@ -153,7 +154,7 @@ impl Common<'_, '_> {
     fn reconstruct(&self, number: usize, task: &Task, found: &Mutex<Found>) -> Result<()> {
         self.host.check()?;
         let scene = self.scene;
-        let (rows, cols) = around(task, self.halo, scene.missing.dim());
+        let (rows, cols) = task.bounds.clone();
         let (part, plane) = (s![rows.clone(), cols.clone(), ..], s![rows, cols]);
         let own = scene.labels.slice(plane).mapv(|label| label as usize == number);
         // pixels of others are missing: they are neither shown nor scored, and nobody asks for them
@@ -168,9 +169,10 @@ impl Common<'_, '_> {
             ..self.options.clone()
         };
         let image = scene.image.slice(part);
+        let chosen = scene.chosen.slice(plane);
         let (views, host) = ((missing.view(), own.view()), self.host);
-        let mut state =
-            Loop::new(image, views.0, views.1, self.algorithm, &options, self.model, host);
+        let parts = (views.0, views.1, Some(chosen));
+        let mut state = Loop::new(image, parts, self.algorithm, &options, self.model, host);
         let course = state.walk(&|_, _| {})?;
         let confidence = state.confidence_map();
         let outcome = outcome(&state, &course, views);
@@ -201,14 +203,6 @@ fn take(mut to: ArrayViewMut2<f32>, from: &Array2<f32>, here: &Array2<bool>) {
             *to = from;
         }
     });
-}
-
-/// The rows and columns of a segment and its halo.
-fn around(task: &Task, halo: usize, (height, width): (usize, usize)) -> Rectangle {
-    let wide = |range: &Range<usize>, length: usize| {
-        range.start.saturating_sub(halo)..range.end.saturating_add(halo).min(length)
-    };
-    (wide(&task.bounds.0, height), wide(&task.bounds.1, width))
 }
 
 fn area((rows, cols): &Rectangle) -> usize {

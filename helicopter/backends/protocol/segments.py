@@ -55,10 +55,11 @@ class SegmentationOptions:
 class SegmentTask(NamedTuple):
     """One segment, and how hard to try; tasks are numbered as the segments are in the labels.
 
-    `box` (top, left, bottom, right) holds all its pixels, the last two excluded.
+    `window` (top, left, bottom, right) holds all its pixels and its halo, the last two excluded;
+    patches are counted from its corner.
     """
 
-    box: tuple[int, int, int, int]
+    window: tuple[int, int, int, int]
     max_iterations: int
     target_quality: float
     plateau: float
@@ -111,6 +112,7 @@ class SegmentsBackend(Protocol):
         self,
         image: Image,
         missing: Mask,
+        chosen: Mask,
         labels: Labels,
         tasks: Sequence[SegmentTask],
         halo: int,
@@ -120,6 +122,8 @@ class SegmentsBackend(Protocol):
         progress: Progress | None,
     ) -> SegmentAwareRun:
         """Run the loop of the autonomous engine over each segment by itself.
+
+        `chosen` are the pixels that are hidden by choice: a segment's parts of whole patches.
 
         A segment sees its own pixels, and those of others that are at most `halo` rows and columns
         away from one of them. What each task says takes the place of what `options` say.

@@ -19,6 +19,8 @@ const SPARSE: [usize; 2] = [1 << 18, 1 << 19];
 const SPARSE_COPIES: [usize; 2] = [1 << 16, 1 << 17];
 /// Blocks whose coefficients have less mean energy (in squared levels) are constant, up to rounding.
 const CONSTANT: f32 = 1e-6;
+/// How near the ends of the range counts as there: what is subtracted from an image leaves roundings.
+const AT_THE_ENDS: f32 = 1e-2;
 /// Rows of blocks in a strip. Fixed, so that sums do not depend on the number of threads.
 const STRIP: usize = 8;
 /// Planes in colour: luminance first, then two that the content has little part in.
@@ -152,8 +154,8 @@ pub(super) fn measure_blocks(
             let first = index * STRIP;
             let job = Job {
                 picture,
-                low,
-                high,
+                low: low + AT_THE_ENDS,
+                high: high - AT_THE_ENDS,
                 layout,
                 stride,
                 columns: lattice.1,
@@ -169,6 +171,7 @@ pub(super) fn measure_blocks(
 /// A strip of blocks to measure.
 pub(super) struct Job<'a, 'p> {
     pub picture: &'a Picture<'p>,
+    /// What is at most this, or at least `high`, may have been clipped.
     pub low: f32,
     pub high: f32,
     pub layout: Layout,

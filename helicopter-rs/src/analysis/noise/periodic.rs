@@ -15,7 +15,9 @@ use rayon::prelude::*;
 
 use self::bands::{cut, summed, transforms, Band, Window};
 pub use self::candidates::Component;
-use self::candidates::{add_waves, component, turns, Candidate, MEASURES, NOTHING, NO_SCORE};
+use self::candidates::{
+    add_waves, component, descending, turns, Candidate, MEASURES, NOTHING, NO_SCORE,
+};
 use self::peaks::{find_peaks, related, strong, unlike, BANDS};
 use self::plane::Plane;
 use self::tiles::measure;
@@ -113,8 +115,8 @@ pub fn find_periodic(
             break;
         }
     }
-    let mut components: Vec<Component> = accepted.iter().map(component).collect();
-    components.sort_by(|a, b| b.amplitude.total_cmp(&a.amplitude));
+    accepted.sort_by_key(|each| descending(each.phasor.norm(), each));
+    let components: Vec<Component> = accepted.iter().map(component).collect();
     let total = components.iter().map(|each| each.amplitude.powi(2)).sum::<f64>().sqrt();
     features[MEASURES + 2] = components.len() as f64;
     features[MEASURES + 3] = (255.0 * total + 1e-3).ln();

@@ -71,7 +71,8 @@ class Loop:
     """State of one run. `context` and `hidden` are what predictions may be made from.
 
     Only pixels that are `own` are hidden by choice, predicted and scored; the others are there to
-    be seen, unless they are missing. By default all are.
+    be seen, unless they are missing. By default all are. `chosen` are whole patches to be
+    hidden; by default they are chosen here.
     """
 
     image: Image
@@ -80,6 +81,7 @@ class Loop:
     options: AutonomousOptions
     model: UncertaintyModel
     own: Mask | None = None
+    chosen: Mask | None = None
     grid: PatchGrid = field(init=False)
     scale: OnlineScale = field(init=False)
 
@@ -94,7 +96,11 @@ class Loop:
         #: of each patch that was predicted: mean variance, and mean distance from what was seen
         self.stated: dict[int, tuple[float, float]] = {}
         self.concerned = self.grid.sums(self.wanted.astype(np.int64)) > 0
-        self.waiting = self._hide()
+        self.waiting = (
+            self._hide()
+            if self.chosen is None
+            else self.grid.sums((self.chosen & self.wanted).astype(np.int64)) > 0
+        )
         self.initially_hidden = (self.grid.pixels(self.waiting) & self.wanted) | self.missing
         self.hidden = self.initially_hidden.copy()
         #: what has never truly been seen; differs from `hidden` when the book is closed

@@ -27,6 +27,7 @@ __all__ = ["run"]
 def run(
     image: Image,
     missing: Mask,
+    chosen: Mask,
     labels: Labels,
     tasks: Sequence[SegmentTask],
     halo: int,
@@ -43,7 +44,8 @@ def run(
     outcomes = []
     done = 0
     for number, task in enumerate(tasks):
-        window = _around(task.box, halo, missing.shape)
+        top, left, bottom, right = task.window
+        window = slice(top, bottom), slice(left, right)
         own = labels[window] == number
         seen = own if halo == 0 else _widened(own, halo)
         of_task = dataclasses.replace(
@@ -53,7 +55,8 @@ def run(
             plateau=task.plateau,
         )
         # pixels of others are missing: they are neither shown nor scored, and nobody asks for them
-        loop = Loop(image[window], missing[window] | ~seen, algorithm, of_task, model, own)
+        others = missing[window] | ~seen
+        loop = Loop(image[window], others, algorithm, of_task, model, own, chosen[window])
         course = loop.walk(None)
         drawn = loop.initially_hidden & own
         hidden[window] |= drawn
@@ -65,16 +68,6 @@ def run(
         if progress is not None:
             progress(done, missing.size)
     return SegmentAwareRun(prediction, variance, confidence, hidden, outcomes)
-
-
-def _around(
-    box: tuple[int, int, int, int], halo: int, shape: tuple[int, ...]
-) -> tuple[slice, slice]:
-    top, left, bottom, right = box
-    return (
-        slice(max(top - halo, 0), min(bottom + halo, shape[0])),
-        slice(max(left - halo, 0), min(right + halo, shape[1])),
-    )
 
 
 def _widened(own: Mask, halo: int) -> Mask:

@@ -2,7 +2,7 @@
 
 use realfft::num_traits::Zero;
 
-use super::candidates::{bins, Candidate, C64, NOTHING, NO_SCORE};
+use super::candidates::{bins, descending, Candidate, C64, NOTHING, NO_SCORE};
 use super::plane::Plane;
 use super::vectors::{rings, slide};
 
@@ -12,6 +12,7 @@ const MOST_CANDIDATES: usize = 5;
 const SAME: f64 = 2.0;
 const LEFTOVER: f64 = 2.5;
 const LEAST_SHARE: f64 = 0.25;
+const STRONGER: f64 = 1.01;
 const MIXTURES: [(f64, f64); 6] =
     [(1.0, 1.0), (1.0, -1.0), (2.0, 1.0), (2.0, -1.0), (1.0, 2.0), (1.0, -2.0)];
 
@@ -21,7 +22,7 @@ pub(super) fn unlike(
     known: &[Candidate],
     shape: [usize; 2],
 ) -> Vec<Candidate> {
-    peaks.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
+    peaks.sort_by_key(|peak| descending(peak.ratio, peak));
     let mut found: Vec<Candidate> = Vec::new();
     for peak in peaks {
         let close = |others: &[Candidate], least: f64| {
@@ -41,7 +42,7 @@ pub(super) fn strong(
     shape: [usize; 2],
 ) -> Vec<Candidate> {
     let mut new: Vec<&Candidate> = found.iter().filter(|each| each.score > 0.0).collect();
-    new.sort_by(|a, b| b.phasor.norm().total_cmp(&a.phasor.norm()));
+    new.sort_by_key(|each| descending(each.phasor.norm(), each));
     let mut others = known.to_vec();
     for candidate in new {
         let top = others.iter().map(|each| each.phasor.norm()).fold(0.0, f64::max);
@@ -54,9 +55,10 @@ pub(super) fn strong(
 }
 
 fn is_mixed(candidate: &Candidate, others: &[Candidate], shape: [usize; 2]) -> bool {
+    let least = STRONGER * candidate.phasor.norm();
     let stronger: Vec<[f64; 2]> = others
         .iter()
-        .filter(|each| each.phasor.norm() > candidate.phasor.norm())
+        .filter(|each| each.phasor.norm() > least)
         .map(|each| each.frequency)
         .collect();
     let at = |sum: [f64; 2]| bins(candidate.frequency, sum, shape) < SAME;
@@ -142,6 +144,7 @@ pub(super) fn find_peaks(power: &Plane, level: usize, columns: usize) -> Vec<Can
                 ],
                 ratio: value / around,
                 concentration: sum(1) / sum(2),
+                place: [level, y, x],
                 phasor: C64::zero(),
                 harmonics: 0.0,
                 measures: NOTHING,
@@ -152,7 +155,7 @@ pub(super) fn find_peaks(power: &Plane, level: usize, columns: usize) -> Vec<Can
             slide(sums, at(y as isize + 1 + reach), at(y as isize - reach));
         }
     }
-    peaks.sort_by(|a, b| b.ratio.total_cmp(&a.ratio));
+    peaks.sort_by_key(|peak| descending(peak.ratio, peak));
     peaks.truncate(MOST_CANDIDATES);
     peaks
 }

@@ -32,6 +32,8 @@ CELL = 4
 SPARSE, SPARSE_COPIES = (2**18, 2**19), (2**16, 2**17)
 #: Blocks whose coefficients have less mean energy (in squared levels) are constant, up to rounding.
 CONSTANT = 1e-6
+#: How near the ends of the range counts as there: subtracting from an image leaves roundings.
+AT_THE_ENDS = 1e-2
 #: Rows of blocks at a time: bounds the memory.
 STRIP = 64
 
@@ -176,7 +178,10 @@ def _strip(
         cross = np.stack([pair @ high_bands for pair in pairs], axis=1)
     constant = coefficients[..., 0] / SIDE
     mean = constant if channels == 1 else constant @ _OPPONENT.astype(np.float32)
-    ends = ((levels <= low) | (levels >= high)).sum(axis=2, dtype=np.float32) * included
+    near = np.float32(AT_THE_ENDS)
+    ends = ((levels <= low + near) | (levels >= high - near)).sum(
+        axis=2, dtype=np.float32
+    ) * included
     clipped = _block_sums(ends, step, 1) / np.float32(SIDE * SIDE * channels)
     outside = _block_sums((~included).astype(np.float32), step, 1)
     # the luminance has the content's edges in it, the other planes less of them

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import fft
 
 from .bands import Window, summed
-from .candidates import NO_SCORE, NOTHING, Candidate, Component, component, waves
+from .candidates import NO_SCORE, NOTHING, Candidate, Component, component, descending, waves
 from .peaks import BANDS, measure, new_candidates, strong
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ class Periodic:
     Attributes
     ----------
     components
-        Sinusoids, strongest first: frequencies in cycles per pixel (the vertical one is not
-        negative), amplitude on the [0, 1] scale, phase at pixel (0, 0), and the probability that it
-        is interference.
+        Sinusoids, strongest first: frequencies in cycles per pixel (the vertical one from 0 to
+        1/2, the other above -1/2), amplitude on the [0, 1] scale, phase at pixel (0, 0), and the
+        probability that it is interference.
     features
         What a classifier needs to know; named in `FEATURES`.
     spectrum
@@ -118,7 +118,8 @@ def find_periodic(pixels: NDArray[np.float32], included: NDArray[np.bool_]) -> P
             features = _features(found, accepted)
         if not accepted or (number > 0 and not new):
             break
-    components = sorted((component(each) for each in accepted), key=lambda each: -each.amplitude)
+    accepted.sort(key=lambda each: descending(abs(each.phasor), each))
+    components = [component(each) for each in accepted]
     features[FEATURES.index("accepted")] = len(components)
     total = math.sqrt(sum(each.amplitude**2 for each in components))
     features[FEATURES.index("log_total_amplitude")] = math.log(255.0 * total + 1e-3)

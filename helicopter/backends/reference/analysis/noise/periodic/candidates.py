@@ -18,6 +18,11 @@ __all__ = ["NOTHING", "NO_SCORE", "Candidate", "Component", "bins_apart", "compo
 NOTHING = (0.0, 3.0, 0.0, 0.0, -6.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 #: Log odds of a candidate that does not exist.
 NO_SCORE = -20.0
+#: Steps to a factor of two in which ratios and amplitudes are told apart. Where patterns are
+#: regular, many are equal but for rounding, which must not choose among them.
+STEPS_PER_OCTAVE = 64
+#: Frequencies closer to 0 or 1/2 are just that: rounding must not choose a sign for them.
+ON_AXIS = 1e-7
 
 
 class Component(NamedTuple):
@@ -38,6 +43,8 @@ class Candidate:
     frequency: NDArray[np.float64]
     ratio: float
     concentration: float
+    #: level, row and column of the peak in the spectrum
+    place: tuple[int, int, int]
     phasor: complex = 0j
     harmonics: float = 0.0
     measures: tuple[float, ...] = NOTHING
@@ -55,13 +62,30 @@ def bins_apart(
     )
 
 
+def descending(value: float, candidate: Candidate) -> tuple[int, int, int, int]:
+    """Key that sorts by a value, the highest first, and by place what is equal but for rounding."""
+    return (-math.floor(STEPS_PER_OCTAVE * math.log2(value + 1e-30) + 0.5), *candidate.place)
+
+
 def component(candidate: Candidate) -> Component:
-    fy, fx = (float(value) for value in candidate.frequency)
+    """The sinusoid of a candidate; of all pairs of frequencies that say the same, one is chosen."""
+    fy, fx = (_within_half(float(value)) for value in candidate.frequency)
     phase = math.atan2(candidate.phasor.imag, candidate.phasor.real)
-    if fy < 0.0 or (fy == 0.0 and fx < 0.0):
-        fy, fx, phase = -fy, -fx, -phase
+    # a wave and its mirror are one, and so are 1/2 and -1/2
+    if fy < 0.0 or (fy in (0.0, 0.5) and fx < 0.0):
+        fy, fx, phase = _within_half(-fy), _within_half(-fx), -phase
+    if phase < ON_AXIS - math.pi:
+        phase += 2.0 * math.pi
     strength = 1.0 / (1.0 + math.exp(-candidate.score))
     return Component(fy, fx, abs(candidate.phasor), phase, strength)
+
+
+def _within_half(frequency: float) -> float:
+    """The same at whole pixels, above -1/2 and at most 1/2."""
+    nearest = math.floor(2.0 * frequency + 0.5) / 2.0
+    if abs(frequency - nearest) < ON_AXIS:
+        frequency = nearest
+    return frequency - math.ceil(frequency - 0.5)
 
 
 def waves(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .bands import filter_gain
-from .candidates import Candidate, bins_apart
+from .candidates import Candidate, bins_apart, descending
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -164,6 +164,8 @@ SAME = 2.0
 LEFTOVER = 2.5
 #: Components below this share of the strongest are what clipping and rounding make of it.
 LEAST_SHARE = 0.25
+#: How many times as strong a component is that others can be a consequence of.
+STRONGER = 1.01
 MIXTURES = ((1.0, 1.0), (1.0, -1.0), (2.0, 1.0), (2.0, -1.0), (1.0, 2.0), (1.0, -2.0))
 
 
@@ -177,7 +179,7 @@ def new_candidates(
     peaks = []
     for level, spectrum in enumerate(power):
         peaks += _peaks(spectrum, level, bands[0][level].signal.shape)
-    peaks.sort(key=lambda peak: -peak.ratio)
+    peaks.sort(key=lambda peak: descending(peak.ratio, peak))
     found: list[Candidate] = []
     for peak in peaks:
         taken = any(_apart(peak, old, shape) < LEFTOVER for old in known)
@@ -195,7 +197,7 @@ def new_candidates(
 def strong(new: list[Candidate], known: list[Candidate], shape: tuple[int, int]) -> list[Candidate]:
     """Those that are not what clipping makes of stronger ones: weak, or at sums of frequencies."""
     kept: list[Candidate] = []
-    for candidate in sorted(new, key=lambda each: -abs(each.phasor)):
+    for candidate in sorted(new, key=lambda each: descending(abs(each.phasor), each)):
         others = known + kept
         top = max((abs(each.phasor) for each in others), default=0.0)
         weak = abs(candidate.phasor) < LEAST_SHARE * top
@@ -205,7 +207,8 @@ def strong(new: list[Candidate], known: list[Candidate], shape: tuple[int, int])
 
 
 def _is_mixed(candidate: Candidate, others: list[Candidate], shape: tuple[int, int]) -> bool:
-    stronger = [each.frequency for each in others if abs(each.phasor) > abs(candidate.phasor)]
+    least = STRONGER * abs(candidate.phasor)
+    stronger = [each.frequency for each in others if abs(each.phasor) > least]
     sums = [factor * each for each in stronger for factor in (2.0, 3.0)]
     for number, one in enumerate(stronger):
         for other in stronger[:number]:
@@ -239,8 +242,9 @@ def _peaks(power: NDArray[np.float32], level: int, shape: tuple[int, int]) -> li
         signed = y - rows if 2 * y > rows else y
         frequency = np.array([(signed + shift_y) / rows, (x + shift_x) / columns]) / 2**level
         share = float(near[1:4, 1:4].sum(dtype=np.float64) / near.sum(dtype=np.float64))
-        peaks.append(Candidate(level, frequency, float(ratio[y, x]), share))
-    peaks.sort(key=lambda peak: -peak.ratio)
+        place = level, int(y), int(x)
+        peaks.append(Candidate(level, frequency, float(ratio[y, x]), share, place))
+    peaks.sort(key=lambda peak: descending(peak.ratio, peak))
     return peaks[:MOST_CANDIDATES]
 
 
