@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidOptionError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGEST",
+    "as_float",
     "check_choice",
     "check_fraction",
     "check_integer",
@@ -33,6 +35,16 @@ __all__ = [
 LARGEST = 2**31 - 1
 
 
+def as_float(value: object) -> float:
+    """Return a number as a float; NaN if it is none that a float can hold."""
+    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
+        return math.nan
+    try:
+        return float(value)
+    except (OverflowError, TypeError, ValueError):
+        return math.nan
+
+
 def is_integer(value: object) -> bool:
     """Say whether a value is a whole number, which True and False are not."""
     return isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
@@ -42,14 +54,16 @@ def check_choice(value: object, name: str, choices: Iterable[str]) -> str:
     """Return `value` if it is one of `choices`."""
     choices = sorted(choices)
     if not isinstance(value, str) or value not in choices:
-        raise InvalidOptionError(f"{name}: got {value!r}; expected one of {', '.join(choices)}.")
+        raise InvalidOptionError(
+            f"{name}: got {shown(value)}; expected one of {', '.join(choices)}."
+        )
     return value
 
 
 def check_name(value: object, name: str) -> str:
     """Return `value` if it is a string with something in it."""
     if not isinstance(value, str) or not value.strip():
-        raise InvalidOptionError(f"{name}: got {value!r}; expected a non-empty string.")
+        raise InvalidOptionError(f"{name}: got {shown(value)}; expected a non-empty string.")
     return value
 
 
@@ -58,7 +72,7 @@ def check_integer(value: object, name: str, least: int, most: int = LARGEST) -> 
     integral = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
     if not integral or not least <= int(value) <= most:  # type: ignore[call-overload]
         raise InvalidOptionError(
-            f"{name}: got {value!r}; expected a whole number from {least} to {most}."
+            f"{name}: got {shown(value)}; expected a whole number from {least} to {most}."
         )
     return int(value)  # type: ignore[call-overload, no-any-return]
 
@@ -71,7 +85,7 @@ def check_several(values: object, name: str, example: str) -> list[object]:
     items = list(values) if ordered else []  # type: ignore[call-overload]
     if not items:
         raise InvalidOptionError(
-            f"{name}: got {values!r}; expected a sequence of at least one, such as {example}."
+            f"{name}: got {shown(values)}; expected a sequence of at least one, such as {example}."
         )
     return items
 
@@ -84,11 +98,9 @@ def check_seed(value: object) -> int:
 def check_fraction(value: object, name: str, *, ends: bool) -> float:
     """Return `value` as a float in (0, 1), or in [0, 1] if `ends` count."""
     accepted = "a number from 0 to 1" if ends else "a number between 0 and 1, both excluded"
-    if not isinstance(value, numbers.Real) or isinstance(value, (bool, np.bool_)):
-        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
-    number = float(value)
+    number = as_float(value)
     if not (0.0 <= number <= 1.0 if ends else 0.0 < number < 1.0):
-        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
+        raise InvalidOptionError(f"{name}: got {shown(value)}; expected {accepted}.")
     return number
 
 
@@ -101,9 +113,7 @@ def check_real(
     below: float = math.inf,
 ) -> float:
     """Return `value` as a finite float above `above` (or at least `least`) and below `below`."""
-    number = math.nan
-    if isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_)):
-        number = float(value)
+    number = as_float(value)
     low = above < number if least is None else least <= number
     if not (low and number < below and math.isfinite(number)):
         limits = [f"of at least {least:g}"] if least is not None else []
@@ -112,5 +122,5 @@ def check_real(
         if below < math.inf:
             limits.append(f"below {below:g}")
         accepted = " ".join(["a finite number", " and ".join(limits)]).strip()
-        raise InvalidOptionError(f"{name}: got {value!r}; expected {accepted}.")
+        raise InvalidOptionError(f"{name}: got {shown(value)}; expected {accepted}.")
     return number

@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidOptionError
 
 from .loader import accelerator
@@ -44,8 +45,11 @@ def set_num_threads(n: int | None) -> None:
     global _chosen
     count = n
     if n is not None:
-        whole = hasattr(n, "__index__") and not isinstance(n, bool)  # NumPy's integers too
-        count = _in_range("n", operator.index(n) if whole else 0, n)
+        try:
+            count = 0 if isinstance(n, bool) else operator.index(n)  # NumPy's integers too
+        except TypeError:
+            count = 0
+        _in_range("n", count, n)
     _chosen = count
 
 
@@ -90,7 +94,7 @@ def _in_range(name: str, count: int, given: object) -> int:
     if not 1 <= count <= MAX_THREADS:
         raise InvalidOptionError(
             f"{name} must be an integer from 1 to {MAX_THREADS}, "
-            f"got {given!r} ({type(given).__name__})"
+            f"got {shown(given)} ({type(given).__name__})"
         )
     return count
 

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from helicopter._shared.messages import shown
 from helicopter._version import __version__
 from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationError
 
@@ -98,12 +99,12 @@ def resolve(use_rust_acceleration: bool | None, device: str) -> tuple[BackendNam
     if use_rust_acceleration is not None and not isinstance(use_rust_acceleration, bool):
         raise InvalidOptionError(
             "use_rust_acceleration must be True, False or None, "
-            f"got {use_rust_acceleration!r} ({type(use_rust_acceleration).__name__})"
+            f"got {shown(use_rust_acceleration)} ({type(use_rust_acceleration).__name__})"
         )
     if not _is_device(device):
         raise InvalidOptionError(
             'device must be "auto", "cpu", "cuda" or "cuda:N" (N: the number of a GPU), '
-            f"got {device!r} ({type(device).__name__})"
+            f"got {shown(device)} ({type(device).__name__})"
         )
     if device.startswith("cuda"):
         raise DeviceError(

@@ -15,10 +15,11 @@ from helicopter._shared.checks import (
     check_integer,
     is_integer,
 )
+from helicopter._shared.messages import shown
 from helicopter.core.anomalies._detector import AnomalyDetector
 from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
 from helicopter.core.hatata_mdp import HatataMDPEngine
-from helicopter.core.registry import DEFAULT
+from helicopter.core.registry import DEFAULT, find_algorithm
 from helicopter.core.results._analysis import Analysis
 from helicopter.core.results._noise import NoiseName
 from helicopter.core.segment_aware import SegmentAwareReconstructionEngine
@@ -167,6 +168,7 @@ class Analyzer:
             threshold=verifier.threshold,
         )
         # only the network has weights
+        find_algorithm(parts_algorithm)  # or it says what is wrong with the name
         weights = engine.weights if parts_algorithm == DEFAULT else None
         self._segmental = SegmentAwareReconstructionEngine(
             device=device,
@@ -193,7 +195,7 @@ class Analyzer:
         started = time.perf_counter()
         check_fraction(level, "level", ends=False)
         if not isinstance(anomalies, (bool, np.bool_)):
-            raise InvalidOptionError(f"anomalies: got {anomalies!r}; expected True or False.")
+            raise InvalidOptionError(f"anomalies: got {shown(anomalies)}; expected True or False.")
         _, hidden = prepare_values(image, hidden=mask, data_range=data_range)
         _check_parts(segments, hidden.shape)
         # whatever else is wrong with the options is said here

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helicopter._shared.checks import check_choice, check_fraction, check_integer
+from helicopter._shared.messages import shown
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.backends.protocol import (
@@ -310,5 +311,5 @@ def _error_map(prepared: PreparedImage, run: AutonomousRun) -> Map:
 
 def _check_flag(value: object, name: str) -> bool:
     if not isinstance(value, (bool, np.bool_)):
-        raise InvalidOptionError(f"{name}: got {value!r}; expected True or False.")
+        raise InvalidOptionError(f"{name}: got {shown(value)}; expected True or False.")
     return bool(value)

@@ -11,6 +11,7 @@ import numpy as np
 
 from helicopter._shared.checks import check_choice, check_fraction
 from helicopter._shared.looks import SequentialVerification, correlation_time
+from helicopter._shared.messages import shown
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter._shared.ranking import random_ranks
 from helicopter.backends._engine import Engine
@@ -317,7 +318,7 @@ def _quality(look: int, value: object) -> float:
         number = np.nan
     if isinstance(value, (str, bytes)) or not 0.0 <= number <= 1.0:
         raise InvalidOptionError(
-            f"evidence: look {look} is {value!r}; expected a quality from 0 to 1. Leave out "
+            f"evidence: look {look} is {shown(value)}; expected a quality from 0 to 1. Leave out "
             "patches that were not scored."
         )
     return number

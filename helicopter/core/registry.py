@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 import numpy as np
 
 from helicopter._shared.checks import check_name
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidOptionError, KernelError
 from helicopter.models import load_network
 
@@ -116,14 +117,15 @@ def find_algorithm(
     kernel = _registered.get(name) if isinstance(name, str) else None
     if kernel is None and not (isinstance(name, str) and name in BUILT_IN):
         raise InvalidOptionError(
-            f"algorithm: got {name!r}; expected one of {', '.join(algorithms())}. "
+            f"algorithm: got {shown(name)}; expected one of {', '.join(algorithms())}. "
             "Your own become available by helicopter.register_algorithm(name, kernel)."
         )
     if name == "network":
         return load_network(weights)
     if weights is not None:
         raise InvalidOptionError(
-            f"weights: got {weights!r} for the algorithm {name!r}; only 'network' has weights."
+            f"weights: got {shown(weights)} for the algorithm {shown(name)}; only 'network' has "
+            "weights."
         )
     return kernel or cast("Literal['exemplar'] | PdeKind", name)
 

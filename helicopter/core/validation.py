@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter._shared.checks import is_integer
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 
 if TYPE_CHECKING:
@@ -227,14 +228,16 @@ def _range_of(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
             raise TypeError
         low, high = (float(value) for value in data_range)  # type: ignore[attr-defined]
     except (TypeError, ValueError, OverflowError):
-        raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.") from None
+        raise InvalidOptionError(
+            f"data_range: got {shown(data_range)}; expected {accepted}."
+        ) from None
     # anything beyond that, and an uncertainty in these units would be no float32
     if not (max(abs(low), abs(high)) <= 1e30 and high - low >= 1e-30):
-        raise InvalidOptionError(f"data_range: got {data_range!r}; expected {accepted}.")
+        raise InvalidOptionError(f"data_range: got {shown(data_range)}; expected {accepted}.")
     if dtype.kind == "b":
         raise InvalidOptionError(
-            f"data_range: got {data_range!r} for a bool image, whose range is always False..True; "
-            "leave it out."
+            f"data_range: got {shown(data_range)} for a bool image, whose range is always "
+            "False..True; leave it out."
         )
     return low, high
 
@@ -360,8 +363,9 @@ def _grid(cells: tuple[Any, ...], height: int, width: int) -> tuple[list[int], L
     rows, columns = (int(number) for number in cells)
     if not (1 <= rows <= height and 1 <= columns <= width):
         raise InvalidOptionError(
-            f"segments: got a grid of {rows} x {columns} for an image of {height} x {width} "
-            "pixels; expected at least one row and column, and at most as many as there are pixels."
+            f"segments: got a grid of {shown(rows)} x {shown(columns)} for an image of {height} x "
+            f"{width} pixels; expected at least one row and column, and at most as many as there "
+            "are pixels."
         )
     # cells of nearly equal size: pixel y lies in row floor(y * rows / height)
     row = (np.arange(height) * rows // height).astype(np.int32)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidModelError
 
 from ._labels import ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of
@@ -159,7 +160,7 @@ def check_steps(transitions: Any) -> list[Any]:
         raise InvalidModelError("transitions: got none; expected at least one.")
     for number, step in enumerate(steps):
         if not isinstance(step, (tuple, list)) or len(step) != 5:
-            raise InvalidModelError(f"transitions[{number}]: got {step!r}; {accepted}.")
+            raise InvalidModelError(f"transitions[{number}]: got {shown(step)}; {accepted}.")
     return steps
 
 
@@ -182,8 +183,8 @@ def number_labels(
             if label not in number_of:
                 number = labels.index(label) % len(steps)
                 raise InvalidModelError(
-                    f"transitions[{number}]: got {tuple(steps[number])!r}; {what} {label!r} is not "
-                    f"among the {what}s that were given."
+                    f"transitions[{number}]: got {shown(tuple(steps[number]))}; "
+                    f"{what} {shown(label)} is not among the {what}s that were given."
                 )
         return given, number_of
     if all(isinstance(label, (int, np.integer)) for label in distinct) and min(distinct) >= 0:
@@ -207,7 +208,7 @@ def as_column(values: tuple[Any, ...], what: str) -> NDArray[np.float64]:
                 float(value)
             except (TypeError, ValueError):
                 raise InvalidModelError(
-                    f"transitions[{number}]: the {what} is {value!r}; expected a number."
+                    f"transitions[{number}]: the {what} is {shown(value)}; expected a number."
                 ) from None
         raise
 
@@ -243,6 +244,7 @@ def all_sparse(value: Any) -> bool:
         return False
     return (
         isinstance(value, (list, tuple, np.ndarray))
+        and getattr(value, "ndim", 1) > 0
         and len(value) > 0
         and all(hasattr(one, "tocsr") for one in value)
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidModelError, InvalidOptionError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Names:
 
 
 def _name(what: str, number: int, labels: LabelList | None) -> str:
-    return f"{what} {number}" if labels is None else f"{what} {number} ({labels[number]!r})"
+    return f"{what} {number}" if labels is None else f"{what} {number} ({shown(labels[number])})"
 
 
 def make_names(
@@ -55,9 +56,17 @@ def make_names(
 ) -> Names:
     """Check labels for number and uniqueness."""
     for labels, count, what in ((states, n_states, "states"), (actions, n_actions, "actions")):
-        if labels is not None and (len(labels) != count or len(set(labels)) != count):
+        if labels is None:
+            continue
+        try:
+            different = len(set(labels))
+        except TypeError:
             raise InvalidModelError(
-                f"{what}: got {len(labels)} labels, {len(set(labels))} of them different; expected "
+                f"{what}: got {shown(labels)}; expected {count} labels that can be hashed."
+            ) from None
+        if len(labels) != count or different != count:
+            raise InvalidModelError(
+                f"{what}: got {len(labels)} labels, {different} of them different; expected "
                 f"{count}, all different."
             )
     return Names(states, actions)
@@ -112,11 +121,11 @@ class Labels:
                 return int(given)
         accepted = f"a number from 0 to {self.count - 1}"
         if self._number:
-            shown = ", ".join(map(repr, list(self._number)[:10]))
-            accepted = f"one of {shown}{', ...' if self.count > 10 else ''}"
-        raise InvalidOptionError(f"{name}: got {given!r}; expected {accepted}.")
+            some = ", ".join(map(shown, list(self._number)[:10]))
+            accepted = f"one of {some}{', ...' if self.count > 10 else ''}"
+        raise InvalidOptionError(f"{name}: got {shown(given)}; expected {accepted}.")
 
     def say(self, number: int) -> str:
         """Name one for a complaint."""
         singular = {"states": "state", "actions": "action"}.get(self.what, "observation")
-        return f"{singular} {number}" + (f" ({self.names[number]!r})" if self._number else "")
+        return f"{singular} {number}" + (f" ({shown(self.names[number])})" if self._number else "")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from helicopter._shared.checks import check_choice, check_integer
+from helicopter._shared.messages import shown
 from helicopter._shared.progress import as_callback
 from helicopter.backends._engine import Engine
 from helicopter.errors import ConvergenceError, InvalidModelError, InvalidOptionError
@@ -234,8 +235,7 @@ class MDP(Engine):
         InvalidOptionError
         """
         started = time.perf_counter()
-        if method not in METHODS:
-            check_choice(method, "method", METHODS)
+        check_choice(method, "method", METHODS)
         width = _check_epsilon(epsilon)
         limit = None
         if max_iterations is not None:
@@ -289,7 +289,8 @@ class MDP(Engine):
     ) -> MDPSolution:
         if method not in ("auto", "backward_induction"):
             raise InvalidOptionError(
-                f'method: got {method!r} with a horizon; expected "auto" or "backward_induction".'
+                f"method: got {shown(method)} with a horizon; "
+                'expected "auto" or "backward_induction".'
             )
         if horizon is None:
             raise InvalidOptionError(
@@ -359,11 +360,11 @@ def _check_discount(discount: Any) -> float:
         return discount
     try:
         number = float(discount)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(discount, (bool, np.bool_, str)) or not 0.0 < number <= 1.0:
         raise InvalidModelError(
-            f"discount: got {discount!r}; expected a number above 0 and at most 1."
+            f"discount: got {shown(discount)}; expected a number above 0 and at most 1."
         )
     return number
 
@@ -373,10 +374,12 @@ def _check_epsilon(epsilon: Any) -> float:
         return epsilon
     try:
         number = float(epsilon)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(epsilon, (bool, np.bool_, str)) or not 0.0 < number < math.inf:
-        raise InvalidOptionError(f"epsilon: got {epsilon!r}; expected a finite number above 0.")
+        raise InvalidOptionError(
+            f"epsilon: got {shown(epsilon)}; expected a finite number above 0."
+        )
     return number
 
 
@@ -385,11 +388,11 @@ def _check_terminal(values: object, n_states: int) -> NDArray[np.float64]:
         return np.zeros(n_states)
     try:
         array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.shape != (n_states,) or not np.isfinite(array).all():
         raise InvalidOptionError(
-            f"terminal_values: got {values!r}; expected {n_states} finite numbers, one for each "
-            "state."
+            f"terminal_values: got {shown(values)}; expected {n_states} finite numbers, one for "
+            "each state."
         )
     return array

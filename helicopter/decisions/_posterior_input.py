@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidModelError, InvalidOptionError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def read_steps(episodes: Any) -> list[Any]:
         within = list(item) if hasattr(item, "__iter__") and not isinstance(item, str) else None
         if within is None or not all(map(_is_step, within)):
             raise InvalidOptionError(
-                f"episodes: step {len(steps)}: got {item!r}; {STEP}, or a sequence of these."
+                f"episodes: step {len(steps)}: got {shown(item)}; {STEP}, or a sequence of these."
             )
         steps.extend(within)
     return steps
@@ -168,7 +169,7 @@ def read_reward(given: Any, name: str) -> float:
     except (TypeError, ValueError):
         number = np.nan
     if not np.isfinite(number):
-        raise InvalidOptionError(f"{name}: reward: got {given!r}; expected a finite number.")
+        raise InvalidOptionError(f"{name}: reward: got {shown(given)}; expected a finite number.")
     return number
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._shared.messages import shown
 from helicopter.errors import InvalidOptionError, ModelError
 
 if TYPE_CHECKING:
@@ -196,7 +197,9 @@ def load_network(path: str | os.PathLike[str] | None = None) -> NetworkWeights:
     except Exception:  # no path at all, or a path-like that fails: whatever it chooses to raise
         given = None
     if not isinstance(given, str) or not given:
-        raise InvalidOptionError(f"weights: got {path!r}; expected the path of a weights file.")
+        raise InvalidOptionError(
+            f"weights: got {shown(path)}; expected the path of a weights file."
+        )
     advice = "Use a file written by `helicopter train`, or leave `weights` out."
     return _parse(_read(Path(given), advice), given, advice)
 
@@ -240,7 +243,7 @@ def _parse(data: bytes, source: str, advice: str) -> NetworkWeights:
     except Exception as problem:  # whatever the parser makes of a foreign or damaged file
         raise wrong(f"it is damaged or no safetensors file ({problem})") from None
     if about.get("format") != FORMAT:
-        raise wrong(f"its format is {about.get('format')!r}, expected {FORMAT!r}")
+        raise wrong(f"its format is {shown(about.get('format'))}, expected {FORMAT!r}")
     try:
         digest = digest_of(tensors)
     except KeyError as problem:

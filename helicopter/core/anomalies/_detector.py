@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helicopter._shared.checks import check_fraction, check_integer, is_integer
+from helicopter._shared.messages import shown
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.backends.protocol import AnomalyEvidence
 from helicopter.core.prediction._cross import STRIP, assign_folds
 from helicopter.core.regional_engine import RegionalReconstructionEngine
 from helicopter.core.registry import DEFAULT
+from helicopter.core.results._noise import NoiseAnalysis
 from helicopter.core.results._parts import AnomalyAnalysis
 from helicopter.core.segments._partition import segment_values
 from helicopter.core.validation import check_segments, prepare_image, require_visible
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     import os
 
     from helicopter._shared.arrays import Image, Labels, Map, Mask
-    from helicopter.core.results._noise import NoiseAnalysis
     from helicopter.core.validation import PreparedImage
 
 __all__ = ["AnomalyDetector"]
@@ -165,6 +166,12 @@ class AnomalyDetector:
             included, quantum = ~hidden, quantum_of(prepared)
             run, _ = self._engine._backend.analyze_noise(prepared.pixels, included, quantum, None)
             return run.sigma_map
+        given: object = known  # a caller may pass anything
+        if not isinstance(given, NoiseAnalysis):
+            raise InvalidOptionError(
+                f"noise: got {shown(given)}; expected None or what `ZengezaNoiseDetector.analyze` "
+                "says of this image."
+            )
         if known.sigma_map.shape != hidden.shape:
             raise InvalidOptionError(
                 f"noise: got that of an image of {known.sigma_map.shape}; expected that of this "

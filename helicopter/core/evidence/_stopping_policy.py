@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from helicopter._shared.checks import check_fraction, check_integer, check_real
+from helicopter._shared.messages import shown
 from helicopter._shared.result import Result
 from helicopter.backends import resolve
 from helicopter.backends._engine import backend_of
@@ -213,9 +214,9 @@ class StoppingPolicy(Result):
 def check_prior(value: object, name: str = "prior") -> tuple[float, float]:
     """Return `value` as the two parameters of a Beta law."""
     pair = value if isinstance(value, (tuple, list, np.ndarray)) else ()
-    if len(pair) != 2:
+    if getattr(pair, "ndim", 1) != 1 or len(pair) != 2:
         raise InvalidOptionError(
-            f"{name}: got {value!r}; expected a pair of numbers, the parameters of a Beta law."
+            f"{name}: got {shown(value)}; expected a pair of numbers, the parameters of a Beta law."
         )
     first, second = (
         check_real(item, name, above=0.0, below=LARGEST_PRIOR * (1 + 1e-9)) for item in pair
