@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from helicopter._shared.messages import shown
+from helicopter._messages import shown
 from helicopter.errors import InvalidOptionError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from helicopter._shared.messages import shown
+from helicopter._messages import shown
 from helicopter.errors import InvalidOptionError
 
 from .loader import accelerator

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from helicopter._shared.messages import shown
+from helicopter._messages import shown
 from helicopter._version import __version__
 from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationError
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import (
     LARGEST,
     check_choice,
@@ -15,7 +16,6 @@ from helicopter._shared.checks import (
     check_integer,
     is_integer,
 )
-from helicopter._shared.messages import shown
 from helicopter.core.anomalies._detector import AnomalyDetector
 from helicopter.core.autonomous_engine import AutonomousReconstructionEngine
 from helicopter.core.hatata_mdp import HatataMDPEngine

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import check_choice, check_fraction
 from helicopter._shared.looks import SequentialVerification, correlation_time
-from helicopter._shared.messages import shown
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter._shared.ranking import random_ranks
 from helicopter.backends._engine import Engine

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import check_name
-from helicopter._shared.messages import shown
 from helicopter.errors import InvalidOptionError, KernelError
 from helicopter.models import load_network
 

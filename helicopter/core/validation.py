@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import is_integer
-from helicopter._shared.messages import shown
 from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 
 if TYPE_CHECKING:

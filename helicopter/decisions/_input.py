@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from helicopter._shared.messages import shown
+from helicopter._messages import shown
 from helicopter.errors import InvalidModelError
 
 from ._labels import ROW_SUM, ROW_SUM_SINGLE, LabelList, Names, first_of

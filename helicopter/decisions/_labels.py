@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from helicopter._shared.messages import shown
+from helicopter._messages import shown
 from helicopter.errors import InvalidModelError, InvalidOptionError
 
 if TYPE_CHECKING:

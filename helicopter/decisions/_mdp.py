@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import check_choice, check_integer
-from helicopter._shared.messages import shown
 from helicopter._shared.progress import as_callback
 from helicopter.backends._engine import Engine
 from helicopter.errors import ConvergenceError, InvalidModelError, InvalidOptionError

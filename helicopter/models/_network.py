@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from helicopter._shared.messages import shown
+from helicopter._messages import shown
 from helicopter.errors import InvalidOptionError, ModelError
 
 if TYPE_CHECKING:

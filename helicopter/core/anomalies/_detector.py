@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import check_fraction, check_integer, is_integer
-from helicopter._shared.messages import shown
 from helicopter._shared.patches import PatchGrid
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.backends.protocol import AnomalyEvidence

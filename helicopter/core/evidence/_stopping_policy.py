@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import check_fraction, check_integer, check_real
-from helicopter._shared.messages import shown
 from helicopter._shared.result import Result
 from helicopter.backends import resolve
 from helicopter.backends._engine import backend_of
