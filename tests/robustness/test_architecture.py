@@ -11,8 +11,8 @@ PACKAGE = ROOT / "helicopter"
 
 #: From the ground up. A package may import what stands before it, and itself.
 FLOORS = (
-    "errors", "_version", "_messages", "models", "_shared", "backends", "decisions", "core", "io", "plotting",
-    "report", "api", "testing", "training", "cli", "__main__",
+    "errors", "_version", "_messages", "models", "_shared", "backends", "decisions", "core", "io",
+    "plotting", "report", "api", "testing", "training", "cli", "__main__",
 )  # fmt: skip
 #: The same within core, where each file or folder is a subject.
 ROOMS = (
