@@ -18,7 +18,7 @@ from helicopter.io._atomic import atomic_open
 from ._crops import Batch, Crops
 from ._defaults import LEARNING_RATE, STEPS
 from ._muon import optimizers
-from ._network import Architecture, Network, network_input
+from ._network import Architecture, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "Trainer", "starting_point"]
 
-#: Errors of a crop are compared to those of the harmonic solution, plus this: (squared, absolute).
+#: Errors of a crop are compared to those of the harmonic solution, plus this in the network's unit:
+#: (squared, absolute).
 LEAST_ERROR = (1e-4, 4e-3)
+TINY = 1e-12
+#: Beyond this many stated scales an error teaches nothing about the scale.
+MOST_RELATIVE = 100.0
 #: The scale needs features of its own (what serves the mean says little of its error), but the mean
 #: comes first.
 SURPRISE_WEIGHT = 0.2
@@ -61,6 +65,8 @@ class Settings:
     learnable_share : float
         Share of the steps with the masks that are learnt first; 0 for a network that has
         learnt already.
+    synthetic_share, noisy_share : float
+        Share of the crops that are synthetic, and of those with noise; see `Crops`.
     log_every, save_every : int
         Steps between two records and two checkpoints.
     """
@@ -70,6 +76,8 @@ class Settings:
     weight_decay: float = 1e-4
     seed: int = 0
     learnable_share: float = 0.28
+    synthetic_share: float = 0.0
+    noisy_share: float = 0.0
     log_every: int = 50
     save_every: int = 500
 
@@ -112,17 +120,20 @@ class Trainer:
         self.device = torch.device(device)
         self.workers = workers
         self.crops = Crops(
-            photographs, settings.seed, round(settings.learnable_share * settings.steps)
+            photographs,
+            settings.seed,
+            round(settings.learnable_share * settings.steps),
+            settings.synthetic_share,
+            settings.noisy_share,
         )
         self.fingerprint = _fingerprint(photographs)
         saved = self._saved() if checkpoint.exists() else None
         if saved is not None:
             architecture = Architecture(**saved["architecture"])
         torch.manual_seed(settings.seed)
-        self.network = Network(architecture).to(
-            self.device,
-            memory_format=torch.channels_last,  # type: ignore[call-overload]
-        )
+        self.network = Network(architecture).to(self.device)
+        if self.device.type == "cuda":  # slower on a processor, where it is the gradient of kernels
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if start is not None and saved is None:
             self.network.load_state_dict(start)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
@@ -222,20 +233,24 @@ class Trainer:
         truth, harmonic = (self._planes(field) for field in (batch.truth, batch.harmonic))
         hidden, inside = (self._planes(field[..., None]) for field in (batch.hidden, batch.inside))
         half = self.device.type == "cuda"
+        planes, unit = self.network.given(harmonic, hidden, inside)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            correction, log_scale = self.network(network_input(harmonic, hidden, inside))
-        correction, log_scale = correction.float(), log_scale.float()
+            correction, log_scale = self.network(planes)
+        correction, log_scale = correction.float() * unit, log_scale.float() + unit.log()
+        typical = unit.mean((1, 2, 3))
         wrong = harmonic - truth
         error = wrong + correction
         squared = _per_crop(error.square(), hidden) / (
-            _per_crop(wrong.square(), hidden) + LEAST_ERROR[0]
+            _per_crop(wrong.square(), hidden) + LEAST_ERROR[0] * typical.square() + TINY
         )
         absolute = _per_crop(error.abs(), hidden) / (
-            _per_crop(wrong.abs(), hidden) + LEAST_ERROR[1]
+            _per_crop(wrong.abs(), hidden) + LEAST_ERROR[1] * typical + TINY
         )
         # Laplace likelihood of the errors, which stand: to state them is not to make them small
         size = error.detach().abs().mean(1, keepdim=True)
-        surprise = ((log_scale + size * torch.exp(-log_scale)) * hidden).sum() / hidden.sum()
+        # bounded where what is visible is flat and what is hidden is not
+        relative = (size * torch.exp(-log_scale)).clamp_max(MOST_RELATIVE)
+        surprise = ((log_scale + relative) * hidden).sum() / hidden.sum()
         loss = squared.mean() + absolute.mean() + SURPRISE_WEIGHT * surprise
         self.network.zero_grad(set_to_none=True)
         loss.backward()
