@@ -105,7 +105,7 @@ class Crops:
         synthetic = np.zeros(count, dtype=bool)
         if self.synthetic_share:
             synthetic = rng.random(count) < self.synthetic_share
-        truth = np.stack([self._crop(rng, side, bool(made)) for made in synthetic])
+        truth = np.stack([self._truth(rng, side, bool(made)) for made in synthetic])
         masks = np.stack(
             [random_mask(rng, side, SYNTHETIC if made else families) for made in synthetic]
         )
@@ -125,13 +125,13 @@ class Crops:
             harmonic[number, :height, :width] = part
         return Batch(truth, harmonic, masks * inside, inside)
 
-    def _crop(self, rng: np.random.Generator, side: int, synthetic: bool) -> NDArray[np.float32]:
-        crop = synthetic_crop(rng, side) if synthetic else self._cut(rng, side)
+    def _truth(self, rng: np.random.Generator, side: int, synthetic: bool) -> NDArray[np.float32]:
+        crop = synthetic_crop(rng, side) if synthetic else self._crop(rng, side)
         if self.noisy_share and rng.random() < self.noisy_share:
             crop = add_noise(rng, crop)
         return crop
 
-    def _cut(self, rng: np.random.Generator, side: int) -> NDArray[np.float32]:
+    def _crop(self, rng: np.random.Generator, side: int) -> NDArray[np.float32]:
         weights = self.weights[side] / self.weights[side].sum()
         for _ in range(ATTEMPTS):
             picture = self.pictures[int(rng.choice(len(self.pictures), p=weights))]
