@@ -18,10 +18,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "benchmarks")]
-
-from protocols import PROTOCOLS, make_mask
-
 from helicopter.backends.loader import accelerator
 from helicopter.backends.reference.algorithms import pde
 from helicopter.models._network import load_network
@@ -29,6 +25,9 @@ from helicopter.training._calibration import predict
 from helicopter.training._crops import solve_harmonic
 from helicopter.training._network import Architecture, Network, half_precision
 from helicopter.training._trainer import starting_point
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+from protocols import PROTOCOLS, make_mask
 
 PERIODS = ((3, 5), (5, 8), (8, 12))
 

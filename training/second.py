@@ -5,7 +5,8 @@
 Everything is in DIR: `checkpoint`, `best` (the averaged weights that did best on photographs kept
 out), and `log.jsonl`. The same command goes on from the checkpoint, after Ctrl-C, `kill` or a
 crash. Another --steps makes the run longer or shorter: the learning rate falls over the last 35 %.
-It stops by itself if it diverges, or if the photographs kept out get worse than they were.
+To go on from other weights, such as those of `training/on_gpu.py`, begin in another DIR with
+--start. It stops by itself if it diverges, or if the photographs kept out get worse than they were.
 """
 
 from __future__ import annotations
@@ -48,16 +49,24 @@ def settings(steps: int, learning_rate: float) -> Settings:
         learnable_share=0.0,
         synthetic_share=0.18,
         noisy_share=0.15,
-        save_every=250,
+        save_every=100,
     )
+
+
+def kept(folders: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the photographs to train on, and those kept out."""
+    paths = [path for folder in folders for path in find_photographs(folder)]
+    some = [path for number, path in enumerate(paths) if number % ONE_IN != ONE_IN - 1]
+    return some, paths[ONE_IN - 1 :: ONE_IN]
 
 
 def read(folders: list[Path]) -> tuple[list[Any], list[Any]]:
     """Return the photographs to train on, 8 bits, and those kept out, in [0, 1]."""
-    paths = [path for folder in folders for path in find_photographs(folder)]
-    kept = [path for number, path in enumerate(paths) if number % ONE_IN != ONE_IN - 1]
-    out = read_photographs(paths[ONE_IN - 1 :: ONE_IN])
-    return read_photographs(kept), [picture.astype(np.float32) / np.float32(255) for picture in out]
+    paths, others = kept(folders)
+    out = read_photographs(others)
+    return read_photographs(paths), [
+        picture.astype(np.float32) / np.float32(255) for picture in out
+    ]
 
 
 def look(trainer: Trainer, photographs: list[Any]) -> dict[str, float]:
@@ -74,6 +83,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--learning-rate", type=float, default=6e-4)
+    parser.add_argument("--start", type=Path, help="weights of `best` or `average` to begin with")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
@@ -88,13 +98,16 @@ def main() -> None:
             file.write(json.dumps(record) + "\n")
 
     photographs, others = read(given.folders)
-    _, start = starting_point(load_network())
+    if given.start is None:
+        start = grown(starting_point(load_network())[1], ARCHITECTURE)
+    else:
+        start = torch.load(given.start, weights_only=True)["average"]
     trainer = Trainer(
         photographs,
         given.out / "checkpoint",
         settings(given.steps, given.learning_rate),
         ARCHITECTURE,
-        start=grown(start, ARCHITECTURE),
+        start=start,
     )
     log({"begun at": trainer.step, "photographs": len(photographs), "process": os.getpid()})
     best_file, best = given.out / "best", None
@@ -116,9 +129,7 @@ def main() -> None:
                 log({"stopped": f"{best - mean:.2f} dB worse than the best so far"})
                 return
         following = (trainer.step // LOOK_EVERY + 1) * LOOK_EVERY
-        done = trainer.run(
-            log, stop=lambda until=following: bool(stopped) or trainer.step >= until
-        )
+        done = trainer.run(log, stop=lambda until=following: bool(stopped) or trainer.step >= until)
     log({"step": trainer.step, "done": done, "kept out": look(trainer, others) if done else None})
 
 

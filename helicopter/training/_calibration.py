@@ -20,13 +20,14 @@ from helicopter.backends.reference.reconstruction.uncertainty import hidden_dist
 
 from ._crops import solve_harmonic
 from ._masks import random_mask
-from ._network import Network
 from ._patch_law import PatchLaw, fit_patch_law
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from ._network import Network
 
 
 __all__ = ["Calibration", "calibrate", "predict"]

@@ -26,7 +26,7 @@ CELL = 16
 PRIOR = 512.0
 #: No scale is less than this part of that of the whole image, nor than the least.
 FLOOR, LEAST = 2.0**-9, 1e-20
-#: Mean absolute deviations that a network takes as one unit, which is near the range of a photograph.
+#: Mean absolute deviations in one unit: about the range of a photograph.
 UNIT = 12.0
 #: Deviations beyond this many are hardly told apart.
 REACH = 8.0
@@ -130,9 +130,7 @@ def plate(harmonic: Tensor, hidden: Tensor, inside: Tensor) -> Tensor:
     """
     number, channels, height, width = harmonic.shape
     u = (harmonic * inside).reshape(number * channels, height, width)
-    inner, where = (
-        each.expand(-1, channels, -1, -1).reshape(u.shape) for each in (inside, hidden)
-    )
+    inner, where = (each.expand(-1, channels, -1, -1).reshape(u.shape) for each in (inside, hidden))
     degree = _neighbours(inner)
 
     def residual() -> Tensor:

@@ -72,7 +72,7 @@ def test_photographs_come_from_a_commit_and_nothing_else_does(repository, tmp_pa
     address, commit = repository
     table, out, cache = (tmp_path / name for name in ("table.tsv", "out", "cache"))
     digest = hashlib.sha256(jpeg(64, 48)).hexdigest()
-    lines = ["kind package version path name factor licence sha256".split()]
+    lines = [["kind", "package", "version", "path", "name", "factor", "licence", "sha256"]]
     lines += [
         ["git", address, commit, "a b/größe.jpg", "found", "2", "CC0-1.0", digest],
         ["git", address, commit, "no.jpg", "absent", "2", "CC0-1.0", digest],
