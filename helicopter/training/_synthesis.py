@@ -130,8 +130,8 @@ def _strokes(rng: np.random.Generator, side: int) -> NDArray[np.float64]:
             width = height * rng.uniform(0.3, 0.8)
             for _ in range(int(rng.integers(1, 5))):
                 grid = rng.integers(0, 3, 4) / 2
-                ends = (x + width * grid[0], y + height * grid[1])
-                ends += (x + width * grid[2], y + height * grid[3])
+                ends = [x + width * grid[0], y + height * grid[1]]
+                ends += [x + width * grid[2], y + height * grid[3]]
                 if rng.random() < 0.3:
                     box = (min(ends[0::2]), min(ends[1::2]), max(ends[0::2]), max(ends[1::2]))
                     start = int(rng.integers(0, 360))
