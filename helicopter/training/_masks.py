@@ -141,7 +141,7 @@ WIDE: dict[str, float] = {
     "blocks": 4,
     "patches": 3,
     "few_patches_left": 2,
-    "pixels": 4,
+    "pixels": 6,
     "holes": 3,
     "scribbles": 3,
     "free_shapes": 1.5,

@@ -26,7 +26,7 @@ MOMENTUM = 0.95
 #: Root mean square of an AdamW update, in learning rates.
 ADAMW_SIZE = 0.2
 #: What enters and leaves the network is not for Muon.
-OUTER = ("enter.", "mean.", "scale_")
+OUTER = ("enter", "mean", "scale_")
 #: The head that states the scale of errors, and how much larger its steps are: its gradient reaches
 #: nothing else, so haste is safe there.
 SCALE, SCALE_FACTOR = "scale_", 5.0

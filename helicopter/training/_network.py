@@ -4,7 +4,9 @@
 
 A residual U-Net (Ronneberger et al., "U-Net", MICCAI 2015; residual blocks without normalisation as
 in Lim et al., "Enhanced deep residual networks for single image super-resolution", CVPRW 2017) that
-works from half resolution down and predicts a correction to the harmonic solution.
+works from half resolution down and predicts a correction to the harmonic solution. A network with a
+fine part has one level more, at full resolution, beside its entrance and exit, and is given more
+(`_features`); helicopter.models does not read it yet.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from torch.nn import functional as F
 
 from helicopter.io._atomic import atomic_open
 from helicopter.models._network import FORMAT, _parse, digest_of
+
+from ._features import CHANNELS, Features, features
 
 if TYPE_CHECKING:
     import os
@@ -59,12 +63,20 @@ class Architecture:
         Residual blocks of each level on the way down and up; the deepest level has no way up.
     scale_width : int
         Channels of the hidden layer of the head that predicts the scale of the errors.
+    fine : int
+        Channels of the level at full resolution; 0: no such level, as in the first network.
     """
 
     widths: tuple[int, ...] = (48, 64, 112, 160)
     down: tuple[int, ...] = (1, 2, 2, 2)
     up: tuple[int, ...] = (2, 1, 1)
     scale_width: int = 32
+    fine: int = 0
+
+    @property
+    def inputs(self) -> int:
+        """Channels that the network is given."""
+        return CHANNELS if self.fine else INPUT_CHANNELS
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -97,7 +109,7 @@ class Network(nn.Module):
         super().__init__()
         self.architecture = a = architecture or Architecture()
         depth = len(a.widths)
-        self.enter = nn.Conv2d(SUBPIXELS * INPUT_CHANNELS, a.widths[0], 3, padding=1)
+        self.enter = nn.Conv2d(SUBPIXELS * a.inputs, a.widths[0], 3, padding=1)
         self.down = nn.ModuleList(_blocks(a.widths[i], a.down[i]) for i in range(depth))
         self.up = nn.ModuleList(_blocks(a.widths[i], a.up[i]) for i in range(depth - 1))
         self.shrink = nn.ModuleList(
@@ -109,10 +121,19 @@ class Network(nn.Module):
         self.mean = nn.Conv2d(a.widths[0], SUBPIXELS * MEAN_OUTPUTS, 3, padding=1)
         self.scale_first = nn.Conv2d(a.widths[0], a.scale_width, 3, padding=1)
         self.scale_second = nn.Conv2d(a.scale_width, SUBPIXELS, 1)
+        begin_at_zero = [self.mean, self.scale_second]
+        if a.fine:
+            self.enter_fine = nn.Conv2d(a.inputs, a.fine, 3, padding=1)
+            self.down_fine, self.up_fine = Block(a.fine), Block(a.fine)
+            self.shrink_fine = nn.Conv2d(a.fine, a.widths[0], 2, stride=2)
+            self.grow_fine = nn.Conv2d(a.widths[0], SUBPIXELS * a.fine, 1)
+            self.mean_fine = nn.Conv2d(a.fine, MEAN_OUTPUTS, 3, padding=1)
+            begin_at_zero.append(self.mean_fine)
         with torch.no_grad():
             # the prediction begins as the harmonic solution, and so can only get better
-            for parameter in (self.mean.weight, self.mean.bias, self.scale_second.weight):
-                parameter.zero_()
+            for layer in begin_at_zero:
+                for parameter in layer.parameters():
+                    parameter.zero_()
             self.scale_second.bias.fill_(-4.0)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,7 +141,10 @@ class Network(nn.Module):
 
         H and W must be multiples of ``2 ** len(widths)``.
         """
+        fine = self.down_fine(self.enter_fine(x)) if self.architecture.fine else None
         x = self.enter(F.pixel_unshuffle(x, 2))
+        if fine is not None:
+            x = x + self.shrink_fine(fine)
         skips = []
         for level, blocks in enumerate(self.down):
             x = blocks(x)
@@ -130,7 +154,17 @@ class Network(nn.Module):
         for level in reversed(range(len(self.up))):
             x = self.up[level](skips[level] + F.pixel_shuffle(self.grow[level](x), 2))
         scale = self.scale_second(F.relu(self.scale_first(x)))
-        return F.pixel_shuffle(self.mean(x), 2), F.pixel_shuffle(scale, 2)
+        mean = F.pixel_shuffle(self.mean(x), 2)
+        if fine is not None:
+            fine = self.up_fine(fine + F.pixel_shuffle(self.grow_fine(x), 2))
+            mean = mean + self.mean_fine(fine)
+        return mean, F.pixel_shuffle(scale, 2)
+
+    def given(self, harmonic: Tensor, hidden: Tensor, inside: Tensor) -> Features:
+        """Return what this network is given, and the unit of what it says; see `features`."""
+        if self.architecture.fine:
+            return features(harmonic, hidden, inside)
+        return Features(network_input(harmonic, hidden, inside), torch.ones_like(hidden))
 
 
 def network_input(harmonic: Tensor, hidden: Tensor, inside: Tensor) -> Tensor:

@@ -17,8 +17,9 @@ from helicopter.io._atomic import atomic_open
 
 from ._crops import Batch, Crops
 from ._defaults import LEARNING_RATE, STEPS
+from ._loss import MEASURES, loss_of
 from ._muon import optimizers
-from ._network import Architecture, Network, network_input
+from ._network import Architecture, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "Trainer", "starting_point"]
 
-#: Errors of a crop are compared to those of the harmonic solution, plus this: (squared, absolute).
-LEAST_ERROR = (1e-4, 4e-3)
-#: The scale needs features of its own (what serves the mean says little of its error), but the mean
-#: comes first.
-SURPRISE_WEIGHT = 0.2
 #: Share of the steps over which the learning rate rises, and falls to zero at the end.
 WARM_UP, COOL_DOWN = 0.015, 0.35
 AVERAGING = 0.999
@@ -44,7 +40,7 @@ ADVICE = "Name another with --checkpoint, or delete it to begin anew."
 #: Settings that a checkpoint is continued with as it was begun, and what the user has to know.
 UNCHANGED = {"seed": "", "learnable_share": " (it is 0 with --from)"}
 #: What is averaged over the steps between two records.
-MEASURES = ("squared", "absolute", "surprise", "gain_db", "norm")
+MEASURED = (*MEASURES, "norm")
 
 
 @dataclass(frozen=True)
@@ -61,6 +57,8 @@ class Settings:
     learnable_share : float
         Share of the steps with the masks that are learnt first; 0 for a network that has
         learnt already.
+    synthetic_share, noisy_share : float
+        Share of the crops that are synthetic, and of those with noise; see `Crops`.
     log_every, save_every : int
         Steps between two records and two checkpoints.
     """
@@ -70,6 +68,8 @@ class Settings:
     weight_decay: float = 1e-4
     seed: int = 0
     learnable_share: float = 0.28
+    synthetic_share: float = 0.0
+    noisy_share: float = 0.0
     log_every: int = 50
     save_every: int = 500
 
@@ -112,17 +112,20 @@ class Trainer:
         self.device = torch.device(device)
         self.workers = workers
         self.crops = Crops(
-            photographs, settings.seed, round(settings.learnable_share * settings.steps)
+            photographs,
+            settings.seed,
+            round(settings.learnable_share * settings.steps),
+            settings.synthetic_share,
+            settings.noisy_share,
         )
         self.fingerprint = _fingerprint(photographs)
         saved = self._saved() if checkpoint.exists() else None
         if saved is not None:
             architecture = Architecture(**saved["architecture"])
         torch.manual_seed(settings.seed)
-        self.network = Network(architecture).to(
-            self.device,
-            memory_format=torch.channels_last,  # type: ignore[call-overload]
-        )
+        self.network = Network(architecture).to(self.device)
+        if self.device.type == "cuda":  # slower on a processor, where it is the gradient of kernels
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if start is not None and saved is None:
             self.network.load_state_dict(start)
         self.average = {k: v.detach().clone() for k, v in self.network.state_dict().items()}
@@ -181,7 +184,7 @@ class Trainer:
                     self._require_finite(measured, saved_at)
                     means = np.mean(measured, axis=0).tolist()
                     record: dict[str, Any] = {"step": self.step}
-                    record |= {k: round(v, 4) for k, v in zip(MEASURES, means, strict=True)}
+                    record |= {k: round(v, 4) for k, v in zip(MEASURED, means, strict=True)}
                     seconds = time.perf_counter() - started
                     record["seconds_per_step"] = round(seconds / (self.step - since), 3)
                     log(record)
@@ -221,22 +224,7 @@ class Trainer:
                 group["lr"] = self.learning_rate(self.step) * group.get("factor", 1.0)
         truth, harmonic = (self._planes(field) for field in (batch.truth, batch.harmonic))
         hidden, inside = (self._planes(field[..., None]) for field in (batch.hidden, batch.inside))
-        half = self.device.type == "cuda"
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half):
-            correction, log_scale = self.network(network_input(harmonic, hidden, inside))
-        correction, log_scale = correction.float(), log_scale.float()
-        wrong = harmonic - truth
-        error = wrong + correction
-        squared = _per_crop(error.square(), hidden) / (
-            _per_crop(wrong.square(), hidden) + LEAST_ERROR[0]
-        )
-        absolute = _per_crop(error.abs(), hidden) / (
-            _per_crop(wrong.abs(), hidden) + LEAST_ERROR[1]
-        )
-        # Laplace likelihood of the errors, which stand: to state them is not to make them small
-        size = error.detach().abs().mean(1, keepdim=True)
-        surprise = ((log_scale + size * torch.exp(-log_scale)) * hidden).sum() / hidden.sum()
-        loss = squared.mean() + absolute.mean() + SURPRISE_WEIGHT * surprise
+        loss, measures = loss_of(self.network, truth, harmonic, hidden, inside)
         self.network.zero_grad(set_to_none=True)
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -246,11 +234,8 @@ class Trainer:
         with torch.no_grad():
             for name, value in self.network.state_dict().items():
                 self.average[name].lerp_(value, 1 - decay)
-        before, after = (_per_crop(e.detach().square(), hidden) + 1e-6 for e in (wrong, error))
-        gain = 10 * torch.log10(before / after).mean()
-        measures = (squared.mean(), absolute.mean(), surprise, gain, norm)
         # one transfer from the device for all
-        values: list[float] = torch.stack([value.detach().float() for value in measures]).tolist()
+        values: list[float] = torch.cat([measures, norm.detach().float()[None]]).tolist()
         return values
 
     def _planes(self, field: NDArray[np.float32]) -> Tensor:
@@ -318,8 +303,3 @@ def _fingerprint(photographs: Sequence[NDArray[np.uint8]]) -> str:
         digest.update(repr(photograph.shape).encode())
         digest.update(np.ascontiguousarray(photograph[::16, ::16]).tobytes())
     return digest.hexdigest()
-
-
-def _per_crop(values: Tensor, hidden: Tensor) -> Tensor:
-    total = (values * hidden).sum((1, 2, 3))
-    return total / (values.shape[1] * hidden.sum((1, 2, 3))).clamp_min(1.0)

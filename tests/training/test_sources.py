@@ -33,12 +33,87 @@ def test_every_photograph_has_a_source_and_a_licence(script):
     assert len({photograph.name for photograph in table}) == len(table)
     assert len({photograph.sha256 for photograph in table}) == len(table)
     for photograph in table:
-        assert photograph.kind in ("deb", "npm")
+        assert photograph.kind in ("deb", "npm", "git")
+        if photograph.kind == "git":
+            assert re.fullmatch(r"[0-9a-f]{40}", photograph.version)
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+", photograph.package)
         assert photograph.version
         assert photograph.licence
-        assert photograph.factor >= 2
+        assert photograph.factor >= (1 if photograph.kind == "git" else 2)
         assert re.fullmatch(r"[0-9a-f]{64}", photograph.sha256)
         assert re.fullmatch(r"[\w.-]+", photograph.name)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A served repository whose last commit no longer has what the first one had."""
+    folder = tmp_path / "served"
+
+    def git(*arguments):
+        command = ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    folder.mkdir()
+    git("init", "--quiet")
+    git("config", "uploadpack.allowFilter", "true")
+    git("config", "uploadpack.allowAnySHA1InWant", "true")
+    (folder / "a b").mkdir()
+    (folder / "a b/größe.jpg").write_bytes(jpeg(64, 48))
+    (folder / "other.bin").write_bytes(bytes(range(256)) * 4000)
+    git("add", ".")
+    git("commit", "--quiet", "-m", "first")
+    commit = git("rev-parse", "HEAD")
+    git("rm", "--quiet", "-r", "a b")
+    git("commit", "--quiet", "-m", "second")
+    return folder.as_uri(), commit
+
+
+def test_photographs_come_from_a_commit_and_nothing_else_does(repository, tmp_path):
+    address, commit = repository
+    table, out, cache = (tmp_path / name for name in ("table.tsv", "out", "cache"))
+    digest = hashlib.sha256(jpeg(64, 48)).hexdigest()
+    lines = [["kind", "package", "version", "path", "name", "factor", "licence", "sha256"]]
+    lines += [
+        ["git", address, commit, "a b/größe.jpg", "found", "2", "CC0-1.0", digest],
+        ["git", address, commit, "no.jpg", "absent", "2", "CC0-1.0", digest],
+        ["git", address, commit, "other.bin", "changed", "2", "CC0-1.0", digest],
+        ["git", address, "0" * 40, "a b/größe.jpg", "gone", "2", "CC0-1.0", digest],
+        ["deb", "no-such-package", "1", "a", "another_kind", "2", "CC0-1.0", digest],
+    ]
+    table.write_text("\n".join("\t".join(line) for line in lines) + "\n", encoding="utf-8")
+
+    def build(*others):
+        return subprocess.run(
+            [
+                *(sys.executable, str(ROOT / "training/photographs.py"), str(out)),
+                *("--table", str(table), "--kind", "git", *others),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = build("--package", address)
+    assert done.returncode == 1
+    assert [path.name for path in out.iterdir()] == ["found.png"]
+    with Image.open(out / "found.png") as image:
+        assert image.size == (32, 24)
+    for said in ("absent: ", "changed: is not the file", "all of file:"):
+        assert f"left out: {said}" in done.stderr
+    assert "another_kind" not in done.stderr
+
+    # what was not asked for stays where it is, and what is cached is not asked for again
+    lines[3:5] = []
+    table.write_text("\n".join("\t".join(line) for line in lines) + "\n", encoding="utf-8")
+    build("--cache", str(cache))
+    (repository_copy,) = cache.glob("git/*/repository")
+    kilobytes = sum(path.stat().st_size for path in repository_copy.rglob("*")) // 1024
+    assert kilobytes < 200
+    served = tmp_path / "served"
+    served.rename(tmp_path / "elsewhere")
+    (out / "found.png").unlink()
+    build("--cache", str(cache))
+    assert (out / "found.png").exists()
 
 
 def jpeg(width, height):

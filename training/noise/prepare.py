@@ -61,9 +61,10 @@ GRAINY = {
 
 
 def wanted(*, grainy: bool = False) -> list[Photograph]:
-    """The photographs of the table that are used here; with the grainy ones, that once were."""
+    """The photographs of packages that are used here; with the grainy ones, that once were."""
     unwanted = NOISY if grainy else NOISY | GRAINY
-    return [p for p in read_table(TABLE) if p.package not in SHARED and p.name not in unwanted]
+    packaged = [p for p in read_table(TABLE) if p.kind != "git"]
+    return [p for p in packaged if p.package not in SHARED and p.name not in unwanted]
 
 
 def main() -> None:
