@@ -17,7 +17,7 @@ TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help demo test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
-	coverage coverage-rust bench clean
+	coverage coverage-rust bench lock audit hostile clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -82,6 +82,21 @@ coverage-rust: ## the same of Rust; needs cargo-llvm-cov and rustup's component 
 bench: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## Rust against Python on this machine
 	$(BIN)/helicopter bench
 
+lock: $(VENV)/made.stamp ## choose the newest versions of what development needs, and note their hashes
+	$(PIP) install uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
+	  --custom-compile-command 'make lock' --extra dev --output-file requirements-dev.lock pyproject.toml
+
+audit: $(VENV)/made.stamp ## known holes in what is used, its licences and sources; asks the databases of advisories
+	$(PIP) install pip-audit
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.lock
+ifdef CARGO
+	cd helicopter-rs && cargo deny --locked check
+endif
+
+hostile: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## the table of SECURITY.md, in less than an hour
+	$(TEST) benchmarks/hostile.py
+
 clean: ## remove what was built here
 	rm -rf $(VENV) helicopter-rs/target helicopter-report htmlcov .coverage
 
@@ -98,8 +113,10 @@ $(VENV)/helicopter.stamp: $(VENV)/made.stamp pyproject.toml
 	$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/dev.stamp: $(VENV)/helicopter.stamp
-	$(PIP) install --editable '.[dev]'
+# the versions that were tested, by their hashes
+$(VENV)/dev.stamp: $(VENV)/made.stamp pyproject.toml requirements-dev.lock
+	$(PIP) install --require-hashes --requirement requirements-dev.lock
+	$(PIP) install --no-deps --editable .
 	@touch $@
 
 $(VENV)/accelerator.stamp: $(VENV)/made.stamp $(RUST_SOURCES)
