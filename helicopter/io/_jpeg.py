@@ -43,6 +43,8 @@ class _Frame:
     missing: dict[int, list[int]] = field(default_factory=dict)
     #: where the data of each scan begin and end
     scans: list[tuple[int, int]] = field(default_factory=list)
+    restart: int = 0
+    """After how many units (MCUs) a scan starts anew; 0: never."""
     exif: bytes | None = None
     profile: dict[int, bytes] = field(default_factory=dict)
     end: int = 0
@@ -97,11 +99,13 @@ def _followed(data: bytes, limits: Limits) -> _Frame:
             _read_frame(frame, marker, body, limits)
         elif marker == 0xDA:
             position = _read_scan(frame, body, data, position)
+        elif marker == 0xDD and len(body) == 2:
+            frame.restart = int.from_bytes(body, "big")
         elif marker == 0xE1 and body.startswith(b"Exif\0\0"):
             frame.exif = frame.exif or body[6:]
         elif marker == 0xE2 and body.startswith(b"ICC_PROFILE\0"):
             _read_profile(frame, body[12:])
-        elif not (marker in (0xC4, 0xDB, 0xDD, 0xFE) or 0xE0 <= marker <= 0xEF):
+        elif not (marker in (0xC4, 0xDB, 0xFE) or 0xE0 <= marker <= 0xEF):
             raise damaged(f"the JPEG marker {marker:#x} has no place here")
     else:
         raise damaged("it has thousands of JPEG segments")
@@ -164,22 +168,27 @@ def _read_scan(frame: _Frame, body: bytes, data: bytes, start: int) -> int:
         or len(frame.scans) * frame.width * frame.height > _MOST_SCANNED_PIXELS
     ):
         raise Refusal(f"it is a JPEG of more than {len(frame.scans) - 1} scans; save it as PNG")
+    units, blocks = _units(frame, names)
+    restarts = [restart[0] for restart in _RESTART.finditer(data, start, found.start())]
+    expected_restarts = (units - 1) // frame.restart if frame.restart else 0
+    if restarts != [bytes([0xFF, 0xD0 + n % 8]) for n in range(expected_restarts)]:
+        raise damaged("its JPEG data lack a part")
     # a code has at least one bit; a block of a sequential image at least two codes
-    if first == 0 and 8 * (found.start() - start) < _blocks(frame, names) * (
-        1 if frame.progressive else 2
-    ):
+    codes = 1 if frame.progressive else 2
+    if first == 0 and 8 * (found.start() - start) < units * blocks * codes:
         raise damaged("its JPEG data are too short for its size")
     return found.start()
 
 
-def _blocks(frame: _Frame, names: bytes) -> int:
+def _units(frame: _Frame, names: bytes) -> tuple[int, int]:
+    """Return the number of units (MCUs) in a scan, and of blocks in each."""
     widest = max(h for h, _ in frame.sampling.values())
     tallest = max(v for _, v in frame.sampling.values())
     if len(names) > 1:
         units = -(-frame.width // (8 * widest)) * -(-frame.height // (8 * tallest))
-        return units * sum(h * v for h, v in (frame.sampling[name] for name in names))
+        return units, sum(h * v for h, v in (frame.sampling[name] for name in names))
     h, v = frame.sampling[names[0]]
-    return -(-frame.width * h // (8 * widest)) * -(-frame.height * v // (8 * tallest))
+    return -(-frame.width * h // (8 * widest)) * -(-frame.height * v // (8 * tallest)), 1
 
 
 def _read_profile(frame: _Frame, body: bytes) -> None:

@@ -30,6 +30,11 @@ _KINDS = {
     _GREY_ALPHA: (2, (8, 16)),
     _RGB_ALPHA: (4, (8, 16)),
 }
+#: Left, top, and the steps to the right and down of each pass of an interlaced image.
+_ADAM7 = (
+    (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)  # fmt: skip
 _LARGEST_METADATA = 256 * 2**20
 
 
@@ -119,19 +124,55 @@ def _pixels(
         or (colour == _PALETTE and 0 < len(transparency) <= 256)
     ):
         raise damaged("its transparency does not fit its colours")
-    parts = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
     if colour == _PALETTE:
         # read as grey, the indices can be checked: decoders replace those that are out of range
-        parts[0] = (b"IHDR", header[:9] + bytes([_GREY]) + header[10:])
-    elif transparency is not None:
-        parts.insert(1, (b"tRNS", transparency))
-    pixels: NDArray[Any] = imagecodecs.png_decode(
-        _SIGNATURE + b"".join(_chunk(*part) for part in parts)
-    )
+        pixels = _samples(header[:9] + bytes([_GREY]) + header[10:], None, data)
+    else:
+        pixels = _samples(header, transparency, data)
     if colour == _PALETTE:
         return _coloured(pixels // (255 // (2**bits - 1)), palette or b"", transparency)
     if pixels.ndim == 3 and pixels.shape[2] == 2:
         pixels = pixels[..., [0, 0, 0, 1]]
+    return pixels
+
+
+def _samples(header: bytes, transparency: bytes | None, data: bytes) -> NDArray[Any]:
+    if not header[12]:
+        return _decoded(header, transparency, data)
+    # the seven passes (Adam7) one by one: given all, libpng prints a warning that cannot be stopped
+    width, height = struct.unpack(">II", header[:8])
+    bits = header[8] * _KINDS[header[9]][0]
+    pixels: NDArray[Any] | None = None
+    stream = zlib.decompressobj()
+    for left, top, right, down in _ADAM7:
+        columns, rows = -(-(width - left) // right), -(-(height - top) // down)
+        if columns < 1 or rows < 1:
+            continue
+        size = rows * (1 + (columns * bits + 7) // 8)
+        lines = stream.decompress(stream.unconsumed_tail or data, size)
+        data = b""
+        part = _decoded(
+            struct.pack(">II", columns, rows) + header[8:12] + b"\0",
+            transparency,
+            zlib.compress(lines, 0),
+        )
+        if pixels is None:
+            pixels = np.empty((height, width, *part.shape[2:]), part.dtype)
+        pixels[top::down, left::right] = part
+    if pixels is None or (not stream.eof and stream.decompress(stream.unconsumed_tail, 1)):
+        raise damaged("its data do not fit its size")
+    if not stream.eof:
+        raise damaged("its data are cut off")
+    return pixels
+
+
+def _decoded(header: bytes, transparency: bytes | None, data: bytes) -> NDArray[Any]:
+    parts = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    if transparency is not None:
+        parts.insert(1, (b"tRNS", transparency))
+    pixels: NDArray[Any] = imagecodecs.png_decode(
+        _SIGNATURE + b"".join(_chunk(*part) for part in parts)
+    )
     return pixels
 
 
