@@ -19,8 +19,10 @@ __all__ = ["decode_jpeg", "jpeg_pixels"]
 
 _LONGEST_FILE = 512 * 2**20
 _MOST_SEGMENTS = 5000
-#: A progressive image may be drawn anew a hundred times if it is small (some ten are usual).
-_MOST_SCANS, _MOST_SCANNED_PIXELS = 100, 6_000_000_000
+#: A progressive image is drawn anew with each scan; ten are usual. Large ones of little data would
+#: take minutes.
+_MOST_SCANS = 100
+_UNQUESTIONED_PIXELS, _MOST_PIXELS_A_BYTE = 600_000_000, 400
 
 _MARKER = re.compile(rb"\xff+([^\xff])")
 #: What ends the data of a scan: a marker that is neither a stuffed zero nor a restart.
@@ -163,10 +165,9 @@ def _read_scan(frame: _Frame, body: bytes, data: bytes, start: int) -> int:
     if found is None:
         raise damaged("its JPEG data have no end")
     frame.scans.append((start, found.start()))
-    if (
-        len(frame.scans) > _MOST_SCANS
-        or len(frame.scans) * frame.width * frame.height > _MOST_SCANNED_PIXELS
-    ):
+    most = max(_UNQUESTIONED_PIXELS, _MOST_PIXELS_A_BYTE * len(data))
+    drawn = len(frame.scans) * frame.width * frame.height
+    if len(frame.scans) > _MOST_SCANS or (frame.progressive and drawn > most):
         raise Refusal(f"it is a JPEG of more than {len(frame.scans) - 1} scans; save it as PNG")
     units, blocks = _units(frame, names)
     restarts = [restart[0] for restart in _RESTART.finditer(data, start, found.start())]

@@ -62,7 +62,7 @@ class Limits:
         if unpacked > max(_UNQUESTIONED, _LARGEST_EXPANSION * packed):
             raise Refusal(
                 f"its {packed:,} bytes of picture data would unpack to {unpacked:,}, which no "
-                "photograph does; save it as PNG or as a TIFF without compression"
+                "photograph does; save it as a TIFF without compression"
             )
 
     def check_cancelled(self) -> None:

@@ -58,7 +58,7 @@ def decode_png(file: BinaryIO, limits: Limits) -> Decoded:
         if name == b"IDAT":
             data.append(body)
             packed += len(body)
-            if packed > 2 * unpacked + 2**20:
+            if packed > unpacked + unpacked // 8 + 2**16:
                 raise damaged("it holds more data than a picture of its size needs")
         elif name in other and name in (b"PLTE", b"tRNS", b"iCCP", b"eXIf"):
             raise damaged(f"it has two chunks {name.decode()}")
@@ -73,7 +73,8 @@ def decode_png(file: BinaryIO, limits: Limits) -> Decoded:
         else:
             other[name] = body
     limits.check_expansion(unpacked, packed)
-    pixels = _pixels(header, other.get(b"PLTE"), other.get(b"tRNS"), b"".join(data))
+    lines = _Lines(data, limits)
+    pixels = _pixels(header, other.get(b"PLTE"), other.get(b"tRNS"), lines)
     profile = other.get(b"iCCP")
     return Decoded(
         pixels,
@@ -115,7 +116,7 @@ def _chunks(file: BinaryIO, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _pixels(
-    header: bytes, palette: bytes | None, transparency: bytes | None, data: bytes
+    header: bytes, palette: bytes | None, transparency: bytes | None, lines: _Lines
 ) -> NDArray[Any]:
     colour, bits = header[9], header[8]
     if transparency is not None and not (
@@ -126,9 +127,10 @@ def _pixels(
         raise damaged("its transparency does not fit its colours")
     if colour == _PALETTE:
         # read as grey, the indices can be checked: decoders replace those that are out of range
-        pixels = _samples(header[:9] + bytes([_GREY]) + header[10:], None, data)
+        pixels = _samples(header[:9] + bytes([_GREY]) + header[10:], None, lines)
     else:
-        pixels = _samples(header, transparency, data)
+        pixels = _samples(header, transparency, lines)
+    lines.finish()
     if colour == _PALETTE:
         return _coloured(pixels // (255 // (2**bits - 1)), palette or b"", transparency)
     if pixels.ndim == 3 and pixels.shape[2] == 2:
@@ -136,43 +138,64 @@ def _pixels(
     return pixels
 
 
-def _samples(header: bytes, transparency: bytes | None, data: bytes) -> NDArray[Any]:
-    if not header[12]:
-        return _decoded(header, transparency, data)
-    # the seven passes (Adam7) one by one: given all, libpng prints a warning that cannot be stopped
+class _Lines:
+    """Picture data, unpacked piece by piece: neither more nor less than a picture needs."""
+
+    def __init__(self, data: list[bytes], limits: Limits) -> None:
+        self._limits = limits
+        self._stream = zlib.decompressobj()
+        self._packed = (
+            body[start : start + 2**20] for body in data for start in range(0, len(body), 2**20)
+        )
+
+    def read(self, size: int) -> Iterator[bytes]:
+        """Yield the next `size` bytes in pieces."""
+        while size:
+            self._limits.check_cancelled()
+            packed = self._stream.unconsumed_tail or next(self._packed, b"")
+            piece = self._stream.decompress(packed, min(size, 2**24))
+            if not piece and not packed:
+                raise damaged("its data are cut off")
+            size -= len(piece)
+            if piece:
+                yield piece
+
+    def finish(self) -> None:
+        """Read the checksum, behind which nothing may follow."""
+        packed = self._stream.unconsumed_tail or next(self._packed, b"")
+        while packed and not self._stream.eof:
+            if self._stream.decompress(packed, 1):
+                break
+            packed = self._stream.unconsumed_tail or next(self._packed, b"")
+        if not self._stream.eof:
+            raise damaged("its data do not fit its size")
+
+
+def _samples(header: bytes, transparency: bytes | None, lines: _Lines) -> NDArray[Any]:
     width, height = struct.unpack(">II", header[:8])
     bits = header[8] * _KINDS[header[9]][0]
     pixels: NDArray[Any] | None = None
-    stream = zlib.decompressobj()
-    for left, top, right, down in _ADAM7:
+    # libpng is given one pass of an interlaced image at a time: given all, it prints a warning
+    for left, top, right, down in _ADAM7 if header[12] else ((0, 0, 1, 1),):
         columns, rows = -(-(width - left) // right), -(-(height - top) // down)
         if columns < 1 or rows < 1:
             continue
-        size = rows * (1 + (columns * bits + 7) // 8)
-        lines = stream.decompress(stream.unconsumed_tail or data, size)
-        data = b""
-        part = _decoded(
-            struct.pack(">II", columns, rows) + header[8:12] + b"\0",
-            transparency,
-            zlib.compress(lines, 0),
-        )
+        part = bytearray(_SIGNATURE)
+        part += _chunk(b"IHDR", struct.pack(">II", columns, rows) + header[8:12] + b"\0")
+        if transparency is not None:
+            part += _chunk(b"tRNS", transparency)
+        packer = zlib.compressobj(0)
+        for piece in lines.read(rows * (1 + (columns * bits + 7) // 8)):
+            part += _chunk(b"IDAT", packer.compress(piece))
+        part += _chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b"")
+        decoded: NDArray[Any] = imagecodecs.png_decode(part)
+        if not header[12]:
+            return decoded
         if pixels is None:
-            pixels = np.empty((height, width, *part.shape[2:]), part.dtype)
-        pixels[top::down, left::right] = part
-    if pixels is None or (not stream.eof and stream.decompress(stream.unconsumed_tail, 1)):
-        raise damaged("its data do not fit its size")
-    if not stream.eof:
-        raise damaged("its data are cut off")
-    return pixels
-
-
-def _decoded(header: bytes, transparency: bytes | None, data: bytes) -> NDArray[Any]:
-    parts = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
-    if transparency is not None:
-        parts.insert(1, (b"tRNS", transparency))
-    pixels: NDArray[Any] = imagecodecs.png_decode(
-        _SIGNATURE + b"".join(_chunk(*part) for part in parts)
-    )
+            pixels = np.empty((height, width, *decoded.shape[2:]), decoded.dtype)
+        pixels[top::down, left::right] = decoded
+    if pixels is None:
+        raise damaged("it has no pixels")
     return pixels
 
 
