@@ -45,10 +45,14 @@ def decode_png(file: BinaryIO, limits: Limits) -> Decoded:
     name, header = next(chunks)
     if name != b"IHDR" or len(header) != 13:
         raise damaged("it does not begin with a header")
-    width, height, bits, colour, _, _, interlaced = struct.unpack(">IIBBBBB", header)
+    width, height, bits, colour, compression, filters, interlaced = struct.unpack(
+        ">IIBBBBB", header
+    )
     limits.check_size(width, height)
-    if bits not in _KINDS.get(colour, (0, ()))[1] or interlaced > 1:
+    if bits not in _KINDS.get(colour, (0, ()))[1]:
         raise damaged(f"colour type {colour} with {bits} bits")
+    if compression or filters or interlaced > 1:
+        raise damaged("unknown methods of compression or filtering in its header")
     unpacked = height * (1 + (width * bits * _KINDS[colour][0] + 7) // 8)
 
     other: dict[bytes, bytes] = {}
