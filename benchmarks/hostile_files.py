@@ -11,10 +11,6 @@ pixels or an error of ours are kept in a folder; once mended, they belong into
 from __future__ import annotations
 
 import argparse
-import contextlib
-import os
-import select
-import signal
 import sys
 import tempfile
 import time
@@ -25,11 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import hostile_files as hostile
 
-from helicopter.errors import InvalidImageError
-from helicopter.io import read_image
-
-#: All that may come of a hostile file.
-ALLOWED = ("pixels", "refused")
+ALLOWED = hostile.ALLOWED
 #: Files that one child reads.
 _BATCH = 500
 
@@ -50,85 +42,25 @@ def run(
         (5 s), ``"memory"`` (2 GiB), ``"printed"`` and ``"opened another file"``.
     """
     end = time.monotonic() + seconds
-    _warm_up()
+    files = hostile.seeds()
+
+    def make(number: int) -> bytes:
+        return hostile.variant(number, seed, files)
+
     outcomes: Counter[str] = Counter()
     number = 0
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         while number < count and time.monotonic() < end:
             last = min(count, number + _BATCH)
-            for result, message in _watched(number, last, seed, Path(folder)):
+            for result, message in hostile.watched(number, last, make, folder):
                 outcomes[result] += 1
                 if result not in ALLOWED:
                     print(f"file {number} of seed {seed}: {result}: {message}", flush=True)
                     if keep is not None:
                         keep.mkdir(parents=True, exist_ok=True)
-                        data = hostile.variant(number, seed, hostile.seeds())
-                        (keep / f"{seed}-{number}").write_bytes(data)
+                        (keep / f"{seed}-{number}").write_bytes(make(number))
                 number += 1
     return outcomes
-
-
-def _warm_up() -> None:
-    """Load every codec, so that a child opens nothing but its file."""
-    for path in sorted((hostile.CORPUS / "seeds").iterdir()):
-        with contextlib.suppress(InvalidImageError):
-            read_image(path)
-
-
-def _watched(first: int, last: int, seed: int, folder: Path):
-    """Yield outcome and message of each file from `first` on, up to a crash or a hang."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(reading)
-            _read_all(first, last, seed, folder, writing)
-        finally:
-            os._exit(0)
-    os.close(writing)
-    told = b""
-    number = first
-    try:
-        while number < last:
-            if not select.select([reading], [], [], 2 * hostile.SECONDS)[0]:
-                yield "hang", ""
-                return
-            piece = os.read(reading, 2**16)
-            if not piece:
-                yield "crash", ""
-                return
-            *lines, told = (told + piece).split(b"\n")
-            for line in lines:
-                result, _, message = line.decode(errors="replace").partition("\t")
-                yield result, message
-                number += 1
-    finally:
-        os.close(reading)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-
-
-def _read_all(first: int, last: int, seed: int, folder: Path, writing: int) -> None:
-    files = hostile.seeds()
-    path = folder / "hostile"
-    printed = os.open(folder / "printed", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
-    for stream in (1, 2):
-        os.dup2(printed, stream)
-    others = hostile.opened_others(path)
-    hostile.limited()
-    for number in range(first, last):
-        path.write_bytes(hostile.variant(number, seed, files))
-        others.clear()
-        result, message = hostile.outcome(path, number)
-        if others:
-            result, message = "opened another file", others[0]
-        if os.fstat(printed).st_size:
-            os.lseek(printed, 0, os.SEEK_SET)
-            result, message = "printed", os.read(printed, 200).decode(errors="replace")
-            os.ftruncate(printed, 0)
-            os.lseek(printed, 0, os.SEEK_SET)
-        message = " ".join(message.split())[:300]
-        os.write(writing, f"{result}\t{message}\n".encode(errors="replace"))
 
 
 def main() -> None:

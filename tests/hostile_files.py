@@ -4,10 +4,13 @@ Used by a short replay in ``tests/robustness`` and by the long run of
 ``benchmarks/hostile_files.py``.
 """
 
+import contextlib
 import os
 import random
 import re
 import resource
+import select
+import signal
 import struct
 import sys
 import time
@@ -15,6 +18,8 @@ import zlib
 from pathlib import Path
 
 CORPUS = Path(__file__).parent / "robustness" / "corpus"
+#: All that may come of a hostile file.
+ALLOWED = ("pixels", "refused")
 SECONDS, BYTES = 5.0, 2 * 2**30
 EXTREME = (
     0,
@@ -404,22 +409,91 @@ def outcome(path, number=0):
     return result, message
 
 
-def limited():
+def limited(most=BYTES):
     """Give this process the memory that a hostile file may cost, and no core dumps."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    most = pages * resource.getpagesize() + BYTES
+    most += pages * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def opened_others(path):
+def watched(first, last, make, folder, most=BYTES):
+    """Read the files `make` (number) makes in a child; yield outcome and message of each.
+
+    Ends early behind a crash or a hang. Besides those of `outcome` there are ``"crash"``,
+    ``"hang"``, ``"printed"`` and ``"opened another file"``.
+    """
+    _warm_up()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            _read_all(first, last, make, Path(folder), most, writing)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    told = b""
+    number = first
+    try:
+        while number < last:
+            if not select.select([reading], [], [], 2 * SECONDS)[0]:
+                yield "hang", ""
+                return
+            piece = os.read(reading, 2**16)
+            if not piece:
+                yield "crash", ""
+                return
+            *lines, told = (told + piece).split(b"\n")
+            for line in lines:
+                result, _, message = line.decode(errors="replace").partition("\t")
+                yield result, message
+                number += 1
+    finally:
+        os.close(reading)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _read_all(first, last, make, folder, most, writing):
+    path = folder / "hostile"
+    printed = os.open(folder / "printed", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    for stream in (1, 2):
+        os.dup2(printed, stream)
+    others = _opened_others(path)
+    limited(most)
+    for number in range(first, last):
+        path.write_bytes(make(number))
+        others.clear()
+        result, message = outcome(path, number)
+        if others:
+            result, message = "opened another file", others[0]
+        if os.fstat(printed).st_size:
+            result, message = "printed", os.pread(printed, 200, 0).decode(errors="replace")
+            os.ftruncate(printed, 0)
+            os.lseek(printed, 0, os.SEEK_SET)
+        message = " ".join(message.split())[:300]
+        os.write(writing, f"{result}\t{message}\n".encode(errors="replace"))
+
+
+def _warm_up():
+    """Load every codec, so that a child opens nothing but its file."""
+    from helicopter.errors import InvalidImageError
+    from helicopter.io import read_image
+
+    for path in (CORPUS / "seeds").iterdir():
+        with contextlib.suppress(InvalidImageError):
+            read_image(path)
+
+
+def _opened_others(path):
     """Return a list that fills with the names of files that are opened beside `path`."""
     others = []
 
     def hook(event, arguments):
-        if event == "open" and arguments[0] not in (path, str(path)):
-            name = os.fsdecode(arguments[0]) if isinstance(arguments[0], (str, bytes)) else ""
-            if name and not name.endswith((".py", ".pyc", ".so")):
+        if event == "open" and isinstance(arguments[0], (str, bytes)):
+            name = os.fsdecode(arguments[0])
+            if name != str(path) and not name.endswith((".py", ".pyc", ".so")):
                 others.append(name)
 
     sys.addaudithook(hook)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -58,7 +59,9 @@ class _Frame:
 
 def decode_jpeg(file: BinaryIO, limits: Limits) -> Decoded:
     """Decode a JPEG file; what follows its end (previews, films) is left alone."""
-    data = file.read(_LONGEST_FILE)
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    data = file.read(min(size, _LONGEST_FILE))
     frame = _followed(data, limits)
     pixels = _decoded(data, frame)
     profile = b"".join(frame.profile[number] for number in sorted(frame.profile))

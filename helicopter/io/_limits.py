@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import zlib
 from dataclasses import dataclass, field
@@ -73,6 +74,12 @@ class Limits:
 
 def exactly(file: BinaryIO, count: int) -> bytes:
     """Read `count` bytes, or refuse."""
+    if count > 2**20:  # makes room before it looks whether there is so much
+        position = file.tell()
+        rest = file.seek(0, io.SEEK_END) - position
+        file.seek(position)
+        if rest < count:
+            raise damaged(f"it ends {count - rest:,} bytes too early")
     data = file.read(count)
     if len(data) != count:
         raise damaged(f"it ends {count - len(data):,} bytes too early")

@@ -80,6 +80,10 @@ class _Layout:
             -(-self.width // self.columns),
         )
 
+    def stored_rows(self, top: int) -> int:
+        """Return how many rows are in the strip or tile that begins at row `top`."""
+        return self.rows if self.tiled else min(self.rows, self.height - top)
+
     def row_bytes(self) -> int:
         """Return the size of a row of a strip or tile."""
         return (self.columns * self.planes * self.bits + 7) // 8
@@ -97,7 +101,7 @@ def decode_tiff(file: BinaryIO, limits: Limits) -> Decoded:
     pixels = np.empty((layout.height, layout.width, layout.samples), layout.dtype)
     for plane, top, left, offset, count in segments:
         limits.check_cancelled()
-        part = _segment(layout, layout_rows(layout, top), structure.read(offset, count), limits)
+        part = _segment(layout, layout.stored_rows(top), structure.read(offset, count), limits)
         target = pixels[
             top : top + layout.rows,
             left : left + layout.columns,
@@ -107,11 +111,6 @@ def decode_tiff(file: BinaryIO, limits: Limits) -> Decoded:
     return Decoded(
         _finished(pixels, layout, colours, alpha), page.number(Tag.ORIENTATION, 1), profile
     )
-
-
-def layout_rows(layout: _Layout, top: int) -> int:
-    """Return how many rows are stored in the strip or tile that begins at row `top`."""
-    return layout.rows if layout.tiled else min(layout.rows, layout.height - top)
 
 
 def _layout(page: Directory, limits: Limits) -> _Layout:
@@ -277,7 +276,8 @@ def _segment(layout: _Layout, rows: int, data: bytes, limits: Limits) -> NDArray
     size = rows * layout.row_bytes()
     unpacked: bytes | bytearray = data[:size]
     if layout.compression != _NONE:
-        unpacked = _UNPACK[layout.compression](data, size)
+        # the last strip may be as long as the others
+        unpacked = _UNPACK[layout.compression](data, layout.rows * layout.row_bytes())
     if len(unpacked) < size:
         raise damaged(f"a strip or tile ends {size - len(unpacked):,} bytes too early")
     values = np.frombuffer(unpacked, np.uint8, size).reshape(rows, -1)
@@ -317,30 +317,30 @@ def _floats(values: NDArray[np.uint8], layout: _Layout) -> NDArray[Any]:
     return stored.reshape(rows, layout.columns, layout.planes)
 
 
-def _inflate(data: bytes, size: int) -> bytes:
+def _inflate(data: bytes, most: int) -> bytes:
     stream = zlib.decompressobj()
-    unpacked = stream.decompress(data, size)
-    # reads on to the checksum; some programs fill the last strip up with more rows
-    if not stream.eof and not stream.decompress(stream.unconsumed_tail, 1) and not stream.eof:
-        raise damaged("a strip or tile is cut off")
+    unpacked = stream.decompress(data, most)
+    # the checksum is behind the last byte
+    if not stream.eof and (stream.decompress(stream.unconsumed_tail, 1) or not stream.eof):
+        raise damaged("a strip or tile of another length than told")
     return unpacked
 
 
-def _unpack_lzma(data: bytes, size: int) -> bytes:
+def _unpack_lzma(data: bytes, most: int) -> bytes:
     stream = lzma.LZMADecompressor(memlimit=128 * 2**20)
-    unpacked = stream.decompress(data, size)
-    if not stream.eof and not stream.decompress(b"", 1) and not stream.eof:
-        raise damaged("a strip or tile is cut off")
+    unpacked = stream.decompress(data, most)
+    if not stream.eof and (stream.decompress(b"", 1) or not stream.eof):
+        raise damaged("a strip or tile of another length than told")
     return unpacked
 
 
 _UNPACK: dict[int, Callable[[bytes, int], bytes | bytearray]] = {
-    _LZW: lambda data, size: imagecodecs.lzw_decode(data, out=size),
+    _LZW: lambda data, most: imagecodecs.lzw_decode(data, out=most),
     8: _inflate,
     32946: _inflate,
-    32773: lambda data, size: imagecodecs.packbits_decode(data, out=size),
+    32773: lambda data, most: imagecodecs.packbits_decode(data, out=most),
     34925: _unpack_lzma,
-    50000: lambda data, size: imagecodecs.zstd_decode(data, out=size),
+    50000: lambda data, most: imagecodecs.zstd_decode(data, out=most),
 }
 
 
