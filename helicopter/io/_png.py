@@ -165,14 +165,14 @@ class _Lines:
                 yield piece
 
     def finish(self) -> None:
-        """Read the checksum, behind which nothing may follow."""
+        """Read the checksum, before which nothing may be left."""
         packed = self._stream.unconsumed_tail or next(self._packed, b"")
         while packed and not self._stream.eof:
             if self._stream.decompress(packed, 1):
-                break
+                raise damaged("it holds more data than a picture of its size needs")
             packed = self._stream.unconsumed_tail or next(self._packed, b"")
         if not self._stream.eof:
-            raise damaged("its data do not fit its size")
+            raise damaged("its data are cut off")
 
 
 def _samples(header: bytes, transparency: bytes | None, lines: _Lines) -> NDArray[Any]:
