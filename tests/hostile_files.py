@@ -51,7 +51,7 @@ def mutated(data, rng, others):
         change = _CHANGES[kind] if kind and rng.random() < 0.75 else any_bytes
         try:
             data = change(data, rng, others)
-        except (struct.error, IndexError, ValueError, zlib.error):
+        except (struct.error, ArithmeticError, LookupError, ValueError, zlib.error):
             data = any_bytes(data, rng, others)  # earlier changes have left no structure
     return data[: 2**22]
 

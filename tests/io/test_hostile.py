@@ -161,12 +161,16 @@ def alarm():
 
 def test_metadata_name_no_other_file(tmp_path, alarm):
     os.mkfifo(tmp_path / "pipe.ome.tif")
-    name = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    schema = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
+    planes = "".join(
+        f'<TiffData IFD="0" FirstZ="{z}" PlaneCount="1"><UUID FileName="{name}">{uuid}</UUID>'
+        "</TiffData>"
+        for z, (name, uuid) in enumerate((("a.ome.tif", "urn:0"), ("pipe.ome.tif", "urn:1")))
+    )
     text = (
-        f'<?xml version="1.0"?><OME xmlns="{name}"><Image ID="Image:0"><Pixels ID="Pixels:0" '
-        'DimensionOrder="XYCZT" Type="uint8" SizeX="4" SizeY="4" SizeC="1" SizeZ="2" SizeT="1">'
-        '<TiffData IFD="0" FirstZ="0"><UUID FileName="pipe.ome.tif">urn:uuid:1</UUID></TiffData>'
-        "</Pixels></Image></OME>"
+        f'<?xml version="1.0"?><OME xmlns="{schema}" UUID="urn:0"><Image ID="Image:0"><Pixels '
+        'ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="4" SizeY="4" SizeC="1" SizeZ="2" '
+        f'SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="1"/>{planes}</Pixels></Image></OME>'
     )
     path = tmp_path / "a.ome.tif"
     array = np.arange(16, dtype=np.uint8).reshape(4, 4)
