@@ -53,7 +53,8 @@ def mutated(data, rng, others):
             data = change(data, rng, others)
         except (struct.error, ArithmeticError, LookupError, ValueError, zlib.error):
             data = any_bytes(data, rng, others)  # earlier changes have left no structure
-    return data[: 2**22]
+        data = data[: 2**20]
+    return data
 
 
 def _kind(data):
@@ -155,11 +156,11 @@ def png(data, rng, others):
     else:
         chunks[at] = (rng.choice((b"IDAT", b"IHDR", b"fdAT", b"\0\0\0\0")), body)
     wrong = len(chunks) if rng.random() < 0.9 else rng.randrange(len(chunks))
-    out = data[:8]
+    out = bytearray(data[:8])
     for number, (name, body) in enumerate(chunks):
         checksum = zlib.crc32(name + body) ^ (number == wrong)
         out += struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
-    return out
+    return bytes(out)
 
 
 def _bomb(rng):
@@ -227,10 +228,10 @@ def jpeg(data, rng, others):
         parts.insert(rng.randrange(len(parts) + 1), (added, content, b""))
     else:
         rng.shuffle(parts)
-    out = data[:2]
+    out = bytearray(data[:2])
     for marker, body, coded in parts:
         out += bytes([0xFF, marker]) + struct.pack(">H", (len(body) + 2) & 0xFFFF) + body + coded
-    return out + b"\xff\xd9"
+    return bytes(out + b"\xff\xd9")
 
 
 def webp(data, rng, others):
@@ -265,10 +266,10 @@ def webp(data, rng, others):
     else:
         number = rng.choice((*EXTREME, len(data)))
         return data[:4] + struct.pack("<I", number & 0xFFFFFFFF) + data[8:]
-    inside = b"WEBP"
+    inside = bytearray(b"WEBP")
     for name, body in chunks:
         inside += name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
-    return b"RIFF" + struct.pack("<I", len(inside)) + inside
+    return b"RIFF" + struct.pack("<I", len(inside)) + bytes(inside)
 
 
 _TAGS = (

@@ -174,8 +174,10 @@ def _read_scan(frame: _Frame, body: bytes, data: bytes, start: int) -> int:
         raise Refusal(f"it is a JPEG of more than {len(frame.scans) - 1} scans; save it as PNG")
     units, blocks = _units(frame, names)
     restarts = [restart[0] for restart in _RESTART.finditer(data, start, found.start())]
-    expected_restarts = (units - 1) // frame.restart if frame.restart else 0
-    if restarts != [bytes([0xFF, 0xD0 + n % 8]) for n in range(expected_restarts)]:
+    due = (units - 1) // frame.restart if frame.restart else 0
+    numbered = restarts == [bytes([0xFF, 0xD0 + n % 8]) for n in range(len(restarts))]
+    # some encoders set one more at the very end
+    if not numbered or len(restarts) not in (due, due + 1):
         raise damaged("its JPEG data lack a part")
     # a code has at least one bit; a block of a sequential image at least two codes
     codes = 1 if frame.progressive else 2

@@ -38,6 +38,8 @@ _COMPRESSIONS = {
 }  # fmt: skip
 _KINDS = {1: "uint", 2: "int", 3: "float", 4: "uint", 5: "complexint", 6: "complex"}
 _NONE, _LZW, _JPEG, _WEBP = 1, 5, 7, 50001
+#: Strips or tiles that are JPEG or WebP, each with headers of its own.
+_MOST_FILES = 2**14
 _LARGEST_PROFILE = 16 * 2**20
 
 
@@ -226,7 +228,7 @@ def _segments(
     planes, down, across = layout.grid
     number = planes * down * across
     unpacked = number * layout.rows * layout.row_bytes()
-    if number > MOST_SEGMENTS:
+    if number > (_MOST_FILES if layout.compression in (_JPEG, _WEBP) else MOST_SEGMENTS):
         raise Refusal(f"it consists of {number:,} strips or tiles; save it with larger ones")
     if layout.rows * down * layout.columns * across > 4 * layout.width * layout.height + 2**22:
         raise damaged(f"tiles of {layout.columns} x {layout.rows} for a far smaller image")

@@ -19,8 +19,8 @@ __all__ = ["Directory", "Tag", "TiffStructure", "exif_orientation", "only_page"]
 
 _MOST_TAGS = 1000
 _MOST_DIRECTORIES = 1000
-#: More strips or tiles than any sensible file has: of 512 megapixels in tiles of 64 x 64, half.
-MOST_SEGMENTS = 2**18
+#: More strips or tiles than any sensible file has: 512 megapixels in tiles of 64 x 64 are 125,000.
+MOST_SEGMENTS = 2**17
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
 _SIZES |= {13: 4, 16: 8, 17: 8, 18: 8}
