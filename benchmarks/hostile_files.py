@@ -38,8 +38,8 @@ def run(
     Returns
     -------
     Counter
-        Besides `ALLOWED`: ``"foreign exception"``, ``"crash"``, ``"hang"`` (10 s), ``"too slow"``
-        (5 s), ``"memory"`` (2 GiB), ``"printed"`` and ``"opened another file"``.
+        Besides `ALLOWED`: ``"foreign exception"``, ``"crash"``, ``"hang"``, ``"too slow"`` (5 s
+        of processor time), ``"memory"`` (2 GiB), ``"printed"`` and ``"opened another file"``.
     """
     end = time.monotonic() + seconds
     files = hostile.seeds()

@@ -1,6 +1,7 @@
 """Hostile files: what once failed, and the first few of the long run, the same every time."""
 
 import sys
+import time
 
 import hostile_files
 import pytest
@@ -44,9 +45,12 @@ def test_the_watch_sees_what_must_not_be(tmp_path, monkeypatch):
             print("PNG warning", file=sys.__stderr__, flush=True)
         if number == 2:
             path.with_name("other").write_bytes(b"")
+        if number == 3:
+            time.sleep(60)
         return "pixels", ""
 
+    monkeypatch.setattr(hostile_files, "PATIENCE", 1)
     monkeypatch.setattr(hostile_files, "outcome", outcome)
-    for number, expected in enumerate(("crash", "printed", "opened another file")):
+    for number, expected in enumerate(("crash", "printed", "opened another file", "hang")):
         found = hostile_files.watched(number, number + 1, lambda _: b"", tmp_path)
         assert [result for result, _ in found] == [expected]
