@@ -69,21 +69,33 @@ def read_image(
         What the file is, its content tells; the suffix is not looked at.
     max_pixels : int, default 512 million
         The size is read from the header, and a larger image refused before any pixel is decoded:
-        a few kilobytes can unpack to more than the memory holds.
+        a few kilobytes can unpack to more than the memory holds. For the same reason a file is
+        refused that would unpack to more than 256 MiB and 2000 times its own size.
 
     Returns
     -------
     LoadedImage
         8- and 16-bit grey, RGB and RGBA stay as they are, floats in a TIFF too (half precision
-        becomes float32). 1-bit images become uint8 of 0 and 255, palettes RGB, grey with alpha
-        RGBA. The orientation stored by a camera (EXIF, or the TIFF tag) is applied.
+        becomes float32). Grey of 1, 2 and 4 bits becomes uint8 over the full range (two bits: 0,
+        85, 170, 255), whatever white is in a TIFF. Palettes become RGB (of 16 bits in a TIFF where
+        the palette needs them), grey with alpha RGBA. The orientation stored by a camera (EXIF, or
+        the TIFF tag) is applied.
 
     Raises
     ------
     InvalidImageError
-        If there is no readable single image of at most `max_pixels` pixels. CMYK, CIELAB, other
-        dtypes, animations and stacks of pages are refused: a guess at what is meant would change
-        the values that are to be analysed.
+        If there is no readable single image of at most `max_pixels` pixels, or if the file is not
+        whole: cut off, a checksum wrong, strips missing. CMYK, CIELAB, colours multiplied by their
+        alpha, other dtypes, animations, stacks of pages and raw files are refused: a guess at what
+        is meant would change the values that are to be analysed.
+
+    Notes
+    -----
+    Only the named file is opened, whatever its metadata name. A TIFF may be stored in strips or
+    tiles, with LZW, Deflate, PackBits, Zstandard, LZMA, JPEG, WebP or no compression; previews
+    beside the image are passed by. JPEG may be sequential or progressive, of 8 bits.
+    A file is decoded in a thread of its own if this is the main thread, so that Ctrl-C works at
+    once.
     """
     given: object = max_pixels  # a caller may pass anything
     if not is_integer(given) or max_pixels < 1:
