@@ -35,6 +35,8 @@ _ADAM7 = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
     (0, 1, 1, 2),
 )  # fmt: skip
+#: The limit of libpng, which prints a warning about more.
+_LONGEST_SIDE = 1_000_000
 _LARGEST_METADATA = 256 * 2**20
 
 
@@ -49,6 +51,11 @@ def decode_png(file: BinaryIO, limits: Limits) -> Decoded:
         ">IIBBBBB", header
     )
     limits.check_size(width, height)
+    if max(width, height) > _LONGEST_SIDE:
+        raise Refusal(
+            f"it is {width} x {height} pixels, and PNG is read up to {_LONGEST_SIDE:,} a side; "
+            "save it as TIFF"
+        )
     if bits not in _KINDS.get(colour, (0, ()))[1]:
         raise damaged(f"colour type {colour} with {bits} bits")
     if compression or filters or interlaced > 1:

@@ -44,7 +44,7 @@ def refused(read, data, words):
 )
 def test_every_way_of_storing_gives_the_same(tmp_path, compression, tile, planar, order):
     for dtype, predictor in (("uint8", 2), ("uint16", 2), ("float16", 3), ("float64", 3)):
-        array = (RGB / 255).astype(dtype) if dtype[0] == "f" else RGB * np.dtype(dtype).type(1)
+        array = (RGB / 255 if dtype[0] == "f" else RGB).astype(dtype)
         stored = array if planar == "contig" else np.moveaxis(array, 2, 0)
         for chosen in {1, 1 if compression in (None, "packbits") else predictor}:
             tifffile.imwrite(
