@@ -19,6 +19,8 @@ __all__ = ["Directory", "Tag", "TiffStructure", "exif_orientation", "only_page"]
 
 _MOST_TAGS = 1000
 _MOST_DIRECTORIES = 1000
+#: Tags in all, each directory counted as a hundred more.
+_MOST_READ = 500_000
 #: More strips or tiles than any sensible file has: 512 megapixels in tiles of 64 x 64 are 125,000.
 MOST_SEGMENTS = 2**17
 
@@ -84,6 +86,7 @@ class TiffStructure:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._read = 0
         self.size = file.seek(0, io.SEEK_END)
         file.seek(0)
         head = exactly(file, 8)
@@ -111,8 +114,9 @@ class TiffStructure:
         (count,) = struct.unpack(
             order + count_code, exactly(file, struct.calcsize("=" + count_code))
         )
-        if count > _MOST_TAGS:
-            raise damaged(f"it has a directory of {count} tags")
+        self._read += 100 + count
+        if count > _MOST_TAGS or self._read > _MOST_READ:
+            raise damaged(f"it has a directory of {count} tags, or thousands of directories")
         entry = struct.Struct(order + entry_code)
         data = exactly(file, count * entry.size)
         following = exactly(file, struct.calcsize("=" + next_code))

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import time
 import zlib
 
 import numpy as np
@@ -234,3 +235,18 @@ def test_tiles_and_directories_are_limited(read):
         struct.pack("<HHHIII", 1, 254, 4, 1, 1, 8 + 18 * (number + 1)) for number in range(5000)
     )
     refused(read, b"II*\0\x08\0\0\0" + chain, "too many pages")
+
+
+def test_directories_below_directories_are_limited_in_all(read):
+    # 1000 pages of 100 previews each, all of which are one directory of 1000 tags
+    pages, inner = 1000, 8 + 1000 * 30
+    data = b"II*\0\x08\0\0\0"
+    for number in range(pages):
+        data += struct.pack(
+            "<HHHIIHHIII", 2, 254, 4, 1, 1, 330, 4, 100, inner + 12_006, 8 + 30 * (number + 1)
+        )
+    preview = struct.pack("<HHII", 254, 4, 1, 1) + struct.pack("<HHII", 60_000, 4, 1, 1) * 999
+    data += struct.pack("<H", 1000) + preview + bytes(4) + struct.pack("<I", inner) * 100
+    begin = time.process_time()
+    refused(read, data, "thousands of directories")
+    assert time.process_time() - begin < 5
