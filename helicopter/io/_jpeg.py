@@ -173,11 +173,13 @@ def _read_scan(frame: _Frame, body: bytes, data: bytes, start: int) -> int:
     if len(frame.scans) > _MOST_SCANS or (frame.progressive and drawn > most):
         raise Refusal(f"it is a JPEG of more than {len(frame.scans) - 1} scans; save it as PNG")
     units, blocks = _units(frame, names)
-    restarts = [restart[0] for restart in _RESTART.finditer(data, start, found.start())]
     due = (units - 1) // frame.restart if frame.restart else 0
-    numbered = restarts == [bytes([0xFF, 0xD0 + n % 8]) for n in range(len(restarts))]
-    # some encoders set one more at the very end
-    if not numbered or len(restarts) not in (due, due + 1):
+    number = 0
+    for number, restart in enumerate(_RESTART.finditer(data, start, found.start()), start=1):
+        # some encoders set one more at the very end
+        if number > due + 1 or restart[0][1] != 0xD0 + (number - 1) % 8:
+            raise damaged("its JPEG data lack a part")
+    if number < due:
         raise damaged("its JPEG data lack a part")
     # a code has at least one bit; a block of a sequential image at least two codes
     codes = 1 if frame.progressive else 2

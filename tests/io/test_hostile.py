@@ -102,6 +102,9 @@ BOMBS = {
     "100,000 chunks": lambda: png(1, 1, *[chunk(b"IDAT")] * 100_000, data(b"\0\0")),
     "a JPEG without data": lambda: large(jpeg(), b"\xff\xc0", 5, ">HH", 22_000, 22_000),
     "20,000 scans": repeated_scans,
+    "3 million restarts": lambda: jpeg().replace(
+        b"\xff\xd9", b"\xff\xd0" * 3_000_000 + b"\xff\xd9"
+    ),
     "a WebP of one colour": webp_of_one_colour,
     "a strip without end": lambda: grey(packed_zeros(), 4, 4, t259=[8]),
     "a dictionary of 4 GiB": lambda: grey(
