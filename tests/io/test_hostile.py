@@ -254,6 +254,13 @@ def test_a_cut_webp_is_refused(read, options, channels):
         refused(read, less[:4] + (len(less) - 8).to_bytes(4, "little") + less[8:])
 
 
+def test_a_webp_has_few_chunks(read):
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, "WEBP")
+    inside = buffer.getvalue()[8:] + b"ABCD\0\0\0\0" * 1001
+    refused(read, b"RIFF" + struct.pack("<I", len(inside)) + inside, "thousands of chunks")
+
+
 # ---- PNG as the standard says
 
 
