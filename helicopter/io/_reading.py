@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass
+import threading
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from helicopter._shared.checks import is_integer
 from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 
-from ._decoding import DECODERS, Refusal, sniff
+from ._decoding import decode
+from ._limits import Decoded, Limits, Refusal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,46 +69,54 @@ def read_image(
         What the file is, its content tells; the suffix is not looked at.
     max_pixels : int, default 512 million
         The size is read from the header, and a larger image refused before any pixel is decoded:
-        a few kilobytes can unpack to more than the memory holds.
+        a few kilobytes can unpack to more than the memory holds. For the same reason a file is
+        refused that would unpack to more than 256 MiB and 2000 times its own size.
 
     Returns
     -------
     LoadedImage
         8- and 16-bit grey, RGB and RGBA stay as they are, floats in a TIFF too (half precision
-        becomes float32). 1-bit images become uint8 of 0 and 255, palettes RGB, grey with alpha
-        RGBA. The orientation stored by a camera (EXIF, or the TIFF tag) is applied.
+        becomes float32). Grey of 1, 2 and 4 bits becomes uint8 over the full range (two bits: 0,
+        85, 170, 255), whatever white is in a TIFF. Palettes become RGB (of 16 bits in a TIFF where
+        the palette needs them), grey with alpha RGBA. The orientation stored by a camera (EXIF, or
+        the TIFF tag) is applied.
 
     Raises
     ------
     InvalidImageError
-        If there is no readable single image of at most `max_pixels` pixels. CMYK, CIELAB, other
-        dtypes, animations and stacks of pages are refused: a guess at what is meant would change
-        the values that are to be analysed.
+        If there is no readable single image of at most `max_pixels` pixels, or if the file is not
+        whole: cut off, a checksum wrong, strips missing. CMYK, CIELAB, colours multiplied by their
+        alpha, other dtypes, animations, stacks of pages and raw files are refused: a guess at what
+        is meant would change the values that are to be analysed.
+
+    Notes
+    -----
+    Only the named file is opened, whatever its metadata name. A TIFF may be stored in strips or
+    tiles, with LZW, Deflate, PackBits, Zstandard, LZMA, JPEG, WebP or no compression; previews
+    beside the image are passed by. JPEG may be sequential or progressive, of 8 bits.
+    A file is decoded in a thread of its own if this is the main thread, so that Ctrl-C works at
+    once.
     """
     given: object = max_pixels  # a caller may pass anything
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise InvalidOptionError(f"max_pixels must be a positive integer, got {max_pixels!r}")
-    checked = _regular_file(path)
+    if not is_integer(given) or max_pixels < 1:
+        raise InvalidOptionError(f"max_pixels must be a positive integer, got {_described(given)}")
+    checked = _checked_path(path)
     shown = repr(os.fspath(path))
     try:
-        with checked.open("rb") as file:
-            name = sniff(file.read(32))
-            if name is None:
-                raise Refusal(
-                    "it is not a PNG, JPEG, TIFF or WebP file; convert it to one of these"
-                )
-            file.seek(0)
-            decoded = DECODERS[name](file, lambda w, h: _check_size(w, h, max_pixels))
+        with _opened(checked) as file:
+            name, decoded = _interruptibly(file, Limits(int(max_pixels)))
     except Refusal as refusal:
         raise InvalidImageError(f"cannot read {shown}: {refusal}") from refusal.__cause__
+    except FileNotFoundError as error:
+        raise InvalidImageError(f"cannot read {shown}: no such file; check the path") from error
     except PermissionError as error:
         raise InvalidImageError(
             f"cannot read {shown}: permission denied; check who may read it"
         ) from error
-    except OSError as error:
-        raise InvalidImageError(f"cannot read {shown}: {error.strerror or error}") from error
-    pixels = upright(decoded.pixels, decoded.orientation)
-    return LoadedImage(pixels, checked, name, decoded.icc_profile)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidImageError(f"cannot read {shown}: {reason}; check the path") from error
+    return LoadedImage(decoded.pixels, checked, name, decoded.icc_profile)
 
 
 def read_mask(
@@ -149,7 +161,7 @@ def read_mask(
         pixels = pixels[..., 0]
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise InvalidMaskError(f"cannot read {shown} as a mask: it holds NaN or infinity")
-    if loaded.format in ("JPEG", "WEBP") and not np.isin(pixels, (0, 255)).all():
+    if loaded.format in ("JPEG", "WEBP") and not ((pixels == 0) | (pixels == 255)).all():
         raise InvalidMaskError(
             f"cannot read {shown} as a mask: {loaded.format} compression has blurred it (it holds "
             "values besides black and white); save the mask as PNG"
@@ -168,37 +180,73 @@ def upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(pixels)
 
 
-def _regular_file(path: str | os.PathLike[str]) -> Path:
+def _checked_path(path: str | os.PathLike[str]) -> Path:
     given: object = path  # a caller may pass anything
     if not isinstance(given, (str, Path)):
         raise InvalidOptionError(f"path must be a str or a Path, got {type(path).__name__}")
-    checked = Path(path)
-    shown = repr(os.fspath(path))
+    return Path(path)
+
+
+def _opened(path: Path) -> BinaryIO:
+    """Open a regular file; never wait for a pipe that takes its name between two looks."""
+    _check_regular(path.stat())  # to open a device can already do something
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
     try:
-        status = checked.stat()
-    except FileNotFoundError as error:
-        raise InvalidImageError(f"cannot read {shown}: no such file; check the path") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidImageError(f"cannot read {shown}: {reason}; check the path") from error
+        _check_regular(os.fstat(file.fileno()))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _check_regular(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
-        raise InvalidImageError(f"cannot read {shown}: it is a folder; name the image inside it")
+        raise Refusal("it is a folder; name the image inside it")
     if not stat.S_ISREG(status.st_mode):
-        raise InvalidImageError(f"cannot read {shown}: it is not a regular file")
+        raise Refusal("it is not a regular file")
     if status.st_size == 0:
-        raise InvalidImageError(f"cannot read {shown}: the file is empty")
-    return checked
+        raise Refusal("the file is empty")
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
-    if width < 1 or height < 1:
-        raise Refusal(f"its header gives a size of {width} x {height} pixels")
-    if width * height > max_pixels:
-        raise Refusal(
-            f"it is {width} x {height} = {width * height:,} pixels, more than the limit of "
-            f"{max_pixels:,}; if you trust the file, raise the limit (max_pixels=..., "
-            "or --max-pixels on the command line)"
-        )
+def _decoded(file: BinaryIO, limits: Limits) -> tuple[str, Decoded]:
+    name, decoded = decode(file, limits)
+    return name, replace(decoded, pixels=upright(decoded.pixels, decoded.orientation))
+
+
+def _interruptibly(file: BinaryIO, limits: Limits) -> tuple[str, Decoded]:
+    """Decode in a thread of its own where Ctrl-C could come: codecs do not look up from their work.
+
+    What an interrupted thread still does is dropped.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return _decoded(file, limits)
+    outcome: Future[tuple[str, Decoded]] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(_decoded(file, limits))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=work, name="helicopter-decode", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)
+    except BaseException:
+        limits.cancelled.set()
+        raise
+    return outcome.result()
+
+
+def _described(value: object) -> str:
+    """Return what a value looks like, in short: integers of thousands of digits have no repr."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def sample_path() -> Path:
