@@ -109,7 +109,7 @@ def test_a_killed_process_leaves_the_old_image_or_the_new_one(tmp_path, suffix):
 
 
 def test_everything_that_writes_files_writes_them_whole():
-    """No module but those of the atomic writer opens a file for writing, or writes one in one go."""
+    """No module but the atomic writer opens a file for writing, or writes one in one go."""
     direct = {"write_text", "write_bytes", "save", "savefig", "imwrite", "tofile", "savez", "dump"}
     found = set()
     for path in PACKAGE.rglob("*.py"):
