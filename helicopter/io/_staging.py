@@ -58,7 +58,7 @@ class Staging:
 
     def write_plan(self, group: Sequence[Staging]) -> None:
         """Write down what is to be done; `group` are the folders that change together."""
-        put = sorted(entry.name for entry in os.scandir(self.new))
+        put = sorted(_names(self.new))
         stale = sorted(self.stale - set(put))
         gone = {name: _identity(self.folder / name) for name in stale}
         plan: dict[str, Any] = {
@@ -77,7 +77,7 @@ class Staging:
 
     def rename_one(self) -> bool:
         """Put the one new file in place, if it is the only one and no other changes."""
-        names = [entry.name for entry in os.scandir(self.new)]
+        names = _names(self.new)
         if len(names) > 1 or self.stale - set(names) or not self.folder.is_dir():
             return False
         (self.new / names[0]).replace(self.folder / names[0])
@@ -90,8 +90,8 @@ class Staging:
             return False
         ours = {*self.plan["put"], *self.plan["remove"]}
         try:
-            there = list(os.scandir(self.folder)) if self.folder.exists() else []
-            if not all(e.name in ours and e.is_file(follow_symlinks=False) for e in there):
+            there = list(self.folder.iterdir()) if self.folder.exists() else []
+            if not all(path.name in ours and _is_plain(path) for path in there):
                 return False
             if self.folder.exists():
                 old, new = self.folder.stat(), self.new.stat()
@@ -151,8 +151,10 @@ class Staging:
 
     def discard(self) -> None:
         """Remove what is left over, which after `swap` is what was there before."""
-        _clear(self.home)
-        self._lock.close()
+        try:
+            _clear(self.home)
+        finally:
+            self._lock.close()
         _remove_home(self.home)
 
 
@@ -226,18 +228,18 @@ def _clear(home: Path) -> None:
     plan = _plan(home)
     for part in ("new", "old"):
         folder = home / part
-        for entry in os.scandir(folder) if folder.is_dir() else ():
-            if plan is None or entry.name in plan["put"] or entry.name in plan["remove"]:
-                removed(Path(entry.path))
+        for path in list(folder.iterdir()) if folder.is_dir() else ():
+            if plan is None or path.name in plan["put"] or path.name in plan["remove"]:
+                removed(path)
             else:
                 # not one of ours: it came into the old folder just before that was exchanged
                 with contextlib.suppress(OSError):
-                    _move_back(Path(entry.path), home.parent / plan["folder"])
+                    _move_back(path, home.parent / plan["folder"])
         with contextlib.suppress(OSError):
             folder.rmdir()
-    for entry in os.scandir(home):
-        if entry.name in ("plan", "decided") or is_temporary(entry.name):
-            removed(Path(entry.path))
+    for path in list(home.iterdir()):
+        if path.name in ("plan", "decided") or is_temporary(path.name):
+            removed(path)
 
 
 def _move_back(path: Path, folder: Path) -> None:
@@ -260,6 +262,7 @@ def _locked_home(parent: Path) -> tuple[Path, BinaryIO]:
     while True:
         home = temporary_path(parent)
         home.mkdir(mode=0o700)
+        lock = None
         try:
             # another process may take it for left over until it is locked
             with contextlib.suppress(FileNotFoundError):
@@ -268,6 +271,8 @@ def _locked_home(parent: Path) -> tuple[Path, BinaryIO]:
                     (home / "new").mkdir()
                     return home, lock
         except BaseException:
+            if lock is not None:
+                lock.close()
             _remove_home(home)
             raise
 
@@ -275,7 +280,7 @@ def _locked_home(parent: Path) -> tuple[Path, BinaryIO]:
 def _remove_home(home: Path) -> None:
     # without its lock an empty one is taken for left over, and one that is not is let be
     with contextlib.suppress(OSError):
-        if not {entry.name for entry in os.scandir(home)} - {"lock", "new"}:
+        if not {*_names(home)} - {"lock", "new"}:
             with contextlib.suppress(FileNotFoundError):
                 (home / "new").rmdir()
             removed(home / "lock")
@@ -292,13 +297,21 @@ def _second_name(path: Path, other: Path) -> None:
         path.rename(other)
 
 
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
 def _identity(path: Path) -> list[int] | None:
     """Return what tells a file from any that may come in its place; None if there is none."""
     try:
         status = path.lstat()
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(status.st_mode):
+    if not (stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)):
         return None  # never one of ours
     return [status.st_ino, status.st_mtime_ns, status.st_size]
 

@@ -61,8 +61,9 @@ def together(
         raise
     finally:
         _current.reset(token)
-        for staging in reversed(stagings.values()):
-            staging.discard()
+        with contextlib.ExitStack() as left:
+            for staging in stagings.values():
+                left.callback(staging.discard)
 
 
 def place_of(target: Path) -> tuple[Path, Path]:
@@ -92,18 +93,19 @@ def is_to_be_made(folder: Path) -> bool:
 def sweep(folder: Path) -> None:
     """Finish or remove what processes that have died had begun in a folder; nobody else's."""
     with contextlib.suppress(OSError):
-        for entry in list(os.scandir(folder)):
-            if not is_temporary(entry.name):
-                continue
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                recover(path)
-                continue
-            status = entry.stat(follow_symlinks=False)
-            if stat.S_ISREG(status.st_mode) and is_own(status):
-                with contextlib.suppress(OSError), claimed(path) as dead:
-                    if dead:
-                        removed(path)
+        for path in [path for path in folder.iterdir() if is_temporary(path.name)]:
+            with contextlib.suppress(OSError):
+                _sweep_one(path)
+
+
+def _sweep_one(path: Path) -> None:
+    status = path.lstat()
+    if stat.S_ISDIR(status.st_mode):
+        recover(path)
+    elif stat.S_ISREG(status.st_mode) and is_own(status):
+        with claimed(path) as dead:
+            if dead:
+                removed(path)
 
 
 def _sweep_once(folder: Path) -> None:
