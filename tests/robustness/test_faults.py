@@ -1,6 +1,7 @@
 """Invariant 8, at every step: the complete old files or the complete new ones, and no others."""
 
 import contextlib
+import gc
 import os
 from unittest import mock
 
@@ -10,6 +11,7 @@ from faults import CLOCK, files, full, killed, left_over, raising, restore, run,
 from scenes import holes, scene
 
 from helicopter import plotting
+from helicopter._shared.result import Result
 from helicopter.cli import _analyze, _anomalies, _noise, _reconstruct, _verify
 from helicopter.cli._options import Backend, Machine
 from helicopter.cli._output import explain
@@ -25,6 +27,9 @@ from helicopter.io._together import sweep
 from helicopter.report import _page
 
 MACHINE = Machine(backend=Backend.python)
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="a child is to be killed")
 
 
 class Job:
@@ -147,6 +152,19 @@ def inputs(tmp_path_factory):
     return images
 
 
+def asked(given):
+    """What tells one call of an engine from another here."""
+    engine, image = given[:2]
+    return image.tobytes(), getattr(engine, "stop", None)
+
+
+def blank(draw):
+    """Stand for a figure of the results that `draw` knows of, which are remembered."""
+    cells = getattr(draw, "__closure__", None) or ()
+    shown = [id(cell.cell_contents) for cell in cells if isinstance(cell.cell_contents, Result)]
+    return f"a figure of {shown}".encode()
+
+
 @pytest.fixture(scope="module")
 def remembered():
     """Let everything be found out and drawn once: here it matters how it is written."""
@@ -165,16 +183,16 @@ def remembered():
 
     with contextlib.ExitStack() as patches:
         for engine, name in ENGINES:
-            patches.enter_context(remembering(engine, name, lambda given: given[1].tobytes()))
+            patches.enter_context(remembering(engine, name, asked))
         # results are remembered, so each is always the same object
         patches.enter_context(remembering(_page, "_page", lambda given: id(given[0])))
         for owner in (_page, plotting):
-            patches.enter_context(mock.patch.object(owner, "figure_png", return_value=b"a figure"))
+            patches.enter_context(mock.patch.object(owner, "figure_png", blank))
         yield
 
 
 @pytest.fixture(params=JOBS)
-def job(request, tmp_path, inputs, remembered):
+def job(request, tmp_path, inputs, remembered, undrawn):
     return Job(tmp_path / "results", inputs, *JOBS[request.param])
 
 
@@ -187,7 +205,7 @@ def chosen(job, every, **options):
         total = CLOCK.ticks
     if every:
         return range(1, total + 1)
-    return sorted({*range(1, total, max(1, total // 6)), *range(max(1, total - 30), total + 1, 4)})
+    return sorted({*range(1, total, total // 4), *range(max(1, total - 25), total + 1, 4)})
 
 
 def fail_at(job, numbers, error, *, once, capfd, **options):
@@ -213,16 +231,21 @@ def fail_at(job, numbers, error, *, once, capfd, **options):
     assert files(job.folder) == job.new
 
 
+class Dead(BaseException):
+    """Nothing is done any more, as after a kill."""
+
+
 #: What fails, whether only once, and what else is a step.
 KINDS = {
     "a full disk": (full, False, {}),
     "one write": (full, True, {}),
     "memory": (MemoryError, True, {"memory": True}),
     "ctrl-c": (KeyboardInterrupt, True, {}),
+    "everything": (Dead, False, {}),
 }
 
 
-@pytest.mark.parametrize("kind", ["a full disk", "ctrl-c"])
+@pytest.mark.parametrize("kind", ["a full disk", "ctrl-c", "everything"])
 def test_whatever_step_fails(job, kind, capfd):
     error, once, options = KINDS[kind]
     fail_at(job, chosen(job, False, **options), error, once=once, capfd=capfd, **options)
@@ -244,13 +267,26 @@ def kill_at(job, numbers):
             job.check()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a child is killed")
+@needs_fork
+@pytest.mark.parametrize("job", ["analyze", "reconstruct"], indirect=True)
 def test_whenever_it_is_killed(job):
-    kill_at(job, chosen(job, False))
+    kill_at(job, chosen(job, False)[-5:])
 
 
+@needs_fork
 @pytest.mark.exhaustive
 @pytest.mark.timeout(3000)
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a child is killed")
 def test_it_is_killed_at_every_step(job):
     kill_at(job, chosen(job, True))
+
+
+def test_the_command_itself_clears_up(tmp_path, inputs, remembered, undrawn):
+    job = Job(tmp_path / "results", inputs, *JOBS["analyze beside files of one's own"])
+    with steps():
+        restore(job.folder, job.old)
+        run(job.do, chosen(job, False)[2], raising(Dead, once=False))
+        gc.collect()
+    assert left_over(job.folder) != []
+    assert job.do() == 0
+    assert files(job.folder) == job.new
+    assert left_over(job.folder) == []
