@@ -38,14 +38,14 @@ def real_path(path: str | os.PathLike[str]) -> Path:
             raise ValueError
         os.fsencode(path)
         target = Path(os.path.realpath(path))
-        if target.is_symlink():
-            raise InvalidOptionError(
-                f"cannot use the path {shown}: its links lead in a circle; name another"
-            )
     except ValueError as error:
         raise InvalidOptionError(
             f"cannot use the path {shown}: no file can have that name; choose another"
         ) from error
+    if target.is_symlink():
+        raise InvalidOptionError(
+            f"cannot use the path {shown}: its links lead in a circle; name another"
+        )
     return target
 
 
@@ -105,7 +105,7 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = checked_target(path)
     try:
-        folder, final = place_of(target)
+        folder, final = place_of(path, target)
         temporary, stream = _new_file(folder)
     except OSError as error:
         raise not_written(path, error) from error

@@ -50,7 +50,9 @@ class Staging:
 
     def __init__(self, folder: Path, *, whole: bool = False) -> None:
         self.folder = folder
+        #: names to remove, but those written, which a link may lead out of the folder
         self.stale: set[str] = set()
+        self.written: set[str] = set()
         self.home, self._lock = _make_home(folder, beside=whole)
         self._swappable = whole and self.home.parent != folder
         self._made = False
@@ -59,7 +61,7 @@ class Staging:
     def write_plan(self, group: Sequence[Staging]) -> None:
         """Write down what is to be done; `group` are the folders that change together."""
         put = sorted(_names(self.new))
-        stale = sorted(self.stale - set(put))
+        stale = sorted(self.stale - self.written)
         gone = {name: _identity(self.folder / name) for name in stale}
         plan: dict[str, Any] = {
             "folder": "" if self.home.parent == self.folder else self.folder.name,
@@ -78,7 +80,7 @@ class Staging:
     def rename_one(self) -> bool:
         """Put the one new file in place, if it is the only one and no other changes."""
         names = _names(self.new)
-        if len(names) > 1 or self.stale - set(names) or not self.folder.is_dir():
+        if len(names) > 1 or self.stale - self.written or not self.folder.is_dir():
             return False
         (self.new / names[0]).replace(self.folder / names[0])
         sync_folder(self.folder)

@@ -66,12 +66,18 @@ def together(
                 left.callback(staging.discard)
 
 
-def place_of(target: Path) -> tuple[Path, Path]:
-    """Return the folder that a file is to be written in, and the path to give it when complete."""
+def place_of(path: str | os.PathLike[str], target: Path) -> tuple[Path, Path]:
+    """Return the folder that a file is to be written in, and the path to give it when complete.
+
+    `target` is where `path` really points.
+    """
     stagings = _current.get()
     if stagings is None:
         _sweep_once(target.parent)
         return target.parent, target
+    named = Path(path)
+    if (linking := stagings.get(Path(os.path.realpath(named.parent)))) is not None:
+        linking.written.add(named.name)
     staging = _staging(stagings, target.parent)
     return staging.home, staging.new / target.name
 
