@@ -17,6 +17,7 @@ from enclosure_models import Case, exact_rows, hand_over, random_case
 from rational import Exact, evaluate, solve
 
 from helicopter.errors import ConvergenceError
+from helicopter.io import atomic_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -195,7 +196,8 @@ def main() -> None:
     if failures:
         report.table("Failures", failures[:40])
     if given.failures:
-        given.failures.write_text("".join(f"{failure}\n" for failure in failures))
+        with atomic_open(given.failures) as file:
+            file.write("".join(f"{failure}\n" for failure in failures).encode())
     report.close()
     raise SystemExit(bool(failures))
 

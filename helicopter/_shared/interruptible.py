@@ -1,9 +1,10 @@
-"""Long work in libraries that look at no signals, so that Ctrl-C need not wait for it."""
+"""Calls into libraries that do not let go, made so that Ctrl-C is answered at once."""
 
 from __future__ import annotations
 
+import contextvars
+import ctypes
 import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -14,19 +15,42 @@ __all__ = ["interruptible"]
 T = TypeVar("T")
 
 
-def interruptible(work: Callable[[], T]) -> T:
-    """Return what `work` returns; it is left behind, unheard, when the waiting is interrupted.
+def interruptible(function: Callable[[], T]) -> T:
+    """Call a function in another thread and wait, so that signals are answered meanwhile.
 
-    It runs in a thread of its own and must not change anything that outlives it: it goes on for as
-    long as it takes. The interpreter must be released while it computes.
+    If one raises, the call is given up, and may run on until its library returns: it must touch
+    nothing but memory that nobody else needs. Signals concern the main thread only; any other one
+    calls the function itself.
     """
-    outcome: Future[T] = Future()
+    if threading.current_thread() is not threading.main_thread():
+        return function()
+    results: list[T] = []
+    problems: list[BaseException] = []
 
-    def run() -> None:
+    def work() -> None:
         try:
-            outcome.set_result(work())
-        except BaseException as problem:  # raised again by result() in the thread that waits
-            outcome.set_exception(problem)
+            results.append(function())
+        except BaseException as problem:  # raised again by the thread that waits
+            problems.append(problem)
 
-    threading.Thread(target=run, daemon=True).start()
-    return outcome.result()
+    # settings such as those of numpy.errstate belong to the context
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.1)  # some systems answer signals only between two waits
+    except BaseException:
+        _stop(thread)
+        raise
+    if problems:
+        raise problems[0]
+    return results[0]
+
+
+def _stop(thread: threading.Thread) -> None:
+    """Let a thread end at its next step in Python; in C nothing can stop it."""
+    if thread.ident is not None:
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(
+            ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
+        )

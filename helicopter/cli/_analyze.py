@@ -10,7 +10,8 @@ import typer
 from helicopter._shared.progress import as_callback
 from helicopter.errors import InvalidOptionError
 
-from ._files import folder_names, make_folder, remove_earlier, results_in, write_json
+from ._distinct import check_distinct
+from ._files import folder_names, make_folder, results, results_in, write_json
 from ._images import each_image, read_mask
 from ._options import (
     IMAGES,
@@ -168,15 +169,16 @@ def analyze(options: AnalyzeOptions) -> int:
     options.machine.prepare()
     analyzer = _analyzer(options)
     mask = read_mask(options.mask, options.reading)
-    make_folder(options.output)
     inputs = [*paths, options.mask, options.weights]
     names = folder_names(paths)
+    check_distinct(inputs, results(options.output, names, inputs, report=not options.no_report))
+    make_folder(options.output)
 
     def work(picture: Picture) -> dict[str, Any]:
         analysis = _analysis(picture, mask, analyzer, options)
         folder = options.output / names[picture.number]
-        with results_in(folder):
-            return _write(picture, analysis, folder, options, inputs)
+        with results_in(folder, inputs):
+            return _write(picture, analysis, folder, options)
 
     outcome = each_image(paths, options.reading, mask, work)
     if options.as_json:
@@ -241,7 +243,6 @@ def _write(
     analysis: Analysis,
     folder: Path,
     options: AnalyzeOptions,
-    inputs: Sequence[Path | None],
 ) -> dict[str, Any]:
     from helicopter.io import write_image
 
@@ -249,7 +250,6 @@ def _write(
     suffix = ".tif" if loaded.pixels.dtype.kind == "f" else _LOSSLESS_SUFFIX[loaded.format]
     redrawn = folder / f"reconstruction{suffix}"
     write_image(redrawn, analysis.autonomous.reconstruction, icc_profile=loaded.icc_profile)
-    remove_earlier(folder, (redrawn, *inputs))
     figures = folder / "figures.json"
     files = {"figures": str(figures), "reconstruction": str(redrawn)}
     if not options.no_report:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from helicopter._shared.progress import as_callback
-from helicopter.errors import InvalidOptionError
 
+from ._distinct import Output, check_distinct
 from ._files import PICTURE_SUFFIXES, check_output, write_figure, write_map
 from ._images import each_image, read_mask
 from ._options import (
@@ -90,6 +90,8 @@ def anomalies(options: AnomaliesOptions) -> int:
     Of the regions that are declared no more than the share --level is false, on average.
     An image that fails does not stop the others; one with anomalies is no failure.
     """
+    from helicopter.io import together
+
     options.machine.prepare()
     detector = _detector(options)
     mask = read_mask(options.mask, options.reading)
@@ -105,10 +107,11 @@ def anomalies(options: AnomaliesOptions) -> int:
                 data_range=options.reading.data_range,
                 progress=progress,
             )
-        if options.map_file is not None:
-            write_map(options.map_file, found.anomaly_map, lambda: _draw_map(found))
-        if options.figure is not None:
-            write_figure(options.figure, found.plot())
+        with together():
+            if options.map_file is not None:
+                write_map(options.map_file, found.anomaly_map, lambda: _draw_map(found))
+            if options.figure is not None:
+                write_figure(options.figure, found.plot)
         said.append((printable(picture.path.name), found))
         return {
             **picture.facts(),
@@ -141,13 +144,14 @@ def _detector(options: AnomaliesOptions) -> AnomalyDetector:
         check_integer(options.segments, "segments", 1)
     options.reading.check()
     images, figure, map_file = options.images, options.figure, options.map_file
-    inputs = (options.mask, options.weights)
-    check_output(map_file, "--map", images, *inputs)
-    check_output(figure, "--figure", images, *inputs, suffixes=PICTURE_SUFFIXES)
-    if figure is not None and map_file is not None and figure.absolute() == map_file.absolute():
-        raise InvalidOptionError(
-            f"--figure {str(figure)!r}: is what --map writes; choose another name"
-        )
+    check_output(map_file, "--map", images)
+    check_output(figure, "--figure", images, suffixes=PICTURE_SUFFIXES)
+    outputs = [
+        Output(file, option)
+        for file, option in ((map_file, "--map"), (figure, "--figure"))
+        if file is not None
+    ]
+    check_distinct((*images, options.mask, options.weights), outputs)
     machine = options.machine
     return AnomalyDetector(
         options.algorithm,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from helicopter._version import __version__
 from helicopter.errors import InvalidOptionError
 
+from ._distinct import Output, is_one_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
@@ -21,11 +23,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MAP_SUFFIXES",
     "PICTURE_SUFFIXES",
-    "check_inputs_stay",
     "check_output",
     "folder_names",
     "make_folder",
-    "remove_earlier",
+    "results",
     "results_in",
     "write_figure",
     "write_json",
@@ -35,32 +36,14 @@ __all__ = [
 MAP_SUFFIXES = (".tif", ".tiff", ".png")
 PICTURE_SUFFIXES = (".png",)
 
-_PLOTS = (
-    "original",
-    "what-was-shown",
-    "uncertainty",
-    "error",
-    "quality",
-    "overview",
-    "noise",
-    "segments",
-    "anomalies",
-    "verification",
-)
-#: All that a run may write into an image's folder.
-_KNOWN_FILES = (
-    "report.html",
-    "figures.json",
-    *(f"{plot}.png" for plot in _PLOTS),
-    *(f"reconstruction{suffix}" for suffix in (".png", ".tif", ".webp")),
-)
+_FIGURES = ("figures.json", *(f"reconstruction{suffix}" for suffix in (".png", ".tif", ".webp")))
 
 
 def check_output(
     file: Path | None,
     option: str,
     images: Sequence[Path],
-    *others: Path | None,
+    *,
     suffixes: Sequence[str] = MAP_SUFFIXES,
 ) -> None:
     """Refuse what could not be written, before anything is computed.
@@ -73,8 +56,6 @@ def check_output(
         Which option named it.
     images : sequence of Path
         The images of the command, of which there may be one only.
-    *others : Path or None
-        What else the command reads, or writes.
     suffixes : sequence of str
         Those that can be written.
 
@@ -82,9 +63,7 @@ def check_output(
     ------
     InvalidOptionError, OSError
     """
-    import numpy as np
-
-    from helicopter.io import check_writable
+    from helicopter.io._atomic import checked_target
 
     if file is None:
         return
@@ -97,22 +76,7 @@ def check_output(
     if file.suffix.lower() not in suffixes:
         how = "use .tif for numbers or .png for a picture" if ".tif" in suffixes else "use .png"
         raise InvalidOptionError(f"{given}: {how}")
-    check_inputs_stay(file, *images, *others)
-    check_writable(file.with_suffix(".tif"), np.zeros((1, 1), np.float32))
-
-
-def check_inputs_stay(file: Path, *inputs: Path | None) -> None:
-    """Refuse to write over what is read: the original would be gone for good.
-
-    Raises
-    ------
-    InvalidOptionError
-    """
-    for path in inputs:
-        if path is not None and file.exists() and path.exists() and file.samefile(path):
-            raise InvalidOptionError(
-                f"cannot write {str(file)!r}: it is one of the inputs; choose another name"
-            )
+    checked_target(file)
 
 
 def write_map(path: Path, values: NDArray[np.float32], draw: Callable[[], Figure]) -> None:
@@ -120,17 +84,18 @@ def write_map(path: Path, values: NDArray[np.float32], draw: Callable[[], Figure
     from helicopter.io import write_image
 
     if path.suffix.lower() in PICTURE_SUFFIXES:
-        write_figure(path, draw())
+        write_figure(path, draw)
     else:
         write_image(path, values)
 
 
-def write_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as PNG."""
+def write_figure(path: Path, draw: Callable[[], Figure]) -> None:
+    """Write the figure that `draw` makes as PNG."""
     from helicopter.io import atomic_open
+    from helicopter.plotting import figure_png
 
     with atomic_open(path) as file:
-        figure.savefig(file, format="png")
+        file.write(figure_png(draw))
 
 
 def write_json(path: Path, entry: Mapping[str, Any]) -> None:
@@ -146,34 +111,62 @@ def make_folder(output: Path) -> None:
     """Make the folder of all results, or say why not."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no folder can have that name"
         raise InvalidOptionError(
-            f"cannot make the folder {str(output)!r}: {error.strerror}; choose another with -o"
+            f"cannot make the folder {str(output)!r}: {reason}; choose another with -o"
         ) from error
 
 
-@contextlib.contextmanager
-def results_in(folder: Path) -> Iterator[None]:
-    """Make the folder of one image; if nothing gets written there, it goes again."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:  # Ctrl-C as well
-        with contextlib.suppress(OSError):
-            folder.rmdir()  # which works only if it is empty
-        raise
+def results(
+    output: Path, names: Sequence[str], inputs: Sequence[Path | None], *, report: bool
+) -> list[Output]:
+    """Return all files that may be written into the folders of images.
 
-
-def remove_earlier(folder: Path, keep: Sequence[Path | None]) -> None:
-    """Remove what an earlier run has left, which may be of another image of the same name.
-
-    Not before the first new file is there: with a full disk the old results stay.
+    Raises
+    ------
+    InvalidOptionError
+        If there are files of such names that no run has left.
     """
-    kept = {path.resolve() for path in keep if path is not None}
-    for name in _KNOWN_FILES:
-        old = folder / name
-        if old.is_file() and old.resolve() not in kept:
-            old.unlink()
+    from helicopter.io._atomic import real_path
+    from helicopter.io._together import sweep
+    from helicopter.report import REPORT_FILES
+
+    sweep(real_path(output))
+    found = []
+    for name in names:
+        folder = output / name
+        sweep(real_path(folder))
+        files = [folder / file for file in (*_FIGURES, *(REPORT_FILES if report else ()))]
+        found += [Output(file, "--output", "choose another folder with -o") for file in files]
+        if _has_results(folder):
+            continue
+        own = [file for file in files if file.exists() and not is_one_of(file, inputs)]
+        if own:
+            raise InvalidOptionError(
+                f"cannot write {str(own[0])!r} (--output): it is there without the figures.json of "
+                "an earlier run, so it may be yours; choose another folder with -o, or remove it"
+            )
+    return found
+
+
+@contextlib.contextmanager
+def results_in(folder: Path, inputs: Sequence[Path | None]) -> Iterator[None]:
+    """Write all results of one image or none, in place of those of an earlier run.
+
+    That may have been of another image of the same name.
+    """
+    from helicopter.io import together
+    from helicopter.report import REPORT_FILES
+
+    earlier = (*_FIGURES, *REPORT_FILES) if _has_results(folder) else ()
+    stale = [name for name in earlier if not is_one_of(folder / name, inputs)]
+    with together(folder, instead_of=stale):
+        yield
+
+
+def _has_results(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("figures.json", "report.html"))
 
 
 def folder_names(paths: Sequence[Path]) -> list[str]:

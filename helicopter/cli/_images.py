@@ -9,6 +9,7 @@ from helicopter._version import __version__
 from helicopter.errors import HelicopterError, InvalidMaskError, RustAccelerationError
 
 from ._output import BAD_USAGE, FAILED, about, complain, debugging, emit_json, explain
+from ._signals import ended, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 
     from ._options import Reading
 
-__all__ = ["INTERRUPTED", "Mask", "Outcome", "Picture", "each_image", "read_mask", "read_picture"]
-
-INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+__all__ = ["Mask", "Outcome", "Picture", "each_image", "read_mask", "read_picture"]
 
 
 class Mask(NamedTuple):
@@ -98,7 +97,7 @@ class Outcome:
         """Return the exit code of the command, and say so if it was interrupted."""
         if self.interrupted:
             complain(f"interrupted; {len(self.done)} of {self.asked} done")
-            return INTERRUPTED
+            return exit_code()
         if not self.codes:
             return 0
         # options that no image can be analysed with are bad usage, anything else is a failure
@@ -136,6 +135,9 @@ def each_image(
             # the machine is at fault, not the image: the next one would fail as well
             raise type(error)(about(path, str(error))) from error
         except Exception as error:  # whatever it is, the other images are still worth doing
+            if ended():  # which a library has made another error of
+                outcome.interrupted = True
+                break
             if debugging():
                 raise
             code, message = explain(error)
@@ -144,4 +146,7 @@ def each_image(
             complain(message)
             outcome.codes.append(code)
             outcome.failed.append({"image": str(path), "error": message})
+        if ended():  # and the exception was lost
+            outcome.interrupted = True
+            break
     return outcome

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from ._distinct import Output, check_distinct
 from ._files import check_output, write_map
 from ._images import each_image, read_mask
 from ._options import ImagesArgument, JsonOption, LeftOutOption, Machine, Reading, text_of
@@ -71,7 +72,9 @@ def noise(options: NoiseOptions) -> int:
     if options.segments is not None:
         check_integer(options.segments, "segments", 1)
     options.reading.check()
-    check_output(options.map_file, "--map", options.images, options.mask)
+    if options.map_file is not None:
+        check_output(options.map_file, "--map", options.images)
+        check_distinct((*options.images, options.mask), [Output(options.map_file, "--map")])
     detector = ZengezaNoiseDetector(options.machine.device, options.machine.use_rust_acceleration)
     mask = read_mask(options.mask, options.reading)
     found: list[tuple[str, NoiseAnalysis]] = []

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from helicopter._shared.progress import as_callback
-from helicopter.errors import HelicopterError, InvalidOptionError
+from helicopter.errors import HelicopterError
 
-from ._files import check_inputs_stay, check_output, write_map
+from ._distinct import Output, check_distinct
+from ._files import check_output, write_map
 from ._images import read_mask, read_picture
 from ._options import (
     AlgorithmOption,
@@ -79,7 +80,7 @@ def reconstruct(options: ReconstructOptions) -> int:
     [b]helicopter reconstruct scan.tif --mask holes.png -o mended.tif --uncertainty sigma.tif[/b]
     """
     from helicopter.core import RegionalReconstructionEngine
-    from helicopter.io import check_writable, write_image
+    from helicopter.io import check_writable, together, write_image
 
     options.machine.prepare()
     image, output, uncertainty = options.image, options.output, options.uncertainty
@@ -108,13 +109,16 @@ def reconstruct(options: ReconstructOptions) -> int:
             )
     except HelicopterError as error:
         raise type(error)(about(image, str(error))) from error
-    write_image(output, result.reconstruction, icc_profile=picture.loaded.icc_profile)
     assert mask.hidden is not None  # the option is required
     hidden = mask.hidden
-    if uncertainty is not None:
-        write_map(
-            uncertainty, result.uncertainty_map, lambda: _draw_uncertainty(result, hidden, pixels)
-        )
+    with together():
+        write_image(output, result.reconstruction, icc_profile=picture.loaded.icc_profile)
+        if uncertainty is not None:
+            write_map(
+                uncertainty,
+                result.uncertainty_map,
+                lambda: _draw_uncertainty(result, hidden, pixels),
+            )
     if options.as_json:
         _emit(options, result, hidden)
         return 0
@@ -129,12 +133,11 @@ def reconstruct(options: ReconstructOptions) -> int:
 
 def _check_outputs(options: ReconstructOptions) -> None:
     """Refuse what could not be written, as far as that can be said before the image is read."""
-    output, uncertainty = options.output, options.uncertainty
-    inputs = (options.image, options.mask, options.weights)
-    check_inputs_stay(output, *inputs)
-    check_output(uncertainty, "--uncertainty", inputs[:1], *inputs[1:])
-    if uncertainty is not None and output.absolute() == uncertainty.absolute():
-        raise InvalidOptionError(f"--output and --uncertainty are the same file, {str(output)!r}")
+    outputs = [Output(options.output, "--output")]
+    if options.uncertainty is not None:
+        check_output(options.uncertainty, "--uncertainty", [options.image])
+        outputs.append(Output(options.uncertainty, "--uncertainty"))
+    check_distinct((options.image, options.mask, options.weights), outputs)
 
 
 def _draw_uncertainty(

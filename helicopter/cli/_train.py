@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import signal
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -16,8 +15,10 @@ from helicopter._shared.progress import as_callback
 from helicopter.errors import DeviceError, HelicopterError, InvalidOptionError, ModelError
 from helicopter.training._defaults import FINE_TUNING_RATE, FINE_TUNING_STEPS, LEARNING_RATE, STEPS
 
+from ._distinct import Output, check_distinct
 from ._options import DeviceOption, JsonOption, Reading, SeedOption
 from ._output import complain, emit_json, printable, stdout
+from ._signals import handled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -163,6 +164,7 @@ def _checked(options: TrainOptions) -> Path:
     """Refuse what cannot be, before any image is read; return where the checkpoint goes."""
     from helicopter._shared.checks import check_seed
     from helicopter.io._atomic import checked_target
+    from helicopter.training._photographs import find_photographs
 
     if importlib.util.find_spec("torch") is None:
         raise ModelError(
@@ -177,8 +179,12 @@ def _checked(options: TrainOptions) -> Path:
     checked_target(output)
     checkpoint = options.checkpoint or output.with_suffix(".checkpoint")
     checked_target(checkpoint)
-    if checkpoint.resolve() == output.resolve():
-        raise InvalidOptionError(f"--checkpoint and --output are the same file: {str(output)!r}")
+    begin = Path(options.start) if options.start not in (None, SHIPPED) else None
+    folders = [options.folder, *([options.validation] if options.validation else [])]
+    images = [path for folder in folders for path in find_photographs(folder)]
+    check_distinct(
+        [begin, *images], [Output(output, "--output"), Output(checkpoint, "--checkpoint")]
+    )
     return checkpoint
 
 
@@ -293,24 +299,14 @@ def _train(trainer: Trainer, say: Callable[[str], None]) -> bool:
 def _interrupts() -> Iterator[Callable[[], bool]]:
     """Let the first Ctrl-C wait for the end of a step, so that the checkpoint is whole."""
     asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
-        return
 
-    def handle(number: int, frame: object) -> None:
+    def answer(number: int) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # a job in the background, as its shell wants it
+    with handled(answer):
         yield asked.is_set
-        return
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _finish(

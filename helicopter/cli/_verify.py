@@ -10,7 +10,8 @@ import typer
 
 from helicopter._shared.progress import as_callback
 
-from ._files import folder_names, make_folder, remove_earlier, results_in, write_json
+from ._distinct import check_distinct
+from ._files import folder_names, make_folder, results, results_in, write_json
 from ._images import each_image, read_mask
 from ._options import (
     AlgorithmOption,
@@ -118,10 +119,11 @@ def verify(options: VerifyOptions) -> int:
     options.machine.prepare()
     engine = _engine(options)
     mask = read_mask(options.mask, options.reading)
-    if options.output is not None:
-        make_folder(options.output)
     inputs = [*options.images, options.mask, options.weights]
     names = folder_names(options.images)
+    if options.output is not None:
+        check_distinct(inputs, results(options.output, names, inputs, report=True))
+        make_folder(options.output)
     said: list[tuple[str, Sequence[str], str | None]] = []
 
     def work(picture: Picture) -> dict[str, Any]:
@@ -129,8 +131,8 @@ def verify(options: VerifyOptions) -> int:
         entry = {**picture.facts(), "options": options.settings(), **_verdict(found), "files": {}}
         if options.output is not None:
             folder = options.output / names[picture.number]
-            with results_in(folder):
-                _write_report(picture, found, folder, entry, inputs)
+            with results_in(folder, inputs):
+                _write_report(picture, found, folder, entry)
         said.append((printable(picture.path.name), entry["verdict"], entry["files"].get("report")))
         return entry
 
@@ -206,9 +208,8 @@ def _write_report(
     found: AutonomousAnalysis,
     folder: Path,
     entry: dict[str, Any],
-    inputs: Sequence[Path | None],
 ) -> None:
-    """Write the page, its plots and the figures; what an earlier run has left there goes."""
+    """Write the page, its plots and the figures."""
     from helicopter.report import write_report
 
     written = write_report(
@@ -220,7 +221,6 @@ def _write_report(
         icc_profile=picture.loaded.icc_profile,
         data_range=entry["options"]["data_range"],
     )
-    remove_earlier(folder, (written.html, *written.plots, *inputs))
     figures = folder / "figures.json"
     entry["files"].update(figures=str(figures), report=str(written.html))
     write_json(figures, entry)

@@ -11,6 +11,7 @@ from ._reading import (
     sample_image,
     sample_path,
 )
+from ._together import together
 from ._writing import check_writable, write_image
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "read_mask",
     "sample_image",
     "sample_path",
+    "together",
     "write_image",
 ]

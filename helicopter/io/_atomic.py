@@ -4,17 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from helicopter._shared.interruptible import interruptible
 from helicopter.errors import InvalidOptionError
+
+from ._staging import sync_folder
+from ._temporary import locked_file, removed, temporary_path
+from ._together import is_to_be_made, not_written, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["atomic_open", "checked_target"]
+__all__ = ["atomic_open", "checked_target", "real_path"]
+
+
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Return where `path` really points: no links, no ``..``.
+
+    Raises
+    ------
+    InvalidOptionError
+        If no file can have that name.
+    """
+    given: object = path  # a caller may pass anything
+    if not isinstance(given, (str, Path)):
+        raise InvalidOptionError(f"path must be a str or a Path, got {type(path).__name__}")
+    shown = repr(os.fspath(path))
+    try:
+        if not os.fspath(path) or "\0" in os.fspath(path):
+            raise ValueError
+        os.fsencode(path)
+        target = Path(os.path.realpath(path))
+    except ValueError as error:
+        raise InvalidOptionError(
+            f"cannot use the path {shown}: no file can have that name; choose another"
+        ) from error
+    if target.is_symlink():
+        raise InvalidOptionError(
+            f"cannot use the path {shown}: its links lead in a circle; name another"
+        )
+    return target
 
 
 def checked_target(path: str | os.PathLike[str]) -> Path:
@@ -27,16 +59,25 @@ def checked_target(path: str | os.PathLike[str]) -> Path:
     InvalidOptionError
         If the folder does not exist or `path` is a folder, a device or the like.
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
+    target = real_path(path)
+    shown = repr(os.fspath(path))
+    try:
+        if not (is_to_be_made(target.parent) or target.parent.is_dir()):
+            raise InvalidOptionError(
+                f"cannot write {shown}: the folder {str(target.parent)!r} does not exist; "
+                "create it first"
+            )
+        status = target.stat()
+    except FileNotFoundError:
+        return target
+    except OSError as error:
         raise InvalidOptionError(
-            f"cannot write {os.fspath(path)!r}: the folder {str(target.parent)!r} does not exist; "
-            "create it first"
-        )
+            f"cannot write {shown}: {error.strerror}; choose another name"
+        ) from error
     # renaming over /dev/null would delete the device, so only plain files are ever replaced
-    if target.exists() and not target.is_file():
-        kind = "a folder" if target.is_dir() else "not a regular file"
-        raise InvalidOptionError(f"cannot write {os.fspath(path)!r}: it is {kind}")
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+        raise InvalidOptionError(f"cannot write {shown}: it is {kind}")
     return target
 
 
@@ -47,7 +88,8 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the file is
     renamed. On any exception (``KeyboardInterrupt`` included) the temporary file is removed and
     what stood at `path` before still stands. A killed process can leave a temporary file named
-    ``.helicopter-*.tmp``, never half of a file at `path`.
+    ``.helicopter-*.tmp``, never half of a file at `path`; the next one that writes there removes
+    it.
 
     Parameters
     ----------
@@ -62,44 +104,50 @@ def atomic_open(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         If the disk is full or fails; its ``filename`` is `path`.
     """
     target = checked_target(path)
-    temporary = target.with_name(f".helicopter-{secrets.token_hex(8)}.tmp")
     try:
-        # the kernel applies the umask; mkstemp would leave a file that only its owner can read
-        stream = temporary.open("xb")
+        folder, final = place_of(path, target)
+        temporary, stream = _new_file(folder)
     except OSError as error:
-        raise InvalidOptionError(
-            f"cannot write {os.fspath(path)!r}: {error.strerror}; choose a folder you may write to"
-        ) from error
+        raise not_written(path, error) from error
     try:
         with stream as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        temporary.replace(target)
+            _sync(file.fileno())
+            if target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            if os.name != "nt":  # where no open file can be renamed
+                temporary.replace(final)
+        if os.name == "nt":
+            temporary.replace(final)
     except OSError as error:
-        _remove(temporary)
+        removed(temporary)
         if error.filename is None or error.filename == str(temporary):
             # "No space left on device" alone does not tell which file was not written
             raise OSError(error.errno, error.strerror or str(error), os.fspath(path)) from error
         raise
     except BaseException:
-        _remove(temporary)
+        removed(temporary)
         raise
-    _sync_folder(target.parent)
+    sync_folder(final.parent)
 
 
-def _remove(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()
+def _new_file(folder: Path) -> tuple[Path, BinaryIO]:
+    while True:
+        path = temporary_path(folder)
+        stream = locked_file(path)
+        if stream is not None:
+            return path, stream
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
+def _sync(descriptor: int) -> None:
+    """Wait for the disk, but not after Ctrl-C: the file is given up then."""
+    copy = os.dup(descriptor)
+
+    def sync() -> None:
         try:
-            os.fsync(descriptor)
+            os.fsync(copy)
         finally:
-            os.close(descriptor)
+            os.close(copy)
+
+    interruptible(sync)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import threading
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -42,10 +41,9 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Limits:
-    """What one reading may use, and whether somebody still waits for it."""
+    """What one reading may use."""
 
     max_pixels: int
-    cancelled: threading.Event = field(default_factory=threading.Event)
 
     def check_size(self, width: int, height: int) -> None:
         """Refuse an image of no pixels or of more than the caller allows."""
@@ -65,11 +63,6 @@ class Limits:
                 f"its {packed:,} bytes of picture data would unpack to {unpacked:,}, which no "
                 "photograph does; save it as a TIFF without compression"
             )
-
-    def check_cancelled(self) -> None:
-        """Stop if nobody waits for the result any more."""
-        if self.cancelled.is_set():
-            raise Refusal("reading it was interrupted")
 
 
 def exactly(file: BinaryIO, count: int) -> bytes:

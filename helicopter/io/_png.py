@@ -43,7 +43,7 @@ _LARGEST_METADATA = 256 * 2**20
 def decode_png(file: BinaryIO, limits: Limits) -> Decoded:
     """Decode a PNG file of one image."""
     exactly(file, len(_SIGNATURE))
-    chunks = _chunks(file, limits)
+    chunks = _chunks(file)
     name, header = next(chunks)
     if name != b"IHDR" or len(header) != 13:
         raise damaged("it does not begin with a header")
@@ -84,7 +84,7 @@ def decode_png(file: BinaryIO, limits: Limits) -> Decoded:
         else:
             other[name] = body
     limits.check_expansion(unpacked, packed)
-    lines = _Lines(data, limits)
+    lines = _Lines(data)
     pixels = _pixels(header, other.get(b"PLTE"), other.get(b"tRNS"), lines)
     profile = other.get(b"iCCP")
     return Decoded(
@@ -94,13 +94,12 @@ def decode_png(file: BinaryIO, limits: Limits) -> Decoded:
     )
 
 
-def _chunks(file: BinaryIO, limits: Limits) -> Iterator[tuple[bytes, bytes]]:
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and content of the chunks up to IEND; content that nobody asks for is empty."""
     wanted = (*_CRITICAL, b"tRNS", b"iCCP", b"eXIf", b"acTL")
     position = passed = number = 0
     name = b""
     while name != b"IEND":
-        limits.check_cancelled()
         number += 1
         if number > 10_000 + position // 512:
             raise damaged("it consists of thousands of tiny chunks")
@@ -152,8 +151,7 @@ def _pixels(
 class _Lines:
     """Picture data, unpacked piece by piece: neither more nor less than a picture needs."""
 
-    def __init__(self, data: list[bytes], limits: Limits) -> None:
-        self._limits = limits
+    def __init__(self, data: list[bytes]) -> None:
         self._stream = zlib.decompressobj()
         self._packed = (
             body[start : start + 2**20] for body in data for start in range(0, len(body), 2**20)
@@ -162,7 +160,6 @@ class _Lines:
     def read(self, size: int) -> Iterator[bytes]:
         """Yield the next `size` bytes in pieces."""
         while size:
-            self._limits.check_cancelled()
             packed = self._stream.unconsumed_tail or next(self._packed, b"")
             piece = self._stream.decompress(packed, min(size, 2**24))
             if not piece and not packed:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from helicopter._messages import shown
 from helicopter._shared.checks import is_integer
+from helicopter._shared.interruptible import interruptible
 from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 
 from ._decoding import decode
@@ -99,23 +99,25 @@ def read_image(
     """
     given: object = max_pixels  # a caller may pass anything
     if not is_integer(given) or max_pixels < 1:
-        raise InvalidOptionError(f"max_pixels must be a positive integer, got {_described(given)}")
+        raise InvalidOptionError(f"max_pixels must be a positive integer, got {shown(given)}")
     checked = _checked_path(path)
-    shown = repr(os.fspath(path))
+    named = repr(os.fspath(path))
     try:
         with _opened(checked) as file:
-            name, decoded = _interruptibly(file, Limits(int(max_pixels)))
+            limits = Limits(int(max_pixels))
+            # codecs do not look up from their work
+            name, decoded = interruptible(lambda: _decoded(file, limits))
     except Refusal as refusal:
-        raise InvalidImageError(f"cannot read {shown}: {refusal}") from refusal.__cause__
+        raise InvalidImageError(f"cannot read {named}: {refusal}") from refusal.__cause__
     except FileNotFoundError as error:
-        raise InvalidImageError(f"cannot read {shown}: no such file; check the path") from error
+        raise InvalidImageError(f"cannot read {named}: no such file; check the path") from error
     except PermissionError as error:
         raise InvalidImageError(
-            f"cannot read {shown}: permission denied; check who may read it"
+            f"cannot read {named}: permission denied; check who may read it"
         ) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InvalidImageError(f"cannot read {shown}: {reason}; check the path") from error
+        raise InvalidImageError(f"cannot read {named}: {reason}; check the path") from error
     return LoadedImage(decoded.pixels, checked, name, decoded.icc_profile)
 
 
@@ -146,24 +148,24 @@ def read_mask(
         loaded = read_image(path, max_pixels=max_pixels)
     except InvalidImageError as error:
         raise InvalidMaskError(str(error)) from error
-    shown = repr(os.fspath(path))
+    named = repr(os.fspath(path))
     pixels = loaded.pixels
     if pixels.ndim == 3:
         if pixels.shape[2] == 4:
             opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1
             if not (pixels[..., 3] == opaque).all():
                 raise InvalidMaskError(
-                    f"cannot read {shown} as a mask: it is partly transparent, which leaves open "
+                    f"cannot read {named} as a mask: it is partly transparent, which leaves open "
                     f"what is hidden; {_GREY_MASK}"
                 )
         if not (pixels[..., :1] == pixels[..., 1:3]).all():
-            raise InvalidMaskError(f"cannot read {shown} as a mask: it has colours; {_GREY_MASK}")
+            raise InvalidMaskError(f"cannot read {named} as a mask: it has colours; {_GREY_MASK}")
         pixels = pixels[..., 0]
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise InvalidMaskError(f"cannot read {shown} as a mask: it holds NaN or infinity")
+        raise InvalidMaskError(f"cannot read {named} as a mask: it holds NaN or infinity")
     if loaded.format in ("JPEG", "WEBP") and not ((pixels == 0) | (pixels == 255)).all():
         raise InvalidMaskError(
-            f"cannot read {shown} as a mask: {loaded.format} compression has blurred it (it holds "
+            f"cannot read {named} as a mask: {loaded.format} compression has blurred it (it holds "
             "values besides black and white); save the mask as PNG"
         )
     return np.asarray(pixels != 0, dtype=np.bool_)
@@ -212,41 +214,6 @@ def _check_regular(status: os.stat_result) -> None:
 def _decoded(file: BinaryIO, limits: Limits) -> tuple[str, Decoded]:
     name, decoded = decode(file, limits)
     return name, replace(decoded, pixels=upright(decoded.pixels, decoded.orientation))
-
-
-def _interruptibly(file: BinaryIO, limits: Limits) -> tuple[str, Decoded]:
-    """Decode in a thread of its own where Ctrl-C could come: codecs do not look up from their work.
-
-    What an interrupted thread still does is dropped.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return _decoded(file, limits)
-    outcome: Future[tuple[str, Decoded]] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(_decoded(file, limits))
-        except BaseException as error:
-            outcome.set_exception(error)
-
-    thread = threading.Thread(target=work, name="helicopter-decode", daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(0.1)
-    except BaseException:
-        limits.cancelled.set()
-        raise
-    return outcome.result()
-
-
-def _described(value: object) -> str:
-    """Return what a value looks like, in short: integers of thousands of digits have no repr."""
-    try:
-        text = repr(value)
-    except Exception:
-        text = f"a value of type {type(value).__name__}"
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def sample_path() -> Path:

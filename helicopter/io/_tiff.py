@@ -102,7 +102,6 @@ def decode_tiff(file: BinaryIO, limits: Limits) -> Decoded:
     profile = page.content(Tag.ICC_PROFILE, _LARGEST_PROFILE)
     pixels = np.empty((layout.height, layout.width, layout.samples), layout.dtype)
     for plane, top, left, offset, count in segments:
-        limits.check_cancelled()
         part = _segment(layout, layout.stored_rows(top), structure.read(offset, count), limits)
         target = pixels[
             top : top + layout.rows,

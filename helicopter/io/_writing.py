@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import io
 import os
-import struct
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
 
+from helicopter._shared.interruptible import interruptible
 from helicopter.errors import InvalidImageError, InvalidOptionError
 
 from ._atomic import atomic_open, checked_target
+from ._png_writing import write_png16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,33 +127,28 @@ def _image_array(array: NDArray[Any]) -> NDArray[Any]:
 def _write_png(file: BinaryIO, pixels: NDArray[Any], icc_profile: bytes | None) -> None:
     if pixels.dtype == np.uint8:
         Image.fromarray(pixels).save(file, "PNG", icc_profile=icc_profile)
-        return
-    data = bytes(imagecodecs.png_encode(pixels))
-    end_of_header = 33  # signature (8) and the IHDR chunk (25), after which iCCP may stand
-    file.write(data[:end_of_header])
-    if icc_profile:
-        file.write(_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(icc_profile)))
-    file.write(data[end_of_header:])
-
-
-def _chunk(name: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    else:
+        write_png16(file, pixels, icc_profile)
 
 
 def _write_jpeg(file: BinaryIO, pixels: NDArray[Any], icc_profile: bytes | None) -> None:
     # given a real file, Pillow's encoder writes past Python and reports a full disk as "error -2"
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(
-        buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0, icc_profile=icc_profile
-    )
-    file.write(buffer.getbuffer())
+    options = {"quality": _JPEG_QUALITY, "subsampling": 0, "icc_profile": icc_profile}
+    file.write(_encoded(pixels, "JPEG", **options))
 
 
 def _write_webp(file: BinaryIO, pixels: NDArray[Any], icc_profile: bytes | None) -> None:
-    # exact: colours under transparent pixels are data too
-    Image.fromarray(pixels).save(
-        file, "WEBP", lossless=True, exact=True, icc_profile=icc_profile or b""
-    )
+    # exact: colours under transparent pixels are data too; quality: of the search, where more than
+    # this takes half as long again and finds nothing
+    options = {"lossless": True, "exact": True, "quality": 25, "icc_profile": icc_profile or b""}
+    file.write(_encoded(pixels, "WEBP", **options))
+
+
+def _encoded(pixels: NDArray[Any], kind: str, **options: Any) -> memoryview:
+    """Encode in memory: libraries that do so in one go can then be left to themselves by Ctrl-C."""
+    buffer = io.BytesIO()
+    interruptible(lambda: Image.fromarray(pixels).save(buffer, kind, **options))
+    return buffer.getbuffer()
 
 
 def _write_tiff(file: BinaryIO, pixels: NDArray[Any], icc_profile: bytes | None) -> None:

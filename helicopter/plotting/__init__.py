@@ -33,6 +33,7 @@ from ._parts import (
     outlined_regions,
     tinted_segments,
 )
+from ._saving import figure_png
 from ._style import DARK, LIGHT, Style
 from ._verification import (
     draw_boundaries,
@@ -67,6 +68,7 @@ __all__ = [
     "draw_types",
     "draw_understanding",
     "draw_values",
+    "figure_png",
     "map_figure",
     "noise_details_figure",
     "noise_map_title",

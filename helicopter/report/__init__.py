@@ -8,7 +8,22 @@ if TYPE_CHECKING:
     from ._page import ReportFiles, write_report
     from ._rendering import result_to_html
 
-__all__ = ["ReportFiles", "result_to_html", "write_report"]
+__all__ = ["REPORT_FILES", "ReportFiles", "result_to_html", "write_report"]
+
+REPORT_FILES = (
+    "report.html",
+    "original.png",
+    "what-was-shown.png",
+    "uncertainty.png",
+    "error.png",
+    "quality.png",
+    "overview.png",
+    "noise.png",
+    "segments.png",
+    "anomalies.png",
+    "verification.png",
+)
+"""All that a report may consist of; which of the plots, the analysis tells."""
 
 # Loaded on first use: the wordings are wanted by the command line as well, which draws nothing.
 _HOME = {

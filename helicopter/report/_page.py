@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from helicopter._shared.interruptible import interruptible
 from helicopter._version import __version__
 from helicopter.core.results._analysis import Analysis
 from helicopter.core.results._autonomous import AutonomousAnalysis, IterationRecord
 from helicopter.errors import InvalidImageError, InvalidOptionError
-from helicopter.io import atomic_open, write_image
+from helicopter.io import atomic_open, together, write_image
+from helicopter.io._atomic import real_path
 from helicopter.plotting import (
     DARK,
     LIGHT,
     QUALITY_COLOURS,
     blank_hidden,
     displayable,
+    figure_png,
     map_figure,
     noise_details_figure,
     noise_unit,
@@ -35,6 +40,7 @@ from helicopter.plotting import (
 from helicopter.plotting._figures import common_top
 from helicopter.plotting._style import nice_top
 
+from . import REPORT_FILES
 from . import _noise_wording as noise_wording
 from . import _parts_wording as parts_wording
 from . import _verification_wording as verification_wording
@@ -44,11 +50,12 @@ from ._rendering import colour_stops, figure_uri, map_uri, picture_uri, render
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from matplotlib.figure import Figure as Plot
     from numpy.typing import NDArray
 
+    from helicopter._shared.result import Result
     from helicopter.core.results._noise import NoiseAnalysis
     from helicopter.core.results._parts import AnomalyAnalysis, SegmentAwareReconstruction
     from helicopter.core.results._verification import Verification
@@ -89,7 +96,8 @@ def write_report(
     """Write ``report.html`` and its plots into a folder.
 
     The page is one file: no network, no scripts but a few lines of its own, the pictures inside,
-    at most 1400 pixels a side. It can be mailed. Each file is written whole or not at all.
+    at most 1400 pixels a side. It can be mailed. All files are written whole or none of them; an
+    earlier report in the folder is replaced, with its plots.
 
     Parameters
     ----------
@@ -128,13 +136,7 @@ def write_report(
             f"image is not the one that was analysed: its shape is {image.shape}, "
             f"the analysis is of {result.hidden_mask.shape}"
         )
-    target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidOptionError(
-            f"cannot make the folder {str(target)!r}: {error.strerror}; choose another"
-        ) from error
+    target = _checked_folder(folder)
     options = dict(options or {})
     if data_range is not None:
         options["data_range"] = data_range
@@ -147,11 +149,30 @@ def write_report(
     }
     page = target / "report.html"
     found = (result, whole, analysis.verification if verification is None else verification)
-    html = _page(*found, analysis.seconds, pictures, name, options, icc_profile)
-    plots = _write_plots(*found, pictures, target, options, icc_profile)
-    with atomic_open(page) as file:
-        file.write(html.encode("utf-8"))
+    # in another thread, since it is half drawing: see figure_png
+    html = interruptible(
+        lambda: _page(*found, analysis.seconds, pictures, name, options, icc_profile)
+    )
+    with together(target, instead_of=REPORT_FILES if page.is_file() else ()):
+        plots = _write_plots(*found, pictures, target, options, icc_profile)
+        with atomic_open(page) as file:
+            file.write(html.encode("utf-8"))
     return ReportFiles(page, plots)
+
+
+def _checked_folder(folder: str | os.PathLike[str]) -> Path:
+    """Make what a folder stands in; the folder itself is made with all that is in it."""
+    target = Path(folder)
+    try:
+        real_path(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not target.is_dir():
+            raise FileExistsError(errno.EEXIST, "it is a file")
+    except OSError as error:
+        raise InvalidOptionError(
+            f"cannot make the folder {str(target)!r}: {error.strerror}; choose another"
+        ) from error
+    return target
 
 
 def _page(
@@ -274,35 +295,34 @@ def _write_plots(
         path = folder / f"{title}.png"
         write_image(path, pictures[key], icc_profile=icc_profile)
         written.append(path)
-    plots: dict[str, Plot] = {
-        "uncertainty.png": map_figure(
+    plots: dict[str, Callable[[], Plot]] = {
+        "uncertainty.png": lambda: map_figure(
             result.uncertainty_map,
             "Uncertainty (predicted standard deviation)",
             unit,
             where=result.hidden_mask,
             top=top,
         ),
-        "error.png": map_figure(
+        "error.png": lambda: map_figure(
             result.error_map,
             "Error (absolute, mean of the channels)",
             unit,
             where=result.hidden_mask,
             top=top,
         ),
-        "quality.png": quality_figure(result, target=options.get("target_quality")),
-        "overview.png": plot_result(result),
+        "quality.png": lambda: quality_figure(result, target=options.get("target_quality")),
+        "overview.png": lambda: plot_result(result),
     }
+    parts: dict[str, Result | None] = {"verification.png": verification}
     if whole is not None:
-        plots["noise.png"] = plot_result(whole.noise)
-        if whole.segments is not None:
-            plots["segments.png"] = plot_result(whole.segments)
-        if whole.anomalies is not None:
-            plots["anomalies.png"] = plot_result(whole.anomalies)
-    if verification is not None:
-        plots["verification.png"] = plot_result(verification)
-    for file_name, figure in plots.items():
+        parts |= {"noise.png": whole.noise, "segments.png": whole.segments}
+        parts |= {"anomalies.png": whole.anomalies}
+    for file_name, part in parts.items():
+        if part is not None:
+            plots[file_name] = partial(plot_result, part)
+    for file_name, draw in plots.items():
         with atomic_open(folder / file_name) as file:
-            figure.savefig(file, format="png")
+            file.write(figure_png(draw))
         written.append(folder / file_name)
     return tuple(written)
 

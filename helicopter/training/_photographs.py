@@ -37,9 +37,10 @@ def find_photographs(folder: Path) -> list[Path]:
     """
     try:
         entries = sorted(folder.iterdir())
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no folder can have that name"
         raise InvalidOptionError(
-            f"cannot read the folder {str(folder)!r}: {error.strerror}; name a folder of images"
+            f"cannot read the folder {str(folder)!r}: {reason}; name a folder of images"
         ) from error
     found = [
         path

@@ -127,7 +127,7 @@ def test_everything_that_writes_files_writes_them_whole():
                 targets = {argument.id for argument in node.args if isinstance(argument, ast.Name)}
                 if not targets & {"file", "buffer", "stream"}:
                     found.add((path.relative_to(PACKAGE).as_posix(), name))
-    assert found == {("io/_atomic.py", "open")}
+    assert found == {("io/_staging.py", "open"), ("io/_temporary.py", "open")}
 
 
 def test_a_call_that_is_stopped_harms_neither_its_arguments_nor_the_next(autonomous, regional):

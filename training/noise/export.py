@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
+from helicopter.io import atomic_open, together
 from helicopter.models._noise import FORMAT, SHIPPED, SHIPPED_DIGEST
 
 
@@ -25,8 +26,11 @@ def main() -> None:
                 tensors[f"{prefix}.{name}"] = file[name].astype(np.float32 if exact else np.float16)
     data = save(tensors, metadata={"format": FORMAT})
     folder = Path(__file__).parents[2] / "helicopter" / "models"
-    (folder / SHIPPED).write_bytes(data)
-    (folder / SHIPPED_DIGEST).write_text(hashlib.sha256(data).hexdigest() + "\n", encoding="ascii")
+    digest = hashlib.sha256(data).hexdigest() + "\n"
+    with together():  # one without the other would not be read
+        for name, content in ((SHIPPED, data), (SHIPPED_DIGEST, digest.encode("ascii"))):
+            with atomic_open(folder / name) as file:
+                file.write(content)
     print(f"{len(data)} bytes")
 
 
