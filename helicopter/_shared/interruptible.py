@@ -35,7 +35,7 @@ def interruptible(function: Callable[[], T]) -> T:
 
     # settings such as those of numpy.errstate belong to the context
     context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(work,), daemon=True)
+    thread = threading.Thread(target=context.run, args=(work,), name="helicopter", daemon=True)
     thread.start()
     try:
         while thread.is_alive():
