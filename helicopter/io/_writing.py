@@ -15,7 +15,7 @@ from PIL import Image
 from helicopter._shared.interruptible import interruptible
 from helicopter.errors import InvalidImageError, InvalidOptionError
 
-from ._atomic import atomic_open, checked_target
+from ._atomic import atomic_open, checked_target, real_path
 from ._png_writing import write_png16
 
 if TYPE_CHECKING:
@@ -71,12 +71,18 @@ def write_image(
     OSError
         If the disk fails; the old file, if there was one, is untouched.
     """
+    given: object = icc_profile  # a caller may pass anything
+    if not (given is None or isinstance(given, bytes)):
+        raise InvalidOptionError(
+            f"icc_profile must be bytes or None, got {type(icc_profile).__name__}"
+        )
     kind, pixels = _prepared(path, array)
     with atomic_open(path) as file:
         kind.encode(file, pixels, icc_profile)
 
 
 def _prepared(path: str | os.PathLike[str], array: NDArray[Any]) -> tuple[_Format, NDArray[Any]]:
+    real_path(path)  # or it says why there is none
     shown = repr(os.fspath(path))
     kind = _FORMATS.get(Path(path).suffix.lower())
     if kind is None:
@@ -164,7 +170,7 @@ def _write_tiff(file: BinaryIO, pixels: NDArray[Any], icc_profile: bytes | None)
     )
 
 
-_PNG = _Format("PNG", ("uint8", "uint16"), True, 2**31 - 1, _write_png)
+_PNG = _Format("PNG", ("uint8", "uint16"), True, 1_000_000, _write_png)
 _JPEG = _Format("JPEG", ("uint8",), False, 65_500, _write_jpeg)
 _TIFF = _Format("TIFF", ("uint8", "uint16", "float32", "float64"), True, 2**31 - 1, _write_tiff)
 _WEBP = _Format("WebP", ("uint8",), True, 16_383, _write_webp)

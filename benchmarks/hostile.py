@@ -1,0 +1,73 @@
+"""What strangers can do: the table of SECURITY.md, in less than an hour.
+
+python benchmarks/hostile.py [--share 1.0] [--seed 0]
+
+Image files, calls, command lines and weights that nobody in his right mind would hand over, each in
+a child with limits of time and memory, and faults at every step of the commands that write. Each
+kind can be run by itself: see `hostile_files.py`, `hostile_calls.py`, `hostile_commands.py` and
+``tests/robustness/test_faults.py``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import hostile_calls
+import hostile_commands
+import hostile_files
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
+KINDS: dict[str, tuple[int, Callable[[int, int], Counter[str]]]] = {
+    "image files": (10_000, hostile_files.run),
+    "calls": (5_000, hostile_calls.run),
+    "command lines": (1_000, hostile_commands.run_commands),
+    "weights files": (1_000, hostile_commands.run_weights),
+    "faults": (10_000, hostile_commands.run_faults),
+}
+#: What may come of them; everything else is a fault of ours.
+WELL = {
+    "pixels": "as asked",
+    "result": "as asked",
+    "done": "as asked",
+    "refused": "refused",
+    "TypeError": "refused",
+    "MemoryError": "refused",
+    "whole": "as asked",
+}
+
+
+def main() -> None:
+    """Print the table; the exit status tells whether there was anything but what may be."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--share", type=float, default=1.0, help="of the usual number of each kind")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rows, faults = [], 0
+    for kind, (count, run) in KINDS.items():
+        begin = time.monotonic()
+        outcomes = run(max(1, round(options.share * count)), options.seed)
+        well = [result for result in outcomes if result in WELL]
+        asked = sum(outcomes[result] for result in well if WELL[result] == "as asked")
+        refused = sum(outcomes[result] for result in well if WELL[result] == "refused")
+        others = {result: number for result, number in outcomes.items() if result not in WELL}
+        faults += sum(others.values())
+        told = ", ".join(f"{number} {result}" for result, number in others.items()) or "0"
+        seconds = time.monotonic() - begin
+        rows.append((kind, sum(outcomes.values()), asked, refused, told, seconds))
+    print("| what | tried | did what was asked | an error of ours | anything else | seconds |")
+    print("|---|---|---|---|---|---|")
+    for kind, tried, asked, refused, told, seconds in rows:
+        print(f"| {kind} | {tried:,} | {asked:,} | {refused:,} | {told} | {seconds:.0f} |")
+    sys.exit(faults > 0)
+
+
+if __name__ == "__main__":
+    main()
