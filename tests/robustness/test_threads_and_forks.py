@@ -117,6 +117,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.quiet
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where processes fork")
 def test_a_child_forked_while_others_compute_works(backend):
     assert python(FORKS, backend) == "all ended\n"
@@ -144,6 +145,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.quiet
 @pytest.mark.skipif(os.name != "posix", reason="only where there are signals")
 def test_ctrl_c_stops_a_factorization():
     assert float(python(EVALUATION)) < 0.5
