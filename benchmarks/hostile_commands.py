@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,7 +228,11 @@ def run_commands(count: int, seed: int = 0) -> Counter[str]:
             os.link(folder / "image.png", folder / "hard.png")
             result, said = watched(lambda: run_command(arguments), folder)  # noqa: B023
             after = contents(folder)
-            changed = [name for name in before if after.get(name) != before[name]]
+            changed = [
+                name
+                for name in before
+                if after.get(name) != before[name] and not _meant(name, arguments)
+            ]
             left = [name for name in after if "/." in f"/{name}" or name.endswith(".tmp")]
             if changed:
                 result, said = "file lost", f"{changed}: {said[-300:]}"
@@ -238,6 +243,14 @@ def run_commands(count: int, seed: int = 0) -> Counter[str]:
                 print(f"command {number} of seed {seed}: {result}: {arguments!r}"[:600], said)
             shutil.rmtree(folder)
     return outcomes
+
+
+def _meant(name: str, arguments: list[str]) -> bool:
+    """Whether a command was asked to write a file, which it was not asked to read."""
+    written = {os.path.normpath(text) for text in arguments}
+    first = next((at for at, text in enumerate(arguments) if text.startswith("-")), len(arguments))
+    read = [*arguments[1:first], *(b for a, b in pairwise(arguments) if a == "--mask")]
+    return name in written and name not in {os.path.normpath(text) for text in read}
 
 
 def _warm_up() -> None:
