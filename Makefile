@@ -17,7 +17,7 @@ TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
 .PHONY: help demo test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
-	coverage coverage-rust bench lock audit hostile clean
+	coverage coverage-rust fuzz sanitize miri deny audit hostile bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -79,6 +79,51 @@ coverage: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## lines and branches of P
 coverage-rust: ## the same of Rust; needs cargo-llvm-cov and rustup's component llvm-tools
 	cd helicopter-rs && cargo llvm-cov --locked $(CARGO_TESTS)
 
+# -- hostile input: see CONTRIBUTING.md for what each needs -----------------------------------------
+
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_MINUTES ?= 10
+FUZZ_TARGETS := arrays masks models weights
+# What cargo-fuzz passes to a compiler; these flags are stable, so that no other compiler is needed.
+COVERED := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+	-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table
+
+fuzz: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## ten minutes of each fuzzer, or FUZZ_MINUTES
+	cd helicopter-rs/fuzz && RUSTFLAGS="$(COVERED)" cargo build --release --locked --target $(HOST)
+	cd helicopter-rs/fuzz && for target in $(FUZZ_TARGETS); do \
+	  mkdir -p target/corpus/$$target && \
+	  target/$(HOST)/release/$$target -max_total_time=$$((60 * $(FUZZ_MINUTES))) -timeout=5 \
+	    -rss_limit_mb=2048 -max_len=20000 -print_final_stats=1 target/corpus/$$target corpus/$$target || exit 1; \
+	done
+	$(BIN)/python benchmarks/hostile_calls.py --minutes $(FUZZ_MINUTES)
+	$(BIN)/python benchmarks/hostile_files.py --minutes $(FUZZ_MINUTES)
+
+SANITIZER ?= address
+sanitize: ## the crate's tests under a sanitizer; SANITIZER=thread wants nightly with rust-src
+ifeq ($(SANITIZER),thread)
+	cd helicopter-rs && RUSTFLAGS=-Zsanitizer=thread cargo +nightly test --locked -Zbuild-std \
+	  --target $(HOST) --target-dir target/thread --tests
+else
+	cd helicopter-rs && RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=$(SANITIZER) cargo test --locked \
+	  --target $(HOST) --target-dir target/$(SANITIZER) --tests
+endif
+
+# What calls instructions of a processor by name, or starts threads, is not for Miri.
+MIRI_TESTS ?= memory:: embedding bitmap ranking calibration
+miri: ## what is pure in the crate, under Miri; wants nightly with miri and rust-src
+	cd helicopter-rs && cargo +nightly miri test --locked --target-dir target/miri --lib -- $(MIRI_TESTS)
+
+audit: $(VENV)/made.stamp ## known holes in what Python uses; asks the database of advisories
+	$(PIP) install pip-audit
+	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.lock
+
+deny: ## licences, sources and known holes of what the crate is built of; wants cargo-deny and cargo-audit
+	cd helicopter-rs && cargo deny --locked check
+	cd helicopter-rs && cargo audit
+
+hostile: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## the table of SECURITY.md, in less than an hour
+	$(TEST) benchmarks/hostile.py
+
 bench: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## Rust against Python on this machine
 	$(BIN)/helicopter bench
 
@@ -86,16 +131,6 @@ lock: $(VENV)/made.stamp ## choose the newest versions of what development needs
 	$(PIP) install uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes \
 	  --custom-compile-command 'make lock' --extra dev --output-file requirements-dev.lock pyproject.toml
-
-audit: $(VENV)/made.stamp ## known holes in what is used, its licences and sources; asks the databases of advisories
-	$(PIP) install pip-audit
-	$(BIN)/pip-audit --disable-pip --require-hashes --requirement requirements-dev.lock
-ifdef CARGO
-	cd helicopter-rs && cargo deny --locked check
-endif
-
-hostile: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## the table of SECURITY.md, in less than an hour
-	$(TEST) benchmarks/hostile.py
 
 clean: ## remove what was built here
 	rm -rf $(VENV) helicopter-rs/target helicopter-report htmlcov .coverage

@@ -107,7 +107,7 @@ def what_segments_say(report: Report, photos: list[tuple[str, Photo]], given: An
     rows = []
     for name, image in photos:
         whole = AutonomousReconstructionEngine(8).autonomous_analyze(image, target_quality=1.0)
-        result = run(image, helicopter.segment(image, given.segments), rust=result_backend())
+        result = run(image, given.segments, rust=result_backend())
         scored = [(k, one) for k, one in enumerate(result.segments) if one.scored_pixels]
         area = np.array([one.area for _, one in scored]) / result.labels.size
         quality = np.array([one.quality for _, one in scored])

@@ -9,7 +9,7 @@ Records cross by the names of their fields, which are those of the classes in
 back is a dict.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, TypedDict, final, type_check_only
 
 import numpy as np
@@ -196,7 +196,7 @@ class SegmentAwareReconstructionEngine:
         model: _Attributes,
         options: _Attributes,
         *,
-        halo: int = 0,
+        halo: int | None = None,
     ) -> Self: ...
     def segment_aware_reconstruction(
         self,
@@ -204,7 +204,7 @@ class SegmentAwareReconstructionEngine:
         missing: _Mask,
         chosen: _Mask,
         labels: _Labels,
-        tasks: Sequence[_Attributes],
+        tasks: list[_Attributes] | tuple[_Attributes, ...],
         *,
         threads: int | None = None,
         progress: _Progress | None = None,
@@ -299,7 +299,7 @@ def score(
     """Compare over `scored`: the fields of `Scores`."""
 
 def _call_kernel(
-    image: _Image, mask: _Mask, kernel: _Kernel, *, times: int = 1, threads: int | None = None
+    image: _Image, mask: _Mask, kernel: _Kernel, *, times: int | None = None, threads: int | None = None
 ) -> list[tuple[_Image, _Image | None]]: ...
 def _panic(message: str, *, threads: int | None = None) -> None: ...
 def _spin(

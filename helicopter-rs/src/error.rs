@@ -40,13 +40,20 @@ pub enum Error {
         reason: String,
     },
 
-    /// The operating system did not give what was needed (threads, memory).
+    /// The operating system did not give what was needed (threads).
     #[error("{operation}: {reason}")]
     System {
         /// What was being attempted.
         operation: &'static str,
         /// The system's reason.
         reason: String,
+    },
+
+    /// Memory that was asked for and could not be had.
+    #[error("not enough memory: {bytes} bytes were asked for and could not be had")]
+    OutOfMemory {
+        /// How much was asked for.
+        bytes: usize,
     },
 
     /// A fault of ours, caught at the border: the text of a panic and where it happened.

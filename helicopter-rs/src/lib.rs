@@ -4,6 +4,7 @@
 //!
 //! * [`error`]: one enum that speaks: operation, argument, expected, got;
 //! * [`par`]: the one door to rayon: thread pools that belong to one process and survive a fork;
+//! * [`memory`]: what is large is asked for, and what operations take;
 //! * [`host`]: what the core may ask of its caller: stop? how far? what does your kernel predict?
 //! * [`utils`]: what several parts need: seeded ranks, code for each instruction set, arrays;
 //! * [`algorithms`]: what predicts: the two equations, the network, exemplars;
@@ -18,6 +19,7 @@ pub mod algorithms;
 pub mod analysis;
 pub mod error;
 pub mod host;
+pub mod memory;
 pub mod par;
 #[cfg(feature = "python")]
 pub mod python;

@@ -202,10 +202,14 @@ def as_column(values: tuple[Any, ...], what: str) -> NDArray[np.float64]:
     """One item of all tuples, as float64."""
     try:
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         for number, value in enumerate(values):
             try:
                 float(value)
+            except OverflowError:
+                raise InvalidModelError(
+                    f"transitions[{number}]: the {what} is beyond what float64 can hold."
+                ) from None
             except (TypeError, ValueError):
                 raise InvalidModelError(
                     f"transitions[{number}]: the {what} is {shown(value)}; expected a number."

@@ -46,6 +46,10 @@ __all__ = [
 ]
 
 
+#: So many states that no transition names, and so many more for each transition.
+UNNAMED, PER_TRANSITION = 2**20, 64
+
+
 @dataclass(frozen=True)
 class Built:
     """A compressed model with the labels of its states and actions."""
@@ -91,6 +95,7 @@ class Rows:
 
 def compress(backend: Backend, rows: Rows, names: Names) -> Built:
     """Have a backend compress rows, without those whose reward is minus infinity."""
+    _check_counts(rows)
     if rows.tolerance != ROW_SUM:
         rows = _rescaled(rows)
     model = _try(backend, rows)
@@ -104,6 +109,19 @@ def compress(backend: Backend, rows: Rows, names: Names) -> Built:
     if model is None:
         diagnose_rows(rows, names)
     return Built(model, rows.n_actions, names)
+
+
+def _check_counts(rows: Rows) -> None:
+    """Refuse far more states or actions than the transitions could name: one number is a typo."""
+    transitions = len(rows.columns)
+    most = UNNAMED + PER_TRANSITION * transitions
+    for count, what in ((rows.n_states, "state"), (rows.n_actions, "action")):
+        if count > most:
+            raise InvalidModelError(
+                f"transitions: {count} {what}s, of which {transitions} transitions name few; "
+                f"expected at most {most}. Labels need not be numbers, nor numbers without gaps: "
+                f"with {what}s=[...] they are those of the list."
+            )
 
 
 def _try(backend: Backend, rows: Rows) -> DecisionModel | None:

@@ -1,6 +1,6 @@
 //! The measurements of the search for anomalies, as Python calls them.
 
-use numpy::{IntoPyArray, PyArray2, PyArray3, PyArrayMethods, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray2, PyArray3};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -8,6 +8,7 @@ use super::crossing::Crossing;
 use super::records::attribute;
 use super::{convert, errors};
 use crate::analysis::anomaly_map::{self, Evidence};
+use crate::memory::takes;
 
 /// Measures windows around each pixel: float32 (height, width, 2 channels + 7).
 #[pyfunction]
@@ -15,14 +16,11 @@ use crate::analysis::anomaly_map::{self, Evidence};
 pub fn anomaly_measurements<'py>(
     py: Python<'py>,
     evidence: &Bound<'py, PyAny>,
-    width: f64,
+    width: &Bound<'py, PyAny>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray3<f32>>> {
     const OPERATION: &str = "anomaly_measurements";
-    if !(width > 0.0 && width <= 100.0) {
-        let got = width.to_string();
-        return Err(errors::invalid(py, OPERATION, "width", "above 0 and at most 100", &got));
-    }
+    let width = convert::number(OPERATION, "width", (0.01, 100.0), width)?;
     let part = |name| attribute(OPERATION, "evidence", evidence, name);
     let image = convert::image(OPERATION, "image", &part(intern!(py, "image"))?)?;
     let prediction = convert::image(OPERATION, "prediction", &part(intern!(py, "prediction"))?)?;
@@ -46,6 +44,7 @@ pub fn anomaly_measurements<'py>(
         return Err(errors::invalid(py, OPERATION, "prediction", &expected, &got));
     }
     let measured = Crossing::new(OPERATION)
+        .takes(takes::measurements(size))
         .threads(threads)?
         .run(py, |host| anomaly_map::measure(evidence, width, host))?;
     Ok(measured.into_pyarray(py))
@@ -68,11 +67,9 @@ pub fn squared_distances<'py>(
     let measured = measured.as_array();
     let count = measured.dim().2;
     let centre = convert::vector::<f64>(OPERATION, "centre", CENTRE, centre)?;
-    let wrong = || errors::invalid(py, OPERATION, "form", SQUARE, &convert::describe(form));
-    let square: PyReadonlyArray2<'_, f64> =
-        form.cast::<PyArray2<f64>>().map_err(|_| wrong())?.try_readonly().map_err(|_| wrong())?;
+    let square = convert::table::<f64>(OPERATION, "form", SQUARE, form)?;
     if square.as_array().dim() != (count, count) {
-        return Err(wrong());
+        return Err(errors::invalid(py, OPERATION, "form", SQUARE, &convert::describe(form)));
     }
     if centre.as_array().len() != count {
         let got = format!("one of {}", centre.as_array().len());
@@ -80,6 +77,7 @@ pub fn squared_distances<'py>(
     }
     let (centre, form) = (centre.as_slice()?, square.as_array());
     let distances = Crossing::new(OPERATION)
+        .takes(takes::distances(measured.dim()))
         .threads(threads)?
         .run(py, |host| anomaly_map::squared_distances(measured, centre, form, host))?;
     Ok(distances.into_pyarray(py))

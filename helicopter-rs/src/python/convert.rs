@@ -168,6 +168,46 @@ pub fn threads(operation: &str, object: Option<&Bound<'_, PyAny>>) -> PyResult<O
     }
 }
 
+/// A whole number of at least 0.
+pub fn count(operation: &str, argument: &str, object: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let count = if object.is_instance_of::<PyBool>() { None } else { object.extract().ok() };
+    count.ok_or_else(|| {
+        let expected = "an integer of at least 0 that fits into a machine word";
+        invalid(object.py(), operation, argument, expected, &describe(object))
+    })
+}
+
+/// A number from here to there, both included.
+pub fn number(
+    operation: &str,
+    argument: &str,
+    (least, most): (f64, f64),
+    object: &Bound<'_, PyAny>,
+) -> PyResult<f64> {
+    match object.extract() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => {
+            let expected = format!("a number from {least} to {most}");
+            Err(invalid(object.py(), operation, argument, &expected, &describe(object)))
+        }
+    }
+}
+
+/// A table of numbers in any order in memory.
+pub fn table<'py, T: Element>(
+    operation: &str,
+    argument: &str,
+    expected: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<PyReadonlyArray2<'py, T>> {
+    let wrong = |got: &str| invalid(object.py(), operation, argument, expected, got);
+    let array = object.cast::<PyArray<T, Ix2>>().map_err(|_| wrong(&describe(object)))?;
+    if !array.is_aligned() {
+        return Err(wrong("one that is not aligned in memory"));
+    }
+    array.try_readonly().map_err(|error| busy(object.py(), operation, argument, expected, &error))
+}
+
 /// One of a few words, as what it stands for.
 pub fn choice<T: Copy>(
     operation: &str,
@@ -282,7 +322,9 @@ fn typed<'a, 'py, T: Element, D: Dimension>(
         return Err(complain(&describe(object)));
     };
     let right_rank = D::NDIM.is_none_or(|rank| rank == array.ndim());
-    if !array.dtype().is_equiv_to(&dtype::<T>(py)) || !right_rank {
+    // of an image without pixels there is nothing to say
+    let nothing = matches!(D::NDIM, Some(2 | 3)) && array.len() == 0;
+    if !array.dtype().is_equiv_to(&dtype::<T>(py)) || !right_rank || nothing {
         return Err(complain(&describe(object)));
     }
     if !array.is_c_contiguous() || !array.is_aligned() {

@@ -25,6 +25,7 @@ use std::time::Duration;
 use ndarray::{Array2, Array3};
 use pyo3::prelude::*;
 
+use super::reserve::Reserve;
 use super::{convert, errors};
 use crate::error::{Error, Result};
 use crate::host::{Host, NoHost, Prediction};
@@ -36,6 +37,7 @@ const TICK: Duration = Duration::from_millis(25);
 /// One call from Python into the core.
 pub struct Crossing<'a, 'py> {
     operation: &'static str,
+    bytes: usize,
     threads: Option<usize>,
     progress: Option<&'a Bound<'py, PyAny>>,
     kernel: Option<&'a Bound<'py, PyAny>>,
@@ -44,7 +46,13 @@ pub struct Crossing<'a, 'py> {
 impl<'a, 'py> Crossing<'a, 'py> {
     /// A crossing for the function that Python knows as `operation`.
     pub fn new(operation: &'static str) -> Self {
-        Self { operation, threads: None, progress: None, kernel: None }
+        Self { operation, bytes: 0, threads: None, progress: None, kernel: None }
+    }
+
+    /// How much memory the work takes, about; a call that cannot have it fails before it begins.
+    pub fn takes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
     }
 
     /// How many threads the work gets; `None` is for the environment to say.
@@ -90,10 +98,12 @@ impl<'a, 'py> Crossing<'a, 'py> {
         work: impl FnOnce(&dyn Host) -> Result<T> + Send,
     ) -> PyResult<T> {
         let raise = |error| errors::to_python(py, self.operation, error);
+        let reserve = Reserve::hold(self.bytes).map_err(raise)?;
         let lease = par::lease(self.threads).map_err(raise)?;
         let (sender, messages) = mpsc::channel();
         let host = PythonHost {
             stop: AtomicBool::new(false),
+            reserve,
             latest: self.progress.map(|_| Mutex::new(None)),
             kernel: self.kernel.is_some(),
             messages: sender.clone(),
@@ -106,7 +116,7 @@ impl<'a, 'py> Crossing<'a, 'py> {
         );
         match exception {
             Some(exception) => Err(exception),
-            None => result.map_err(raise),
+            None => result.map_err(|error| raise(host.reason(error))),
         }
     }
 
@@ -121,9 +131,11 @@ impl<'a, 'py> Crossing<'a, 'py> {
         py: Python<'py>,
         work: impl FnOnce(&dyn Host) -> Result<T> + Send,
     ) -> PyResult<T> {
+        let raise = |error| errors::to_python(py, self.operation, error);
+        let _reserve = Reserve::hold(self.bytes).map_err(raise)?;
         // Unwind safety: as in `par`; what `work` had borrowed is not looked at again.
         let guarded = || par::guarded_here(|| work(&NoHost));
-        py.detach(guarded).map_err(|error| errors::to_python(py, self.operation, error))
+        py.detach(guarded).map_err(raise)
     }
 
     /// Answers messages until the work is done; returns its result, and the first exception that
@@ -221,6 +233,7 @@ struct Question {
 /// The calling thread, as the work sees it.
 struct PythonHost<T> {
     stop: AtomicBool,
+    reserve: Reserve,
     /// The progress that has not been reported yet; `None` when nobody wants to hear of it. At most
     /// one message is on its way at any time, so a fast loop cannot drown a slow callback.
     latest: Option<Mutex<Option<(usize, usize)>>>,
@@ -228,9 +241,19 @@ struct PythonHost<T> {
     messages: Sender<Message<T>>,
 }
 
+impl<T> PythonHost<T> {
+    /// Why the work ended: work that was told to stop for want of memory does not know that.
+    fn reason(&self, error: Error) -> Error {
+        match error {
+            Error::Cancelled => self.reserve.shortage().unwrap_or(error),
+            other => other,
+        }
+    }
+}
+
 impl<T: Send> Host for PythonHost<T> {
     fn cancelled(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.reserve.shortage().is_some()
     }
 
     fn progress(&self, done: usize, total: usize) {

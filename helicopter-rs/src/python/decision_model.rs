@@ -1,7 +1,8 @@
 //! Decision models as Python calls them.
 
 use numpy::{
-    IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArray, PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray1, PyArrayMethods, PyReadonlyArray1, PyUntypedArray,
+    PyUntypedArrayMethods,
 };
 use pyo3::prelude::*;
 
@@ -14,6 +15,7 @@ use crate::analysis::mdp::solver::{Method, Options};
 use crate::analysis::mdp::{horizon, solver, sweep};
 use crate::error::Result;
 use crate::host::Host;
+use crate::memory::{self, takes};
 
 type Line<'py, T> = Bound<'py, PyArray1<T>>;
 
@@ -27,6 +29,11 @@ const METHODS: [(&str, Method); 4] = [
 ];
 /// Models with fewer transitions are solved before another thread would have woken up.
 const BRIEF: usize = 50_000;
+/// As many states as this, and so many more for each transition.
+const MOST_UNREACHED: usize = 1 << 20;
+const STATES_PER_TRANSITION: usize = 64;
+/// Above 0 and at most 1.
+const DISCOUNTS: (f64, f64) = (f64::MIN_POSITIVE, 1.0);
 
 /// A Markov decision process in compressed rows.
 #[pyclass(frozen, module = "helicopter_rs")]
@@ -62,7 +69,9 @@ impl DecisionModel {
         let (transitions, rewards) = (transitions.as_slice()?, rewards.as_slice()?);
         let allowed = allowed.as_ref().map(|allowed| allowed.as_slice()).transpose()?;
         let size = transitions.len();
-        let made = brief_or_long(OPERATION, py, size, None, |_| {
+        let pairs = shape.0.saturating_mul(shape.1);
+        let crossing = Crossing::new(OPERATION).takes(takes::model(shape.0, pairs, size));
+        let made = brief_or_long(py, size, crossing, |_| {
             Ok(Model::from_dense(shape, transitions, (rewards, by_entry), allowed))
         })?;
         Ok(made.map(Self))
@@ -77,7 +86,7 @@ impl DecisionModel {
     #[expect(clippy::too_many_arguments, reason = "the parts of a sparse matrix are many")]
     fn from_rows(
         py: Python<'_>,
-        n_states: usize,
+        n_states: &Bound<'_, PyAny>,
         states: &Bound<'_, PyAny>,
         actions: &Bound<'_, PyAny>,
         row_start: &Bound<'_, PyAny>,
@@ -88,6 +97,7 @@ impl DecisionModel {
         by_entry: bool,
     ) -> PyResult<Option<Self>> {
         const OPERATION: &str = "from_rows";
+        let n_states = convert::count(OPERATION, "n_states", n_states)?;
         let states = convert::vector::<i64>(OPERATION, "states", INTS, states)?;
         let actions = convert::vector::<i64>(OPERATION, "actions", INTS, actions)?;
         let row_start = convert::vector::<i64>(OPERATION, "row_start", INTS, row_start)?;
@@ -102,6 +112,9 @@ impl DecisionModel {
             (states.as_slice()?, actions.as_slice()?, row_start.as_slice()?);
         let (probabilities, rewards) = (probabilities.as_slice()?, rewards.as_slice()?);
         let size = probabilities.len();
+        check_states(py, OPERATION, n_states, size)?;
+        let bytes = takes::model(n_states, states.len(), size);
+        let crossing = Crossing::new(OPERATION).takes(bytes);
         let rows = Rows {
             states,
             actions,
@@ -116,55 +129,55 @@ impl DecisionModel {
             columns.cast::<PyArray1<i32>>().ok().and_then(|array| array.try_readonly().ok());
         let made = if let Some(columns) = narrow {
             let rows = rows.with_columns(columns.as_slice()?);
-            brief_or_long(OPERATION, py, size, None, |_| Ok(Model::from_rows(n_states, rows)))?
+            brief_or_long(py, size, crossing, |_| Ok(Model::from_rows(n_states, rows)))?
         } else {
             let columns = convert::vector::<i64>(OPERATION, "columns", INTS, columns)?;
             let rows = rows.with_columns(columns.as_slice()?);
-            brief_or_long(OPERATION, py, size, None, |_| Ok(Model::from_rows(n_states, rows)))?
+            brief_or_long(py, size, crossing, |_| Ok(Model::from_rows(n_states, rows)))?
         };
         Ok(made.map(Self))
     }
 
     /// Where the pairs of each state begin, and where the last ones end.
     #[getter]
-    fn pair_start<'py>(&self, py: Python<'py>) -> Line<'py, i64> {
-        widened(self.0.pair_start()).into_pyarray(py)
+    fn pair_start<'py>(&self, py: Python<'py>) -> PyResult<Line<'py, i64>> {
+        line(py, "pair_start", self.0.pair_start(), |start: usize| start as i64)
     }
 
     /// The number of the action of each pair.
     #[getter]
-    fn actions<'py>(&self, py: Python<'py>) -> Line<'py, i32> {
-        signed(self.0.actions()).into_pyarray(py)
+    fn actions<'py>(&self, py: Python<'py>) -> PyResult<Line<'py, i32>> {
+        line(py, "actions", self.0.actions(), |action: u32| action as i32)
     }
 
     /// Where the transitions of each pair begin, and where the last ones end.
     #[getter]
-    fn row_start<'py>(&self, py: Python<'py>) -> Line<'py, i64> {
-        widened(self.0.row_start()).into_pyarray(py)
+    fn row_start<'py>(&self, py: Python<'py>) -> PyResult<Line<'py, i64>> {
+        line(py, "row_start", self.0.row_start(), |start: usize| start as i64)
     }
 
     /// The next state of each transition.
     #[getter]
-    fn columns<'py>(&self, py: Python<'py>) -> Line<'py, i32> {
-        signed(self.0.columns()).into_pyarray(py)
+    fn columns<'py>(&self, py: Python<'py>) -> PyResult<Line<'py, i32>> {
+        line(py, "columns", self.0.columns(), |column: u32| column as i32)
     }
 
     /// Its probability.
     #[getter]
-    fn probabilities<'py>(&self, py: Python<'py>) -> Line<'py, f64> {
-        PyArray1::from_slice(py, self.0.probabilities())
+    fn probabilities<'py>(&self, py: Python<'py>) -> PyResult<Line<'py, f64>> {
+        line(py, "probabilities", self.0.probabilities(), |p: f64| p)
     }
 
     /// The expected reward of each pair.
     #[getter]
-    fn rewards<'py>(&self, py: Python<'py>) -> Line<'py, f64> {
-        PyArray1::from_slice(py, self.0.rewards())
+    fn rewards<'py>(&self, py: Python<'py>) -> PyResult<Line<'py, f64>> {
+        line(py, "rewards", self.0.rewards(), |reward: f64| reward)
     }
 
     /// What rounding left over of it.
     #[getter]
-    fn rewards_low<'py>(&self, py: Python<'py>) -> Line<'py, f64> {
-        PyArray1::from_slice(py, self.0.rewards_low())
+    fn rewards_low<'py>(&self, py: Python<'py>) -> PyResult<Line<'py, f64>> {
+        line(py, "rewards_low", self.0.rewards_low(), |reward: f64| reward)
     }
 
     /// The number of states.
@@ -181,28 +194,27 @@ impl DecisionModel {
     fn solve<'py>(
         &self,
         py: Python<'py>,
-        discount: f64,
+        discount: &Bound<'py, PyAny>,
         method: &Bound<'py, PyAny>,
-        epsilon: f64,
-        max_iterations: Option<usize>,
+        epsilon: &Bound<'py, PyAny>,
+        max_iterations: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "solve";
         let method = convert::choice(OPERATION, "method", &METHODS, method)?;
-        if !(discount > 0.0 && discount <= 1.0) {
-            let got = discount.to_string();
-            return Err(errors::invalid(py, OPERATION, "discount", "above 0 and at most 1", &got));
-        }
-        check_epsilon(py, OPERATION, epsilon)?;
-        let max_iterations = max_iterations.unwrap_or(usize::MAX);
+        let discount = convert::number(OPERATION, "discount", DISCOUNTS, discount)?;
+        let epsilon =
+            convert::number(OPERATION, "epsilon", (f64::MIN_POSITIVE, f64::MAX), epsilon)?;
+        let most = |given| convert::count(OPERATION, "max_iterations", given);
+        let max_iterations = max_iterations.map_or(Ok(usize::MAX), most)?;
         let options = Options { discount, method, epsilon, max_iterations };
-        let crossing = Crossing::new(OPERATION).threads(threads)?.progress(progress)?;
-        let brief = if progress.is_none() { self.0.transitions() } else { usize::MAX };
-        brief_or_long(OPERATION, py, brief, Some(crossing), |host| {
-            solver::solve(&self.0, options, host)
-        })?
-        .to_python(py)
+        let (states, pairs, size) = (self.0.states(), self.0.pairs(), self.0.transitions());
+        let crossing = Crossing::new(OPERATION).takes(takes::solution(states, pairs, size));
+        let crossing = crossing.threads(threads)?.progress(progress)?;
+        let brief = if progress.is_none() { size } else { usize::MAX };
+        brief_or_long(py, brief, crossing, |host| solver::solve(&self.0, options, host))?
+            .to_python(py)
     }
 
     /// The optimal value with so many steps to go and fewer, and what to do.
@@ -210,15 +222,18 @@ impl DecisionModel {
     fn solve_horizon<'py>(
         &self,
         py: Python<'py>,
-        discount: f64,
-        horizon: usize,
+        discount: &Bound<'py, PyAny>,
+        horizon: &Bound<'py, PyAny>,
         terminal: &Bound<'py, PyAny>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "solve_horizon";
+        let horizon = convert::count(OPERATION, "horizon", horizon)?;
         let terminal = self.of_states(py, OPERATION, "terminal", terminal)?;
         let terminal = terminal.as_slice()?;
+        let discount = convert::number(OPERATION, "discount", DISCOUNTS, discount)?;
         Crossing::new(OPERATION)
+            .takes(takes::horizon(self.0.states(), horizon))
             .threads(threads)?
             .run(py, |host| horizon::solve(&self.0, discount, horizon, terminal, host))?
             .to_python(py)
@@ -228,14 +243,16 @@ impl DecisionModel {
     fn q_values<'py>(
         &self,
         py: Python<'py>,
-        discount: f64,
+        discount: &Bound<'py, PyAny>,
         value: &Bound<'py, PyAny>,
     ) -> PyResult<Line<'py, f64>> {
         const OPERATION: &str = "q_values";
+        let discount = convert::number(OPERATION, "discount", (0.0, 1.0), discount)?;
         let value = self.of_states(py, OPERATION, "value", value)?;
         let value = value.as_slice()?;
         let model = &self.0;
-        let out = brief_or_long(OPERATION, py, model.transitions(), None, |_| {
+        let crossing = Crossing::new(OPERATION).takes(takes::values(model.pairs()));
+        let out = brief_or_long(py, model.transitions(), crossing, |_| {
             let rewards = model.rewards().iter().enumerate();
             let one = |(pair, reward)| reward + discount * sweep::dot(model.row(pair), value);
             Ok(rewards.map(one).collect::<Vec<f64>>())
@@ -263,13 +280,11 @@ impl DecisionModel {
 
 /// Small work is done at once, where it is called; large work is handed to the pool.
 fn brief_or_long<'py, T: Send>(
-    operation: &'static str,
     py: Python<'py>,
     size: usize,
-    crossing: Option<Crossing<'_, 'py>>,
+    crossing: Crossing<'_, 'py>,
     work: impl FnOnce(&dyn Host) -> Result<T> + Send,
 ) -> PyResult<T> {
-    let crossing = crossing.unwrap_or_else(|| Crossing::new(operation));
     if size <= BRIEF {
         crossing.run_here(py, work)
     } else {
@@ -277,20 +292,32 @@ fn brief_or_long<'py, T: Send>(
     }
 }
 
-fn check_epsilon(py: Python<'_>, operation: &str, epsilon: f64) -> PyResult<()> {
-    if epsilon > 0.0 && epsilon.is_finite() {
+/// Of states that nothing leads to there are not much more than of those that something does.
+fn check_states(
+    py: Python<'_>,
+    operation: &str,
+    states: usize,
+    transitions: usize,
+) -> PyResult<()> {
+    let most = MOST_UNREACHED.saturating_add(transitions.saturating_mul(STATES_PER_TRANSITION));
+    if states <= most {
         return Ok(());
     }
-    let got = epsilon.to_string();
-    Err(errors::invalid(py, operation, "epsilon", "a finite number above 0", &got))
+    let expected = format!("at most {most} with {transitions} transitions");
+    Err(errors::invalid(py, operation, "n_states", &expected, &states.to_string()))
 }
 
-fn widened(numbers: &[usize]) -> Vec<i64> {
-    numbers.iter().map(|&number| number as i64).collect()
-}
-
-fn signed(numbers: &[u32]) -> Vec<i32> {
-    numbers.iter().map(|&number| number as i32).collect()
+/// Numbers as an array of another type.
+fn line<'py, T: Copy, U: Element>(
+    py: Python<'py>,
+    operation: &str,
+    numbers: &[T],
+    widened: impl Fn(T) -> U,
+) -> PyResult<Line<'py, U>> {
+    let room = memory::with_room(numbers.len());
+    let mut out = room.map_err(|error| errors::to_python(py, operation, error))?;
+    out.extend(numbers.iter().map(|&number| widened(number)));
+    Ok(out.into_pyarray(py))
 }
 
 /// Adds what is in this file to the module.

@@ -10,6 +10,7 @@ use super::network::Network;
 use super::records::{FromPython, ToPython};
 use super::{convert, errors};
 use crate::algorithms::pde;
+use crate::memory::takes;
 use crate::reconstruction::autonomous_engine::{self, Algorithm, Options};
 use crate::reconstruction::online_scale::UncertaintyModel;
 use crate::reconstruction::regional_engine::{self, Predictor};
@@ -30,7 +31,9 @@ pub fn hidden_distance<'py>(
     const OPERATION: &str = "hidden_distance";
     let mask = convert::mask(OPERATION, "mask", mask)?;
     let hidden = mask.as_array();
+    let (height, width) = hidden.dim();
     let distance = Crossing::new(OPERATION)
+        .takes(takes::variance((height, width, 1)))
         .threads(threads)?
         .run(py, |host| uncertainty::hidden_distance(hidden, host))?;
     Ok(distance.into_pyarray(py))
@@ -53,6 +56,7 @@ pub fn hidden_variance<'py>(
     let (context, hidden) = (context.as_array(), mask.as_array());
     convert::same_size(py, OPERATION, context.dim(), hidden.dim())?;
     let variance = Crossing::new(OPERATION)
+        .takes(takes::variance(context.dim()))
         .threads(threads)?
         .run(py, |host| uncertainty::hidden_variance(context, hidden, &model, host))?;
     Ok(variance.into_pyarray(py))
@@ -126,7 +130,13 @@ impl RegionalReconstructionEngine {
         convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
         require_visible(py, OPERATION, hidden)?;
         let (predictor, model) = (&self.predictor, &self.model);
-        let variance = Crossing::new(OPERATION).threads(threads)?.run(py, |host| {
+        let size = pixels.dim();
+        let bytes = match predictor {
+            Predictor::Network(_) => takes::network(size),
+            Predictor::Pde(_) => takes::equation(size).saturating_add(takes::variance(size)),
+        };
+        let crossing = Crossing::new(OPERATION).takes(bytes).threads(threads)?;
+        let variance = crossing.run(py, |host| {
             regional_engine::reconstruct(pixels.view_mut(), hidden, predictor, model, host)
         })?;
         Ok(variance.into_pyarray(py))
@@ -175,6 +185,7 @@ impl AutonomousReconstructionEngine {
         require_visible(py, OPERATION, missing)?;
         let Self { algorithm, model, options, .. } = self;
         Crossing::new(OPERATION)
+            .takes(takes::autonomous(pixels.dim()))
             .threads(threads)?
             .progress(progress)?
             .kernel(self.kernel.as_ref().map(|kernel| kernel.bind(py)))?

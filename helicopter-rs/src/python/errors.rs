@@ -2,7 +2,7 @@
 
 use std::error::Error as StdError;
 
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
@@ -23,6 +23,7 @@ pub fn to_python(py: Python<'_>, operation: &str, error: Error) -> PyErr {
         }
         Error::Panic(text) => internal(py, operation, &text),
         Error::Model { .. } => named(py, "ModelError", &error.to_string()),
+        Error::OutOfMemory { .. } => PyMemoryError::new_err(format!("{operation}: {error}")),
         Error::System { .. } => {
             named(py, "RustAccelerationError", &format!("{operation}: {error}"))
         }

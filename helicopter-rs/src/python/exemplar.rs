@@ -7,6 +7,7 @@ use super::crossing::Crossing;
 use super::engines::require_visible;
 use super::{convert, errors};
 use crate::algorithms::exemplar;
+use crate::memory::takes;
 
 const OPERATION: &str = "exemplar_fill";
 
@@ -27,6 +28,7 @@ pub fn exemplar_fill(
     convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
     require_visible(py, OPERATION, hidden)?;
     Crossing::new(OPERATION)
+        .takes(takes::exemplar(pixels.dim()))
         .threads(threads)?
         .progress(progress)?
         .run(py, |host| exemplar::fill(pixels.view_mut(), hidden, seed, host))

@@ -7,6 +7,7 @@ use super::crossing::Crossing;
 use super::engines::KINDS;
 use super::{convert, errors};
 use crate::algorithms::pde;
+use crate::memory::takes;
 use crate::par;
 
 /// How this module was built: for bug reports, and for benchmarks that must not measure a debug build.
@@ -48,7 +49,8 @@ pub fn solve_pde(
     let mask = convert::mask(OPERATION, "mask", mask)?;
     let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
     convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
-    Crossing::new(OPERATION).threads(threads)?.progress(progress)?.run(py, |host| {
+    let crossing = Crossing::new(OPERATION).takes(takes::equation(pixels.dim()));
+    crossing.threads(threads)?.progress(progress)?.run(py, |host| {
         pde::solve(pixels.view_mut(), hidden, kind, host)?;
         host.progress(1, 1);
         Ok(())

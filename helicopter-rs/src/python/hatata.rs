@@ -6,6 +6,7 @@ use super::crossing::Crossing;
 use super::records::{FromPython, ToPython};
 use super::{convert, errors};
 use crate::analysis::hatata_mdp::{self, Evidence, Policy, StoppingOptions};
+use crate::memory::{self, takes};
 use crate::reconstruction::autonomous_engine::EvidenceStop;
 
 /// The most looks that a policy may span.
@@ -63,7 +64,10 @@ impl HatataMDPEngine {
         const OPERATION: &str = "verify";
         let looks = "a C-contiguous uint8 array of one dimension";
         let successes = convert::vector::<u8>(OPERATION, "successes", looks, successes)?;
-        let successes: Vec<bool> = successes.as_array().iter().map(|&byte| byte != 0).collect();
+        let bytes = successes.as_slice()?;
+        let room = memory::with_room(bytes.len());
+        let mut successes = room.map_err(|error| errors::to_python(py, OPERATION, error))?;
+        successes.extend(bytes.iter().map(|&byte| byte != 0));
         let evidence = Evidence::from_python(OPERATION, "evidence", evidence)?;
         check_share(py, OPERATION, "required_share", evidence.required_share)?;
         check_share(py, OPERATION, "credible_level", evidence.credible_level)?;
@@ -71,6 +75,7 @@ impl HatataMDPEngine {
         let policy = Policy::from_python(OPERATION, "policy", policy)?;
         check_policy(py, OPERATION, &policy)?;
         Crossing::new(OPERATION)
+            .takes(takes::values(successes.len()).saturating_mul(8))
             .threads(threads)?
             .run(py, |host| hatata_mdp::verify(&successes, &evidence, &policy, host))?
             .to_python(py)

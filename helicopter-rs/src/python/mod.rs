@@ -22,6 +22,7 @@ pub mod hatata;
 pub mod network;
 pub mod noise;
 pub mod records;
+mod reserve;
 pub mod segment_aware;
 pub mod segmentation;
 pub mod testing;

@@ -10,6 +10,7 @@ use super::crossing::Crossing;
 use super::engines::require_visible;
 use super::{convert, errors};
 use crate::algorithms::network;
+use crate::memory::takes;
 
 /// A trained network, ready to predict.
 #[pyclass(frozen, module = "helicopter_rs")]
@@ -26,7 +27,8 @@ impl Network {
         };
         let bytes = bytes.as_bytes();
         // reading transforms all weights, which takes a moment
-        let network = Crossing::new(OPERATION).run(py, |_| network::Network::from_bytes(bytes))?;
+        let crossing = Crossing::new(OPERATION).takes(bytes.len().saturating_mul(12));
+        let network = crossing.run(py, |_| network::Network::from_bytes(bytes))?;
         Ok(Self(Arc::new(network)))
     }
 
@@ -46,12 +48,12 @@ impl Network {
         let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
         convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
         require_visible(py, OPERATION, hidden)?;
-        let sigma =
-            Crossing::new(OPERATION).threads(threads)?.progress(progress)?.run(py, |host| {
-                let sigma = self.0.predict(pixels.view_mut(), hidden, host)?;
-                host.progress(1, 1);
-                Ok(sigma)
-            })?;
+        let crossing = Crossing::new(OPERATION).takes(takes::network(pixels.dim()));
+        let sigma = crossing.threads(threads)?.progress(progress)?.run(py, |host| {
+            let sigma = self.0.predict(pixels.view_mut(), hidden, host)?;
+            host.progress(1, 1);
+            Ok(sigma)
+        })?;
         Ok(sigma.into_pyarray(py))
     }
 

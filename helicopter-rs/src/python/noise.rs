@@ -1,7 +1,7 @@
 //! The noise detector as Python calls it.
 
 use ndarray::ArrayView2;
-use numpy::{IntoPyArray, PyArray1, PyReadonlyArray2};
+use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -10,6 +10,10 @@ use super::records::ToPython;
 use super::{convert, errors};
 use crate::analysis::noise::learnt::{self, Tensor, Tensors};
 use crate::analysis::zengeza_detector::{self, Scene};
+use crate::memory::takes;
+
+/// More than this is no tensor of ours; an array may claim any size without having it.
+const MOST_WEIGHTS: usize = 1 << 20;
 
 /// The small networks that tell noise from content.
 #[pyclass(frozen, module = "helicopter_rs")]
@@ -24,10 +28,12 @@ impl NoiseModel {
         for (name, value) in tensors {
             let name: String = name.extract()?;
             let expected = "a dict of names to float32 arrays of two dimensions";
-            let array: PyReadonlyArray2<'_, f32> = value.extract().map_err(|_| {
-                errors::invalid(py, OPERATION, "tensors", expected, &convert::describe(&value))
-            })?;
+            let array = convert::table::<f32>(OPERATION, "tensors", expected, &value)?;
             let array = array.as_array();
+            if array.len() > MOST_WEIGHTS {
+                let got = convert::describe(&value);
+                return Err(errors::invalid(py, OPERATION, "tensors", expected, &got));
+            }
             let values = array.iter().copied().collect();
             taken.insert(name, Tensor { shape: array.dim(), values });
         }
@@ -56,16 +62,18 @@ impl ZengezaNoiseDetector {
         py: Python<'py>,
         image: &Bound<'py, PyAny>,
         included: &Bound<'py, PyAny>,
-        quantum: f64,
+        quantum: &Bound<'py, PyAny>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "level";
         let image = convert::image(OPERATION, "image", image)?;
         let included = convert::mask(OPERATION, "included", included)?;
+        let quantum = convert::number(OPERATION, "quantum", (0.0, 1.0), quantum)?;
         let scene = Scene { pixels: image.as_array(), included: included.as_array(), quantum };
         self.check(py, OPERATION, scene)?;
         let model = &self.model.get().0;
         let fine = Crossing::new(OPERATION)
+            .takes(takes::noise(scene.pixels.dim()))
             .threads(threads)?
             .run(py, |host| zengeza_detector::noise_level(scene, model, host))?;
         fine.to_python(py)
@@ -78,7 +86,7 @@ impl ZengezaNoiseDetector {
         py: Python<'py>,
         image: &Bound<'py, PyAny>,
         included: &Bound<'py, PyAny>,
-        quantum: f64,
+        quantum: &Bound<'py, PyAny>,
         segments: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
@@ -88,6 +96,7 @@ impl ZengezaNoiseDetector {
         let labels =
             segments.map(|given| convert::labels(OPERATION, "segments", given)).transpose()?;
         let labels: Option<ArrayView2<'_, i32>> = labels.as_ref().map(|labels| labels.as_array());
+        let quantum = convert::number(OPERATION, "quantum", (0.0, 1.0), quantum)?;
         let scene = Scene { pixels: image.as_array(), included: included.as_array(), quantum };
         self.check(py, OPERATION, scene)?;
         if let Some(labels) = labels {
@@ -95,6 +104,7 @@ impl ZengezaNoiseDetector {
         }
         let model = &self.model.get().0;
         let (whole, parts) = Crossing::new(OPERATION)
+            .takes(takes::noise(scene.pixels.dim()))
             .threads(threads)?
             .run(py, |host| zengeza_detector::analyze(scene, labels, model, host))?;
         Ok((whole.to_python(py)?, parts.to_python(py)?))
@@ -107,16 +117,18 @@ impl ZengezaNoiseDetector {
         py: Python<'py>,
         image: &Bound<'py, PyAny>,
         included: &Bound<'py, PyAny>,
-        quantum: f64,
+        quantum: &Bound<'py, PyAny>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyArray1<f64>>> {
         const OPERATION: &str = "measurements";
         let image = convert::image(OPERATION, "image", image)?;
         let included = convert::mask(OPERATION, "included", included)?;
+        let quantum = convert::number(OPERATION, "quantum", (0.0, 1.0), quantum)?;
         let scene = Scene { pixels: image.as_array(), included: included.as_array(), quantum };
         self.check(py, OPERATION, scene)?;
         let model = &self.model.get().0;
         let out = Crossing::new(OPERATION)
+            .takes(takes::noise(scene.pixels.dim()))
             .threads(threads)?
             .run(py, |host| zengeza_detector::measurements(scene, model, host))?;
         Ok(out.into_pyarray(py))

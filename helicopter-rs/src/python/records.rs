@@ -7,12 +7,12 @@
 use std::ops::Range;
 
 use ndarray::{Array, Array2, Dimension};
-use numpy::{Element, IntoPyArray, PyArray2, PyArrayMethods};
+use numpy::{Element, IntoPyArray};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use pyo3::{intern, IntoPyObjectExt};
 
-use super::convert::{choice, describe, vector};
+use super::convert::{choice, describe, table, vector};
 use super::errors::invalid;
 use crate::analysis::hatata_mdp::{Beta, Decision, Evidence, EvidenceRun, Policy, StoppingOptions};
 use crate::analysis::mdp::{horizon::Horizon, solver};
@@ -233,13 +233,9 @@ impl FromPython for Vec<i32> {
 /// The table of variances: its rows.
 impl FromPython for Vec<[f64; 4]> {
     fn from_python(operation: &str, argument: &str, object: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let wrong = |got: &str| {
-            let expected = "a float64 array of shape (distances, 4), of 1 to 128 distances";
-            invalid(object.py(), operation, argument, expected, got)
-        };
-        let table =
-            object.cast::<PyArray2<f64>>().map_err(|_| wrong(&describe(object)))?.try_readonly();
-        let table = table.map_err(|_| wrong("one that another call is using"))?;
+        const EXPECTED: &str = "a float64 array of shape (distances, 4), of 1 to 128 distances";
+        let wrong = |got: &str| invalid(object.py(), operation, argument, EXPECTED, got);
+        let table = table::<f64>(operation, argument, EXPECTED, object)?;
         let table = table.as_array();
         if table.ncols() != 4 || !(1..=128).contains(&table.nrows()) {
             return Err(wrong(&describe(object)));

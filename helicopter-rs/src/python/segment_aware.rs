@@ -1,11 +1,13 @@
 //! The engine that reconstructs segment by segment, as a Python class.
 
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
 
 use super::crossing::Crossing;
 use super::engines::{loop_options, predictor};
 use super::records::{FromPython, ToPython};
 use super::{convert, errors};
+use crate::memory::takes;
 use crate::reconstruction::autonomous_engine::{Algorithm, Options};
 use crate::reconstruction::online_scale::UncertaintyModel;
 use crate::reconstruction::segment_aware::{self, Scene, Task};
@@ -23,18 +25,19 @@ pub struct SegmentAwareReconstructionEngine {
 #[pymethods]
 impl SegmentAwareReconstructionEngine {
     #[new]
-    #[pyo3(signature = (algorithm, model, options, *, halo=0))]
+    #[pyo3(signature = (algorithm, model, options, *, halo=None))]
     fn new(
         algorithm: &Bound<'_, PyAny>,
         model: &Bound<'_, PyAny>,
         options: &Bound<'_, PyAny>,
-        halo: usize,
+        halo: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         const OPERATION: &str = "SegmentAwareReconstructionEngine";
+        let halo = halo.map(|given| convert::count(OPERATION, "halo", given)).transpose()?;
         let (algorithm, kernel) = predictor(OPERATION, algorithm)?;
         let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
         let options = loop_options(OPERATION, options)?;
-        Ok(Self { algorithm, kernel, model, options, halo })
+        Ok(Self { algorithm, kernel, model, options, halo: halo.unwrap_or(0) })
     }
 
     /// Reconstructs all segments and returns what it found, on the [0, 1] scale.
@@ -47,7 +50,7 @@ impl SegmentAwareReconstructionEngine {
         missing: &Bound<'py, PyAny>,
         chosen: &Bound<'py, PyAny>,
         labels: &Bound<'py, PyAny>,
-        tasks: Vec<Bound<'py, PyAny>>,
+        tasks: &Bound<'py, PyAny>,
         threads: Option<&Bound<'py, PyAny>>,
         progress: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -67,7 +70,15 @@ impl SegmentAwareReconstructionEngine {
         convert::same_size(py, OPERATION, scene.image.dim(), scene.chosen.dim())?;
         convert::same_size(py, OPERATION, scene.image.dim(), scene.labels.dim())?;
         let read = |task: &Bound<'py, PyAny>| Task::from_python(OPERATION, "tasks", task);
-        let tasks: Vec<Task> = tasks.iter().map(read).collect::<PyResult<_>>()?;
+        let given = match (tasks.cast::<PyList>(), tasks.cast::<PyTuple>()) {
+            (Ok(list), _) => list.to_tuple(),
+            (_, Ok(tuple)) => tuple.clone(),
+            _ => {
+                let got = convert::describe(tasks);
+                return Err(errors::invalid(py, OPERATION, "tasks", "a list or tuple", &got));
+            }
+        };
+        let tasks: Vec<Task> = given.iter().map(|task| read(&task)).collect::<PyResult<_>>()?;
         if let Some(Task { bounds, .. }) =
             tasks.iter().find(|task| task.bounds.0.end > height || task.bounds.1.end > width)
         {
@@ -76,6 +87,7 @@ impl SegmentAwareReconstructionEngine {
         }
         let Self { algorithm, model, options, halo, .. } = self;
         Crossing::new(OPERATION)
+            .takes(takes::autonomous(scene.image.dim()))
             .threads(threads)?
             .progress(progress)?
             .kernel(self.kernel.as_ref().map(|kernel| kernel.bind(py)))?

@@ -53,23 +53,24 @@ pub fn _spin(
 
 /// What a kernel predicts for an image, asked `times` times in parallel.
 #[pyfunction]
-#[pyo3(signature = (image, mask, kernel, *, times=1, threads=None))]
+#[pyo3(signature = (image, mask, kernel, *, times=None, threads=None))]
 #[expect(clippy::type_complexity, reason = "a pair of arrays, the second of them optional")]
 pub fn _call_kernel<'py>(
     py: Python<'py>,
     image: &Bound<'py, PyAny>,
     mask: &Bound<'py, PyAny>,
     kernel: &Bound<'py, PyAny>,
-    times: usize,
+    times: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Vec<(Bound<'py, PyArray3<f32>>, Option<Bound<'py, PyArray3<f32>>>)>> {
+    let times = times.map_or(Ok(1), |given| convert::count("_call_kernel", "times", given))?;
     let image = convert::image("_call_kernel", "image", image)?;
     let mask = convert::mask("_call_kernel", "mask", mask)?;
     let (context, hidden) = (image.as_array(), mask.as_array());
     let crossing = Crossing::new("_call_kernel").threads(threads)?.kernel(Some(kernel))?;
     let predictions = crossing.run(py, |host| {
         let ask = |_| host.kernel(context.to_owned(), hidden.to_owned());
-        (0..times).into_par_iter().map(ask).collect::<crate::error::Result<Vec<_>>>()
+        (0..times.min(1 << 16)).into_par_iter().map(ask).collect::<crate::error::Result<Vec<_>>>()
     })?;
     let to_python = |one: crate::host::Prediction| {
         (one.mean.into_pyarray(py), one.sigma.map(|sigma| sigma.into_pyarray(py)))

@@ -41,7 +41,10 @@ impl PatchGrid {
     #[must_use]
     pub fn rectangle(&self, patch: usize) -> Rectangle {
         let (top, left) = self.corner(patch);
-        (top..(top + self.size).min(self.height), left..(left + self.size).min(self.width))
+        (
+            top..top.saturating_add(self.size).min(self.height),
+            left..left.saturating_add(self.size).min(self.width),
+        )
     }
 
     /// Rows and columns of the window of `side` pixels around `patch`, cut at the border.
@@ -50,7 +53,7 @@ impl PatchGrid {
         let margin = (side - self.size) / 2;
         let (top, left) = self.corner(patch);
         let cut = |from: usize, end: usize| {
-            from.saturating_sub(margin)..(from + side).saturating_sub(margin).min(end)
+            from.saturating_sub(margin)..from.saturating_add(side).saturating_sub(margin).min(end)
         };
         (cut(top, self.height), cut(left, self.width))
     }

@@ -34,7 +34,8 @@ impl Sample for u16 {
 impl Sample for f32 {
     #[inline(always)]
     fn scaled(self) -> i32 {
-        (self * f32::from(WHITE) + 0.5) as i32
+        // what is no number is black
+        (self.clamp(0.0, 1.0) * f32::from(WHITE) + 0.5) as i32
     }
 }
 

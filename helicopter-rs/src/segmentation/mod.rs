@@ -24,6 +24,10 @@ const LEAST_AREAS: [usize; 2] = [8, 32];
 /// image's variance; what costs more is left for the end, and for whoever else lies around.
 const CAP: f64 = 0.005;
 
+/// Larger weights and more passes are mistakes.
+const MOST_WEIGHT: f64 = 1e6;
+const MOST_PASSES: usize = 1000;
+
 /// What makes a partition; see `helicopter.core.segments._partition` for the presets.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -53,9 +57,32 @@ pub fn segment<F: Features>(image: &F, options: &Options, host: &dyn Host) -> Re
         let expected = format!("from 1 to the number of pixels, {}", height * width);
         return Err(Error::argument("segment", "count", expected, options.count.to_string()));
     }
+    check(options)?;
     let (mut labels, _) = divide(image, options, options.passes.0, host)?;
     number_by_first_pixel(&mut labels);
     Ok(labels)
+}
+
+/// Whether these options can be used, whoever made them.
+fn check(options: &Options) -> Result<()> {
+    let wrong = |argument, expected: String, got: String| {
+        Err(Error::argument("segment", argument, expected, got))
+    };
+    for (argument, weight) in [
+        ("spatial", options.spatial),
+        ("spatial_borders", options.spatial_borders),
+        ("border", options.border),
+    ] {
+        if !(0.0..=MOST_WEIGHT).contains(&weight) {
+            return wrong(argument, format!("from 0 to {MOST_WEIGHT}"), weight.to_string());
+        }
+    }
+    let (passes, smaller) = options.passes;
+    if passes.max(smaller) > MOST_PASSES {
+        let expected = format!("two integers from 0 to {MOST_PASSES}");
+        return wrong("passes", expected, format!("{:?}", options.passes));
+    }
+    Ok(())
 }
 
 /// The segments of an image and the variance they were weighed against: found at half the size if
@@ -70,7 +97,8 @@ fn divide<F: Features>(
     let (height, width) = image.dim();
     let area = (height * width) as f64 / options.count as f64;
     let (mut labels, spread);
-    if height.div_ceil(2) * width.div_ceil(2) >= options.least_area * options.count {
+    let halved = height.div_ceil(2) * width.div_ceil(2);
+    if halved < height * width && halved >= options.least_area.saturating_mul(options.count) {
         let half = Plane::half_of(image);
         (labels, spread) = divide(&half, options, options.passes.1, host)?;
         labels = doubled(&labels, (height, width));

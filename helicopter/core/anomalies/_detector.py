@@ -127,6 +127,7 @@ class AnomalyDetector:
             count, labels = _segments(segments, hidden)
             sigmas = self._noise(prepared, hidden, noise)
             scores = self._map(prepared.pixels, hidden, sigmas, callback)
+            del sigmas
         peaks = find_peaks(scores)
         p = peak_p_values(peaks.height)
         q = adjusted(p)
@@ -183,6 +184,8 @@ class AnomalyDetector:
         self, truth: Image, hidden: Mask, noise: Map, progress: ProgressCallback | None
     ) -> Map:
         """Return the scores, NaN where hidden."""
+        # before there is anything else, since predicting takes the most memory
+        prediction, sigma = self._predict_all(truth, hidden, progress)
         included, backend = ~hidden, self._engine._backend
         scores = np.zeros_like(noise)
         # a mean colour predicts nothing, so that what is left is the image itself
@@ -191,7 +194,6 @@ class AnomalyDetector:
         surely = np.broadcast_to(np.float32(0), hidden.shape)
         alone = AnomalyEvidence(truth, nothing, surely, noise, included)
         count = add_distances(backend, alone, scores)
-        prediction, sigma = self._predict_all(truth, hidden, progress)
         predicted = AnomalyEvidence(truth, prediction, sigma, noise, included)
         count += add_distances(backend, predicted, scores)
         scores /= np.float32(count)
@@ -219,7 +221,10 @@ class AnomalyDetector:
     def _predict_all(
         self, truth: Image, hidden: Mask, progress: ProgressCallback | None
     ) -> tuple[Image, Map]:
-        """Predict every patch once from the others; return predictions and their uncertainty."""
+        """Predict every patch once from the others; return predictions and their uncertainty.
+
+        `truth` is written to meanwhile, so that there is no third image beside it.
+        """
         height, width = hidden.shape
         grid = PatchGrid(height, width, PATCH)
         while grid.count < FOLDS and grid.size > 1:
@@ -235,13 +240,24 @@ class AnomalyDetector:
             unseen = now | hidden
             if unseen.all():
                 continue
-            context = np.where(unseen[:, :, None], np.float32(0), truth)
-            variance = self._engine._predict(context, unseen)
-            np.copyto(prediction, context, where=now[:, :, None])
+            np.copyto(truth, np.float32(0), where=unseen[:, :, None])
+            variance = self._engine._predict(truth, unseen)
             np.sqrt(variance, out=sigma, where=now)
+            del variance, unseen
+            _exchange(truth, prediction, now)
+            np.copyto(truth, np.float32(0), where=hidden[:, :, None])
         if progress is not None:
             progress(rounds, rounds)
         return prediction, sigma
+
+
+def _exchange(one: Image, other: Image, where: Mask) -> None:
+    """Exchange the pixels of two images there."""
+    for top in range(0, len(where), STRIP):
+        rows = slice(top, top + STRIP)
+        kept, there = one[rows].copy(), where[rows, :, None]
+        np.copyto(one[rows], other[rows], where=there)
+        np.copyto(other[rows], kept, where=there)
 
 
 def _segments(segments: object, hidden: Mask) -> tuple[int, Labels | None]:

@@ -39,8 +39,8 @@ __all__ = ["WINDOWS", "add_distances"]
 
 #: Standard deviations of the windows, in pixels.
 WINDOWS = (1.5, 3.0, 6.0)
-#: Rows worked on at a time; bounds the memory for large images.
-STRIP = 512
+#: Rows worked on at a time, fewer of wide images; bounds the memory for large ones.
+STRIP, STRIP_PIXELS = 512, 2**21
 #: Images of at most so many pixels are kept measured.
 SMALL = 2**21
 #: About so many pixels tell what is usual.
@@ -95,10 +95,11 @@ class _Strips:
         self.backend, self.evidence, self.width = backend, evidence, width
 
     def __iter__(self) -> Iterator[_Strip]:
-        height = len(self.evidence.image)
+        height, width = self.evidence.included.shape
+        strip = max(1, min(STRIP, STRIP_PIXELS // width))
         halo = math.ceil(WINDOW_REACH * self.width) + 2
-        for top in range(0, height, STRIP):
-            bottom = min(top + STRIP, height)
+        for top in range(0, height, strip):
+            bottom = min(top + strip, height)
             first, last = max(top - halo, 0), min(bottom + halo, height)
             part = self.evidence.rows(slice(first, last))
             measured = self.backend.anomaly_measurements(part, self.width)

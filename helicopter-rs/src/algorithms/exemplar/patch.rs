@@ -87,6 +87,8 @@ impl Patch {
                 level.frame.pixels[from..from + ROW].try_into().expect("of this length");
             for half in 0..2 {
                 let lanes = half * LANES / 2;
+                debug_assert!(half * ROW / 2 + 4 <= ROW && lanes + 16 <= self.values[row].len());
+                debug_assert!(lanes + 16 <= self.weights[row].len());
                 // SAFETY: 16 bytes, and twice 16 numbers of 16 bits, from where half a row begins.
                 let (other, value, weight) = unsafe {
                     (

@@ -19,6 +19,9 @@ impl Calibration {
 
     pub fn sigma(&self, log_scale: f32) -> f32 {
         let x = f64::from(log_scale);
+        if x.is_nan() {
+            return f32::NAN; // not below all knots
+        }
         let behind = self.log_scale.partition_point(|&knot| knot <= x);
         let log_sigma = if behind == 0 {
             self.log_sigma[0]

@@ -52,8 +52,10 @@ impl Pass<'_> {
                 maps.push(Rows::new(shape, of_map));
                 memory = rest;
             }
-            self.plan.run(self.graph, |_, index, rows| {
+            self.plan.run(self.graph, |done, index, rows| {
                 self.host.check()?;
+                // what all that is unsafe in a step relies on
+                assert!(self.plan.allows(self.graph, done, index, &rows));
                 let writer = maps[index].writer();
                 self.step(index, rows, &maps, writer, picture);
                 Ok(())
@@ -188,6 +190,7 @@ impl Pass<'_> {
                     let at = input.pixel(row, cols.start);
                     let from = Input::one(at, blocks * WIDTH);
                     self.dense(dense, cols.len(), from, std::ptr::null(), out);
+                    debug_assert!(!cols.is_empty());
                     let length = (cols.len() - 1) * blocks * WIDTH + WIDTH;
                     std::slice::from_raw_parts(at.add(scales * WIDTH), length)
                 };

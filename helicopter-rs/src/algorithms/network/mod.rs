@@ -38,7 +38,7 @@ use rows::Memory;
 use weights::Weights;
 
 use crate::algorithms::pde;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::Host;
 use crate::utils::simd::Isa;
 use crate::utils::tensor_ops::{check_shape, in_order};
@@ -129,9 +129,19 @@ impl Network {
         let (Some(mask), Some(sigmas)) = (mask.as_slice(), sigma.as_slice_mut()) else {
             unreachable!("both were just laid out so")
         };
-        in_order(&mut image, |pixels| {
-            self.correct_all((pixels, mask), sigmas, (height, width, channels), host)
+        let sound = in_order(&mut image, |pixels| {
+            self.correct_all((pixels, mask), sigmas, (height, width, channels), host)?;
+            let finite = |(pixel, (sigma, hidden)): (&[f32], (&f32, &bool))| {
+                !hidden || sigma.is_finite() && pixel.iter().all(|value| value.is_finite())
+            };
+            Ok(pixels.chunks_exact(channels).zip(sigmas.iter().zip(mask)).all(finite))
         })?;
-        Ok(sigma)
+        if sound {
+            return Ok(sigma);
+        }
+        let reason =
+            "what it predicts of this image are no finite numbers; train it anew, or take \
+                      the network that comes with Helicopter";
+        Err(Error::Model { operation: "predict", reason: reason.to_owned() })
     }
 }

@@ -59,7 +59,9 @@ impl Place {
     /// The column is one of those that the rows have, or of the zeros beside them.
     #[inline(always)]
     unsafe fn pixel(&self, row: usize, col: usize) -> *mut f32 {
+        debug_assert!(col + BEFORE >= self.first_col && self.capacity > 0);
         let at = (col + BEFORE - self.first_col) * self.channels;
+        debug_assert!(at + self.channels <= self.stride);
         self.base.add(row % self.capacity * self.stride + at)
     }
 }
@@ -105,7 +107,9 @@ impl<'a> Rows<'a> {
         if row == 0 || row > height {
             return place.base.add(place.capacity * place.stride);
         }
+        debug_assert!(col + BEFORE > place.first_col && place.capacity > 0);
         let at = (col + BEFORE - 1 - place.first_col) * place.channels;
+        debug_assert!(at + place.channels <= place.stride);
         place.base.add((row - 1) % place.capacity * place.stride + at)
     }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::graph::Graph;
+use super::graph::{Graph, Need};
 use super::rows::Shape;
 use super::winograd::TILE;
 
@@ -88,6 +88,18 @@ impl Plan {
     ) -> Result<(), E> {
         let done = self.rows.iter().map(|rows| rows.start).collect();
         Walk { plan: self, graph, done, step }.advance(graph.last(), usize::MAX, false)
+    }
+
+    /// Whether some rows of a map can be computed when so many rows are done of each: what they are
+    /// computed from is there and has not been written over, and there is room for them.
+    pub fn allows(&self, graph: &Graph, done: &[usize], index: usize, rows: &Range<usize>) -> bool {
+        let kept = |(input, need): (usize, Need)| {
+            let needed = need.of(rows, self.height >> graph.nodes[input].level);
+            let oldest = done[input].saturating_sub(self.capacity[input]);
+            needed.is_empty()
+                || needed.start >= oldest.max(self.rows[input].start) && needed.end <= done[input]
+        };
+        rows.len() <= self.capacity[index] && graph.nodes[index].inputs().all(kept)
     }
 
     /// The rows that are kept of each map.

@@ -123,6 +123,7 @@ pub(super) unsafe fn conv_any<S: Simd>(job: &ConvJob, tiles: Range<usize>, scrat
     // one line more, so that the planes do not all fall into the same cache sets
     let (from_plane, to_plane) = (count * depth + WIDTH, count * width + WIDTH);
     assert!(scratch.len() >= conv.scratch_lines(count));
+    debug_assert!(tiles.end <= job.tiles());
     let from = scratch.as_mut_ptr().cast::<f32>();
     let to = from.add(POINTS * from_plane);
 

@@ -6,6 +6,7 @@ use super::ordering::{Graph, Node, Placed, Spot};
 use super::stencil::{Kind, Operator};
 use crate::error::{Error, Result};
 use crate::host::Host;
+use crate::memory::zeroed;
 use crate::utils::simd;
 
 const NOWHERE: u32 = u32::MAX;
@@ -47,7 +48,7 @@ impl Factors {
         if self.store.len() < graph.cost.factor_len {
             // Not `resize`, which would copy what is no longer needed.
             self.store = Vec::new();
-            self.store = vec![0.0; graph.cost.factor_len];
+            self.store = zeroed(graph.cost.factor_len)?;
         }
         self.schur.clear();
         self.schur.resize_with(graph.nodes.len(), Vec::new);

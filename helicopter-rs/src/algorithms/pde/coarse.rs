@@ -14,6 +14,7 @@ use super::grid::{Grid, PAD};
 use super::stencil::Kind;
 use crate::error::Result;
 use crate::host::Host;
+use crate::memory::zeroed;
 
 /// Weights of the interpolation; coarse cell `J` covers the fine cells `2 J - 3 ..= 2 J`.
 const WEIGHTS: [f64; 4] = [0.25, 0.75, 0.75, 0.25];
@@ -50,7 +51,7 @@ impl Stencils {
         let mut stencils = Stencils {
             height: grid.height,
             width: grid.width,
-            number: vec![0; grid.len()],
+            number: zeroed(grid.len())?,
             rows: vec![Row { entries: [0.0; 25], scale: 0.0 }],
         };
         let operator = grid.operator;
@@ -109,7 +110,7 @@ impl Stencils {
         let mut coarse = Stencils {
             height,
             width,
-            number: vec![0; stride * (height + 2 * PAD)],
+            number: zeroed(stride * (height + 2 * PAD))?,
             rows: vec![Row { entries: [0.0; 25], scale: 0.0 }],
         };
         let mut known: HashMap<[u32; 16], u32> = HashMap::new();

@@ -8,6 +8,8 @@ use rayon::prelude::*;
 
 use super::components::Component;
 use super::stencil::{Kind, Operator};
+use crate::error::Result;
+use crate::memory::zeroed;
 
 /// Free cells around every array.
 pub(super) const PAD: usize = 2;
@@ -29,10 +31,10 @@ pub(super) struct Grid {
 }
 
 impl Grid {
-    pub fn new(operator: Operator, component: &Component) -> Grid {
+    pub fn new(operator: Operator, component: &Component) -> Result<Grid> {
         let (height, width) = (component.height(), component.width());
         let stride = width + 2 * PAD;
-        let mut active = vec![0; stride * (height + 2 * PAD)];
+        let mut active = zeroed::<u8>(stride * (height + 2 * PAD))?;
         for run in &component.runs {
             let from = ((run.y - component.top) as usize + PAD) * stride
                 + (run.from - component.left) as usize
@@ -40,14 +42,14 @@ impl Grid {
             active[from..from + (run.to - run.from) as usize].fill(1);
         }
         let pad = PAD as i32;
-        Grid {
+        Ok(Grid {
             operator,
             height,
             width,
             top: component.top as i32 - pad,
             left: component.left as i32 - pad,
             active,
-        }
+        })
     }
 
     pub fn stride(&self) -> usize {

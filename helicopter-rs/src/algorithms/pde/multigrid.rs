@@ -9,6 +9,7 @@ use super::stencil::Kind;
 use super::{Field, Picture};
 use crate::error::Result;
 use crate::host::Host;
+use crate::memory::zeroed;
 
 /// Coarsest levels up to this many unknowns are solved by a dense factorisation.
 const DENSE: usize = 400;
@@ -46,12 +47,12 @@ pub(super) fn solve_component(
     clip: bool,
     host: &dyn Host,
 ) -> Result<f32> {
-    let grid = Grid::new(picture.operator, component);
+    let grid = Grid::new(picture.operator, component)?;
     let mut multigrid = Multigrid::new(&grid, host)?;
     let (channels, width) = (picture.channels, picture.operator.width as usize);
     let mut change = 0.0_f32;
     for channel in 0..channels {
-        let b = right_hand_side(&picture.field(unknown), component, &grid, channel);
+        let b = right_hand_side(&picture.field(unknown), component, &grid, channel)?;
         let x = conjugate_gradients(&grid, &mut multigrid, b, host)?;
         for run in &component.runs {
             let from = grid.cell(component, run.y, run.from);
@@ -67,9 +68,14 @@ pub(super) fn solve_component(
     Ok(change)
 }
 
-fn right_hand_side(field: &Field, component: &Component, grid: &Grid, channel: usize) -> Vec<f64> {
+fn right_hand_side(
+    field: &Field,
+    component: &Component,
+    grid: &Grid,
+    channel: usize,
+) -> Result<Vec<f64>> {
     let operator = &field.operator;
-    let mut b = vec![0.0; grid.len()];
+    let mut b = zeroed::<f64>(grid.len())?;
     for run in &component.runs {
         let y = run.y as i32;
         for x in run.from as i32..run.to as i32 {
@@ -87,7 +93,7 @@ fn right_hand_side(field: &Field, component: &Component, grid: &Grid, channel: u
             b[grid.cell(component, run.y, x as u32)] = sum;
         }
     }
-    b
+    Ok(b)
 }
 
 fn conjugate_gradients(
@@ -98,10 +104,8 @@ fn conjugate_gradients(
 ) -> Result<Vec<f64>> {
     let stride = grid.stride();
     let len = grid.len();
-    let mut x = vec![0.0; len];
-    let mut p = vec![0.0; len];
-    let mut z = vec![0.0; len];
-    let mut spare = vec![0.0; len];
+    let (mut x, mut p) = (zeroed(len)?, zeroed(len)?);
+    let (mut z, mut spare) = (zeroed(len)?, zeroed(len)?);
     let mut before = 0.0;
     for _ in 0..MOST_ITERATIONS {
         multigrid.cycle(&r, &mut z, &mut spare, host)?;
@@ -138,9 +142,9 @@ impl<'a> Multigrid<'a> {
             let coarser = if unknowns > DENSE { Some(next.coarser(host)?) } else { None };
             levels.push(Level {
                 stencils: next,
-                z: vec![0.0; len],
-                spare: vec![0.0; len],
-                r: vec![0.0; len],
+                z: zeroed(len)?,
+                spare: zeroed(len)?,
+                r: zeroed(len)?,
             });
             match coarser {
                 Some(coarser) => next = coarser,

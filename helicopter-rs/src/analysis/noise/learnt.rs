@@ -249,6 +249,10 @@ impl NoiseModel {
     ///
     /// [`Error::Model`] when one is missing or has a shape that does not fit the others.
     pub fn new(tensors: &Tensors) -> Result<Self> {
+        let sound = |tensor: &Tensor| tensor.values.iter().all(|value| value.is_finite());
+        if let Some((name, _)) = tensors.iter().find(|(_, tensor)| !sound(tensor)) {
+            return Err(wrong(format!("{name} holds values that are not finite")));
+        }
         let layer = |k: usize| Layer::take(tensors, &format!("blocks.layer{k}"));
         let layers = [layer(1)?, layer(2)?, layer(3)?];
         let [grey, colour] = [1, 3].map(block_inputs);

@@ -18,6 +18,7 @@ import numpy as np
 
 from helicopter._shared.blas import blas_on_one_thread
 from helicopter.backends._threads import share_out
+from helicopter.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,21 +52,33 @@ def predict(context: Image, mask: Mask, weights: NetworkWeights) -> Map:
     -------
     float32 ndarray of shape (H, W)
         0 at visible pixels.
+
+    Raises
+    ------
+    ModelError
+        If weights are so large that what is predicted overflows.
     """
     calibration = weights.calibration
     sigma = np.zeros(mask.shape, dtype=np.float32)
     solution = context.copy() if max(mask.shape) > TILE else context
     for core in _cores(mask, weights.architecture.stride):
-        correction, log_scale = _correct(solution, mask, core, weights)
+        with np.errstate(over="ignore", invalid="ignore"):  # seen to below
+            correction, log_scale = _correct(solution, mask, core, weights)
         hidden = mask[core]
         if context.shape[2] == 1:
             correction = correction.mean(axis=2, keepdims=True)
         corrected = np.clip(solution[core][hidden] + correction[hidden], 0.0, 1.0)
         context[core][hidden] = corrected
         stated = log_scale[hidden].astype(np.float64)
-        sigma[core][hidden] = np.exp(
-            np.interp(stated, calibration.log_scale, calibration.log_sigma)
-        )
+        with np.errstate(over="ignore"):
+            sigma[core][hidden] = np.exp(
+                np.interp(stated, calibration.log_scale, calibration.log_sigma)
+            )
+        if not (np.isfinite(corrected).all() and np.isfinite(sigma[core]).all()):
+            raise ModelError(
+                "predict: what it predicts of this image are no finite numbers; train it anew, or "
+                "take the network that comes with Helicopter"
+            )
     return sigma
 
 
