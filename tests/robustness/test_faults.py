@@ -205,7 +205,7 @@ def chosen(job, every, **options):
         total = CLOCK.ticks
     if every:
         return range(1, total + 1)
-    return sorted({*range(1, total, total // 4), *range(max(1, total - 25), total + 1, 4)})
+    return sorted({*range(1, total, total // 4), *range(max(1, total - 25), total + 1, 5)})
 
 
 def fail_at(job, numbers, error, *, once, capfd, **options):
