@@ -299,7 +299,12 @@ def score(
     """Compare over `scored`: the fields of `Scores`."""
 
 def _call_kernel(
-    image: _Image, mask: _Mask, kernel: _Kernel, *, times: int | None = None, threads: int | None = None
+    image: _Image,
+    mask: _Mask,
+    kernel: _Kernel,
+    *,
+    times: int | None = None,
+    threads: int | None = None,
 ) -> list[tuple[_Image, _Image | None]]: ...
 def _panic(message: str, *, threads: int | None = None) -> None: ...
 def _spin(

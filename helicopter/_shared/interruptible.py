@@ -36,7 +36,10 @@ def interruptible(function: Callable[[], T]) -> T:
     # settings such as those of numpy.errstate belong to the context
     context = contextvars.copy_context()
     thread = threading.Thread(target=context.run, args=(work,), name="helicopter", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:  # no more threads are to be had
+        return function()
     try:
         while thread.is_alive():
             thread.join(0.1)  # some systems answer signals only between two waits

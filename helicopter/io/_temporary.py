@@ -7,6 +7,7 @@ import errno
 import os
 import re
 import secrets
+import time
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 _NAME = re.compile(r"\.helicopter-[0-9a-f]{16}\.tmp")
+#: Tenths of a second to wait for another process.
+_PATIENCE = 30
 _HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
@@ -86,8 +89,10 @@ def alone_in(folder: Path) -> Iterator[None]:
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        for _ in range(_PATIENCE):  # it takes milliseconds, unless someone else locks the folder
+            if _lock(descriptor) is not False:
+                break
+            time.sleep(0.1)
         yield
     finally:
         os.close(descriptor)

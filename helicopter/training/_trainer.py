@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -253,8 +254,10 @@ class Trainer:
             "optimizer": [optimizer.state_dict() for optimizer in self.optimizers],
             "photographs": self.fingerprint,
         }
+        buffer = io.BytesIO()  # of a disk that is full, PyTorch makes an error of its own
+        torch.save(state, buffer)
         with atomic_open(self.checkpoint) as file:
-            torch.save(state, file)
+            file.write(buffer.getbuffer())
 
     def _saved(self) -> dict[str, Any]:
         try:

@@ -161,6 +161,23 @@ def test_a_file_that_is_being_written_is_not_swept(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_two_at_once_leave_the_files_of_one(tmp_path):
+    code = (
+        "import sys; from helicopter.io import atomic_open, together\n"
+        "for _ in range(30):\n"
+        "    with together(sys.argv[1]):\n"
+        "        for name in 'abc':\n"
+        "            with atomic_open(f'{sys.argv[1]}/{name}') as file:\n"
+        "                file.write(sys.argv[2].encode())\n"
+    )
+    (tmp_path / "mine").touch()
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen([*words, "1"]) as one, subprocess.Popen([*words, "2"]) as other:
+        assert (one.wait(), other.wait()) == (0, 0)
+    assert names(tmp_path) == ["a", "b", "c", "mine"]
+    assert len({(tmp_path / name).read_bytes() for name in "abc"}) == 1
+
+
 class Rang(BaseException):
     """The alarm has gone off."""
 

@@ -22,7 +22,7 @@ from helicopter.core import (
     ZengezaNoiseDetector,
 )
 from helicopter.core._analyzer import Analyzer
-from helicopter.io import write_image
+from helicopter.io import together, write_image
 from helicopter.io._together import sweep
 from helicopter.report import _page
 
@@ -205,7 +205,7 @@ def chosen(job, every, **options):
         total = CLOCK.ticks
     if every:
         return range(1, total + 1)
-    return sorted({*range(1, total, total // 4), *range(max(1, total - 25), total + 1, 4)})
+    return sorted({*range(1, total, total // 4), *range(max(1, total - 25), total + 1, 5)})
 
 
 def fail_at(job, numbers, error, *, once, capfd, **options):
@@ -278,6 +278,45 @@ def test_whenever_it_is_killed(job):
 @pytest.mark.timeout(3000)
 def test_it_is_killed_at_every_step(job):
     kill_at(job, chosen(job, True))
+
+
+@pytest.mark.parametrize("kind", ["a full disk", "ctrl-c", "everything"])
+def test_a_checkpoint_and_weights_survive_whatever_fails(tmp_path, kind, capfd, monkeypatch):
+    pytest.importorskip("torch")
+    from helicopter.training import _calibration, _network, _trainer
+
+    architecture = _network.Architecture(widths=(4, 4, 4), down=(1, 1, 1), up=(1, 0), scale_width=4)
+    network = _network.Network(architecture)
+    image = scene(128, 128)
+    calibration = _calibration.calibrate(network, [image], 0)
+    serialise, made = _network.serialise, {}
+
+    def once_only(tensors, metadata):  # the order of the metadata is random
+        key = metadata["sha256"]
+        if key not in made:
+            made[key] = serialise(tensors, metadata=metadata)
+        return made[key]
+
+    monkeypatch.setattr(_network, "serialise", once_only)
+
+    def train(step, folder):
+        trainer = _trainer.Trainer(
+            [(255 * image).astype(np.uint8)], folder.parent / "none", _trainer.Settings(9),
+            architecture,
+        )  # fmt: skip
+        trainer.step, trainer.checkpoint = step, folder / "w.checkpoint"
+        with together():
+            trainer.write_checkpoint()
+            _network.write_weights(
+                folder / "w.safetensors",
+                {name: value + step for name, value in network.state_dict().items()},
+                calibration,
+            )
+        return 0
+
+    job = Job(tmp_path / "results", (1, 2), train, False, ("notes.txt",))
+    error, once, options = KINDS[kind]
+    fail_at(job, chosen(job, False), error, once=once, capfd=capfd, **options)
 
 
 def test_the_command_itself_clears_up(tmp_path, inputs, remembered, undrawn):
