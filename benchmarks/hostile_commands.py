@@ -109,7 +109,8 @@ def options_of() -> dict[str, Options]:
             )
             for parameter in command.params
             for option in getattr(parameter, "opts", ())
-            if option.startswith("-")
+            # a photograph of its own, which takes what it takes
+            if option.startswith("-") and option != "--sample"
         ]
         for name, command in group.commands.items()
         # a benchmark takes minutes, and that is not its fault; training needs PyTorch

@@ -49,6 +49,7 @@ pub fn zeroed<T: Zero>(count: usize) -> Result<Vec<T>> {
     debug_assert!(memory.is_aligned());
     // SAFETY: `memory` is from the global allocator with the layout of so many, which are all zero,
     // and that is a value of `T`.
+    #[expect(clippy::same_length_and_capacity, reason = "no room was asked for beyond them")]
     Ok(unsafe { Vec::from_raw_parts(memory, count, count) })
 }
 

@@ -1,5 +1,8 @@
 //! What the core says at the door that it needs is what it takes, for whatever it is given.
 
+// it counts with an allocator of its own, and the extension module has one already
+#![cfg(not(feature = "python"))]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 

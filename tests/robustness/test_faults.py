@@ -246,9 +246,11 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", ["a full disk", "ctrl-c", "everything"])
-def test_whatever_step_fails(job, kind, capfd):
+def test_whatever_step_fails(job, kind, capfd, record_property):
     error, once, options = KINDS[kind]
-    fail_at(job, chosen(job, False, **options), error, once=once, capfd=capfd, **options)
+    numbers = chosen(job, False, **options)
+    record_property("faults", len(numbers))
+    fail_at(job, numbers, error, once=once, capfd=capfd, **options)
 
 
 @pytest.mark.exhaustive
@@ -269,8 +271,10 @@ def kill_at(job, numbers):
 
 @needs_fork
 @pytest.mark.parametrize("job", ["analyze", "reconstruct"], indirect=True)
-def test_whenever_it_is_killed(job):
-    kill_at(job, chosen(job, False)[-5:])
+def test_whenever_it_is_killed(job, record_property):
+    numbers = chosen(job, False)[-5:]
+    record_property("faults", len(numbers))
+    kill_at(job, numbers)
 
 
 @needs_fork

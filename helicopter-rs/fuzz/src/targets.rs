@@ -47,10 +47,10 @@ fn images(u: &mut Unstructured) -> Result<()> {
     if layout & 2 != 0 {
         all.invert_axis(Axis(0));
     }
-    let image = match layout & 12 {
+    let image = match layout & 0b1100 {
         0 => all.slice_mut(s![..height, ..width, ..]),
-        4 => all.slice_mut(s![..;2, ..;2, ..]),
-        8 => all.slice_mut(s![height.., width.., ..;-1]),
+        0b0100 => all.slice_mut(s![..;2, ..;2, ..]),
+        0b1000 => all.slice_mut(s![height.., width.., ..;-1]),
         _ => all.slice_mut(s![..height, ..width;-1, ..]),
     };
     let (h, w, c) = image.dim();

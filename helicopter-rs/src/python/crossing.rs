@@ -50,6 +50,7 @@ impl<'a, 'py> Crossing<'a, 'py> {
     }
 
     /// How much memory the work takes, about; a call that cannot have it fails before it begins.
+    #[must_use]
     pub fn takes(mut self, bytes: usize) -> Self {
         self.bytes = bytes;
         self

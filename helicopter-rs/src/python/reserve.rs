@@ -128,6 +128,7 @@ impl Reserve {
             return Err(refused());
         }
         // SAFETY: the size has just been looked at, and is not zero.
+        #[expect(clippy::cast_ptr_alignment, reason = "the layout asks for that of usize")]
         let block = NonNull::new(unsafe { System.alloc(layout(reserve)) }.cast::<usize>());
         let block = AtomicPtr::new(block.ok_or_else(refused)?.as_ptr());
         // SAFETY: it is large enough for its own size, aligned for it, and nobody else's.

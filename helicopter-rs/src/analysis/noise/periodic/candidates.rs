@@ -56,6 +56,7 @@ pub(super) fn component(candidate: &Candidate) -> Component {
     let [mut frequency_y, mut frequency_x] = candidate.frequency.map(within_half);
     let mut phase = candidate.phasor.arg();
     // a wave and its mirror are one, and so are 1/2 and -1/2
+    #[expect(clippy::float_cmp, reason = "what is within rounding of 1/2 was made 1/2")]
     let mirrors_itself = frequency_y == 0.0 || frequency_y == 0.5;
     if frequency_y < 0.0 || (mirrors_itself && frequency_x < 0.0) {
         (frequency_y, frequency_x) = (within_half(-frequency_y), within_half(-frequency_x));
