@@ -2,7 +2,8 @@
 
 python benchmarks/memory.py [--megapixels 12 25 50 100] [--algorithm network] [--mask blocks16]
 
-With `--algorithm noise`, of the analysis of its noise; with `segment`, of its segmentation.
+With `--algorithm noise`, of the analysis of its noise; with `segment`, of its segmentation; with
+`anomalies`, of its anomalies by the harmonic prediction, as `helicopter.analyze` looks for them.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from common import Report, arguments, pin_threads
 MASKS = ("blocks16", "blocks32", "pixels", "hole")
 STRIP = 256
 #: No algorithms that reconstruct, but measured in the same way.
-NOISE, SEGMENT = "noise", "segment"
-OTHERS = (NOISE, SEGMENT)
+NOISE, SEGMENT, ANOMALIES = "noise", "segment", "anomalies"
+OTHERS = (NOISE, SEGMENT, ANOMALIES)
 #: Beside the image, segmentation has so many bytes for each pixel, and this for all of them.
 SEGMENT_BYTES, SEGMENT_WORKSPACE = 16, 2**26
 
@@ -79,7 +80,8 @@ def child(given) -> None:
     if given.channels == 1:
         image = image[:, :, 0]
     if given.algorithm in OTHERS:
-        print(json.dumps({NOISE: noise, SEGMENT: segment}[given.algorithm](given, image)))
+        measure = {NOISE: noise, SEGMENT: segment, ANOMALIES: anomalies}[given.algorithm]
+        print(json.dumps(measure(given, image)))
         return
     mask = quarter_hidden(given.mask, side)
     before = peak_bytes()
@@ -128,6 +130,27 @@ def noise(given, image: np.ndarray) -> dict[str, Any]:
         "peak": peak_bytes(),
         "pixels": image.shape[0] * image.shape[1],
         "sigma": found.sigma,
+    }
+
+
+def anomalies(given, image: np.ndarray) -> dict[str, Any]:
+    """Look for anomalies; return what that took."""
+    from helicopter.core import AnomalyDetector
+
+    before = peak_bytes()
+    detector = AnomalyDetector(
+        "harmonic", use_rust_acceleration=given.backend == "rust", device="cpu"
+    )
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = detector.find(image)
+    seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "before": before,
+        "peak": peak_bytes(),
+        "pixels": image.shape[0] * image.shape[1],
+        "candidates": found.candidates,
     }
 
 
@@ -200,6 +223,8 @@ def run(given, megapixels: float) -> dict[str, Any]:
     quality: dict[str, Any] = {}
     if given.algorithm == NOISE:
         quality = {"sigma": facts["sigma"]}
+    elif given.algorithm == ANOMALIES:
+        quality = {"candidates": facts["candidates"]}
     else:
         quality = {"PSNR dB": facts["psnr"], "known kept": facts["known"]}
     return {
