@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scenes import holes, photograph, scene
+from scipy.ndimage import distance_transform_cdt
 from skimage.measure import label as connected_pieces
 
 import helicopter
-from helicopter.core.segments._partition import PRESETS
+from helicopter.core.segments._partition import PRESETS, nearest_visible
 from helicopter.testing.strategies import images
 
 
@@ -232,3 +233,16 @@ def test_the_input_is_left_alone(segment):
     image.flags.writeable = False
     segment(image, 30, mask=holes(*image.shape[:2]))
     np.testing.assert_array_equal(image, before)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_hidden_pixels_take_after_the_nearest_visible_one(seed):
+    rng = np.random.default_rng(seed)
+    hidden = rng.random(rng.integers(1, 40, 2)) < rng.random()
+    hidden[tuple(rng.integers(0, hidden.shape))] = False
+    rows, columns = nearest_visible(hidden)
+    assert not hidden[rows, columns].any()
+    y, x = np.indices(hidden.shape)
+    steps = abs(y - rows) + abs(x - columns)
+    if hidden.any():
+        assert (steps == distance_transform_cdt(hidden, metric="taxicab")).all()
