@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import hostile_files as hostile
+import hostile_images as hostile
 
 ALLOWED = hostile.ALLOWED
 #: Files that one child reads.

@@ -10,7 +10,7 @@ import threading
 import zlib
 from pathlib import Path
 
-import hostile_files
+import hostile_images
 import imagecodecs
 import numpy as np
 import pytest
@@ -123,7 +123,7 @@ BOMBS = {
 @pytest.mark.skipif(os.name != "posix", reason="needs fork and limits")
 def test_bombs_do_not_go_off(tmp_path):
     made = [make() for make in BOMBS.values()]
-    found = list(hostile_files.watched(0, len(made), made.__getitem__, tmp_path, most=200 * 2**20))
+    found = list(hostile_images.watched(0, len(made), made.__getitem__, tmp_path, most=200 * 2**20))
     assert dict(zip(BOMBS, [result for result, _ in found], strict=True)) == dict.fromkeys(
         BOMBS, "refused"
     )

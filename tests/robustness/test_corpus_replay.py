@@ -3,16 +3,16 @@
 import sys
 import time
 
-import hostile_files
+import hostile_images
 import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 
-FOUND = sorted((hostile_files.CORPUS / "found").iterdir())
+FOUND = sorted((hostile_images.CORPUS / "found").iterdir())
 
 
 def outcomes(files, folder, **limits):
-    return list(hostile_files.watched(0, len(files), files.__getitem__, folder, **limits))
+    return list(hostile_images.watched(0, len(files), files.__getitem__, folder, **limits))
 
 
 def test_what_once_failed_fails_no_more(tmp_path):
@@ -21,20 +21,22 @@ def test_what_once_failed_fails_no_more(tmp_path):
     faults = [
         (path.name, *came)
         for path, came in zip(FOUND, found, strict=True)
-        if came[0] not in hostile_files.ALLOWED
+        if came[0] not in hostile_images.ALLOWED
     ]
     assert faults == []
 
 
 def test_hostile_files_end_in_pixels_or_an_error_of_ours(tmp_path):
-    seeds = hostile_files.seeds()
-    files = [hostile_files.variant(number, 1, seeds) for number in range(400)]
+    seeds = hostile_images.seeds()
+    files = [hostile_images.variant(number, 1, seeds) for number in range(400)]
     found = outcomes(files, tmp_path)
     faults = [
-        (number, *came) for number, came in enumerate(found) if came[0] not in hostile_files.ALLOWED
+        (number, *came)
+        for number, came in enumerate(found)
+        if came[0] not in hostile_images.ALLOWED
     ]
     assert faults == []
-    assert {result for result, _ in found} == set(hostile_files.ALLOWED)
+    assert {result for result, _ in found} == set(hostile_images.ALLOWED)
 
 
 def test_the_watch_sees_what_must_not_be(tmp_path, monkeypatch):
@@ -49,8 +51,8 @@ def test_the_watch_sees_what_must_not_be(tmp_path, monkeypatch):
             time.sleep(60)
         return "pixels", ""
 
-    monkeypatch.setattr(hostile_files, "PATIENCE", 1)
-    monkeypatch.setattr(hostile_files, "outcome", outcome)
+    monkeypatch.setattr(hostile_images, "PATIENCE", 1)
+    monkeypatch.setattr(hostile_images, "outcome", outcome)
     for number, expected in enumerate(("crash", "printed", "opened another file", "hang")):
-        found = hostile_files.watched(number, number + 1, lambda _: b"", tmp_path)
+        found = hostile_images.watched(number, number + 1, lambda _: b"", tmp_path)
         assert [result for result, _ in found] == [expected]
