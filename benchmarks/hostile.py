@@ -1,6 +1,6 @@
 """What strangers can do: the table of SECURITY.md, in less than an hour.
 
-python benchmarks/hostile.py [--share 1.0] [--seed 0]
+python benchmarks/hostile.py [--share 1.0] [--seed 0] [--only "image files" calls ...]
 
 Image files, calls, command lines and weights that nobody in his right mind would hand over, each in
 a child with limits of time and memory, and faults at every step of the commands that write. Each
@@ -33,6 +33,7 @@ KINDS: dict[str, tuple[int, Callable[[int, int], Counter[str]]]] = {
     "command lines": (1_000, hostile_commands.run_commands),
     "weights files": (1_000, hostile_commands.run_weights),
 }
+STEPS = "faults at a step"
 FAULTS = Path(__file__).resolve().parents[1] / "tests" / "robustness" / "test_faults.py"
 #: What may come of them; everything else is a fault of ours.
 WELL = {
@@ -74,27 +75,29 @@ def main() -> None:
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of each kind")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=[*KINDS, STEPS], help="kinds")
     options = parser.parse_args()
-    rows, faults = [], 0
-    for kind in [*KINDS, "faults at a step"]:
+    faults = 0
+    print("| what | tried | did what was asked | an error of ours | anything else | seconds |")
+    print("|---|---|---|---|---|---|")
+    for kind in options.only or [*KINDS, STEPS]:
         begin = time.monotonic()
-        if kind in KINDS:
+        if kind == STEPS:
+            outcomes = run_faults()
+        else:
             count, run = KINDS[kind]
             outcomes = run(max(1, round(options.share * count)), options.seed)
-        else:
-            outcomes = run_faults()
-        well = [result for result in outcomes if result in WELL]
-        asked = sum(outcomes[result] for result in well if WELL[result] == "as asked")
-        refused = sum(outcomes[result] for result in well if WELL[result] == "refused")
+        asked, refused = (
+            sum(number for result, number in outcomes.items() if WELL.get(result) == how)
+            for how in ("as asked", "refused")
+        )
         others = {result: number for result, number in outcomes.items() if result not in WELL}
         faults += sum(others.values())
         told = ", ".join(f"{number} {result}" for result, number in others.items()) or "0"
-        seconds = time.monotonic() - begin
-        rows.append((kind, sum(outcomes.values()), asked, refused, told, seconds))
-    print("| what | tried | did what was asked | an error of ours | anything else | seconds |")
-    print("|---|---|---|---|---|---|")
-    for kind, tried, asked, refused, told, seconds in rows:
-        print(f"| {kind} | {tried:,} | {asked:,} | {refused:,} | {told} | {seconds:.0f} |")
+        tried, seconds = sum(outcomes.values()), time.monotonic() - begin
+        print(
+            f"| {kind} | {tried:,} | {asked:,} | {refused:,} | {told} | {seconds:.0f} |", flush=True
+        )
     sys.exit(faults > 0)
 
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 GOOD = ("done", "refused")
-#: Seconds of processor time and bytes of memory beyond what is there already; seconds to wait.
-SECONDS, BYTES, PATIENCE = 5, 2 << 30, 120
+#: Seconds of processor time (a report takes three or four, all figures of it drawn) and bytes of
+#: memory beyond what is there already; seconds to wait.
+SECONDS, BYTES, PATIENCE = 10, 2 << 30, 120
 
 VALUES = (
     "0", "1", "-1", "2", "3", "0.5", "1.5", "nan", "inf", "-inf", "1e308", "1e-320", "9" * 400,
