@@ -43,7 +43,7 @@ SCALARS: tuple[Any, ...] = (
     2**64, -(2**63), 10**400, -(10**400), 0.0, -0.0, 0.5, 1.0, 1.5, 1e-320, 1e308, -1e308,
     float("nan"), float("inf"), float("-inf"), 1j, "", "x", "nul\0nul", "network", "harmonic",
     "auto", b"", b"\xff" * 9, (), (0, 0), (2**62, 2**62), (-1, 5), (1.0, float("nan")), [], [None],
-    {}, {"a": 1}, range(10**9), object(), int, len, np.float64("nan"), np.int64(-(2**63)),
+    {}, {"a": 1}, range(10**9), object(), dict, len, np.float64("nan"), np.int64(-(2**63)),
     np.uint8(3), np.array(0), np.array("x"), np.array([None]), np.datetime64("2020"), slice(None),
 )  # fmt: skip
 DTYPES = "?bBhHiIlLqQefdgFDGSUOMmV"

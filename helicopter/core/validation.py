@@ -214,7 +214,9 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
             f"{name}: {type(given).__module__}.{type(given).__qualname__} could not be read as "
             f"{what} ({problem}). Tensors must be on the CPU and detached."
         ) from problem
-    if array.dtype.kind == "b" and array.view(np.uint8).max(initial=0) > 1:
+    # what is repeated without end need be looked at once
+    once = array[tuple(slice(None) if stride else slice(1) for stride in array.strides)]
+    if array.dtype.kind == "b" and once.view(np.uint8).max(initial=0) > 1:
         array = array.view(np.uint8) != 0  # Pillow's True is the byte 255, unknown elsewhere
     return array
 
