@@ -15,10 +15,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from common import Report, arguments, pin_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MASKS = ("blocks16", "blocks32", "pixels", "hole")
 STRIP = 256
@@ -114,44 +117,40 @@ def child(given) -> None:
     print(json.dumps(facts))
 
 
-def noise(given, image: np.ndarray) -> dict[str, Any]:
-    """Analyse the noise of the whole and of a grid of segments; return what that took."""
-    from helicopter.core import ZengezaNoiseDetector
-
+def measured(work: Callable[[], Any], image: np.ndarray) -> tuple[Any, dict[str, Any]]:
+    """Return what `work` returns, and what that took."""
     before = peak_bytes()
-    detector = ZengezaNoiseDetector(use_rust_acceleration=given.backend == "rust", device="cpu")
     wall, cpu = time.perf_counter(), time.process_time()
-    found = detector.analyze(image, segments=given.segments)
+    found = work()
     seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {
+    pixels = image.shape[0] * image.shape[1]
+    return found, {
         "seconds": seconds,
         "cpu": cpu,
         "before": before,
         "peak": peak_bytes(),
-        "pixels": image.shape[0] * image.shape[1],
-        "sigma": found.sigma,
+        "pixels": pixels,
     }
+
+
+def noise(given, image: np.ndarray) -> dict[str, Any]:
+    """Analyse the noise of the whole and of a grid of segments; return what that took."""
+    from helicopter.core import ZengezaNoiseDetector
+
+    detector = ZengezaNoiseDetector(use_rust_acceleration=given.backend == "rust", device="cpu")
+    found, facts = measured(lambda: detector.analyze(image, segments=given.segments), image)
+    return {**facts, "sigma": found.sigma}
 
 
 def anomalies(given, image: np.ndarray) -> dict[str, Any]:
     """Look for anomalies; return what that took."""
     from helicopter.core import AnomalyDetector
 
-    before = peak_bytes()
     detector = AnomalyDetector(
         "harmonic", use_rust_acceleration=given.backend == "rust", device="cpu"
     )
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = detector.find(image)
-    seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {
-        "seconds": seconds,
-        "cpu": cpu,
-        "before": before,
-        "peak": peak_bytes(),
-        "pixels": image.shape[0] * image.shape[1],
-        "candidates": found.candidates,
-    }
+    found, facts = measured(lambda: detector.find(image), image)
+    return {**facts, "candidates": found.candidates}
 
 
 def segment(given, image: np.ndarray) -> dict[str, Any]:

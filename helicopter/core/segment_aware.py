@@ -196,7 +196,9 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
                 values, labels = check_segments(segments, missing.shape)
                 hidden = None
             boxes, areas = extents(labels, len(values))
-            windows = self._windows(boxes, missing.shape, aligned=hidden is not None)
+            # no halo reaches further than the image does
+            halo = min(self.halo, max(missing.shape))
+            windows = self._windows(boxes, halo, missing.shape, aligned=hidden is not None)
             chosen = hide(labels, windows, looked_at=None if hidden is None else ~hidden)
             visible = ~(missing | chosen)
             border = border_pixels(labels, len(values))
@@ -206,8 +208,6 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
                 SegmentTask(_box(window), *effort)
                 for window, effort in zip(windows.tolist(), efforts, strict=True)
             ]
-            # no halo reaches further than the image does
-            halo = min(self.halo, max(missing.shape))
             run = self._backend.segment_aware(
                 prepared.pixels,
                 missing,
@@ -224,11 +224,9 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         return self._result(prepared, missing, labels, records, run, started)
 
     def _windows(
-        self, boxes: NDArray[np.int64], shape: tuple[int, ...], *, aligned: bool
+        self, boxes: NDArray[np.int64], halo: int, shape: tuple[int, ...], *, aligned: bool
     ) -> NDArray[np.int64]:
         """What may be seen of each segment and its halo, from the corner of a patch on."""
-        # no halo reaches further than the image does
-        halo = min(self.halo, max(shape))
         start = np.maximum(boxes[:, :2] - halo, 0)
         if aligned:
             start -= start % self.patch_size
