@@ -31,6 +31,7 @@ __all__ = [
     "_spin",
     "anomaly_measurements",
     "build_info",
+    "cuda_device",
     "exemplar_fill",
     "hidden_distance",
     "hidden_variance",
@@ -81,6 +82,9 @@ def squared_distances(
 
 def build_info() -> _BuildInfo:
     """How this module was built."""
+
+def cuda_device(number: int) -> dict[str, Any]:
+    """Name, compute capability and memory (free, all; in bytes) of a GPU, if it can be used."""
 
 def num_threads(threads: int | None = None) -> int:
     """The number of threads that a call with ``threads=threads`` runs on."""

@@ -26,7 +26,7 @@ pub(super) fn key(source: &Source, options: &[String], compiler: (i32, i32)) -> 
     for option in options {
         add(option.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", hash.finalize())
 }
 
 /// `$XDG_CACHE_HOME/helicopter/kernels`, or what stands for it.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::ffi::{c_void, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use cudarc::driver::sys::CUdevice_attribute as Of;
 use cudarc::driver::{result, sys, DriverError};
 
 use super::buffer::{Buffer, Plain};
@@ -20,8 +21,8 @@ const SHARED: u32 = 48 * 1024;
 
 /// The process that has used a GPU first; one forked from it cannot.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
-/// Those that are open, by their number.
-static OPEN: Mutex<Vec<(usize, Weak<Gpu>)>> = Mutex::new(Vec::new());
+/// Those that are open, by their number. They stay so: to open one takes longer than most work.
+static OPEN: Mutex<Vec<Arc<Gpu>>> = Mutex::new(Vec::new());
 
 /// A GPU that is open: its context, its stream, its kernels. All work is done in the order of the
 /// stream, from whatever thread it comes.
@@ -73,15 +74,12 @@ impl Gpu {
 
     fn find(ordinal: usize) -> Result<Arc<Self>> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(_, gpu)| gpu.strong_count() > 0);
-        if let Some(gpu) =
-            open.iter().find(|(of, _)| *of == ordinal).and_then(|(_, gpu)| gpu.upgrade())
-        {
-            return Ok(gpu);
+        if let Some(gpu) = open.iter().find(|gpu| gpu.ordinal == ordinal) {
+            return Ok(Arc::clone(gpu));
         }
         let gpu = Arc::new(Self::new(ordinal)?);
         PROCESS.store(std::process::id(), Ordering::Release);
-        open.push((ordinal, Arc::downgrade(&gpu)));
+        open.push(Arc::clone(&gpu));
         Ok(gpu)
     }
 
@@ -117,7 +115,6 @@ impl Gpu {
             unsafe { result::device::get_attribute(device, of) }
                 .map_err(|error| fail("asking what the GPU can do", error))
         };
-        use sys::CUdevice_attribute as Of;
         let architecture = (
             attribute(Of::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
             attribute(Of::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
