@@ -16,7 +16,7 @@ TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 # a job says is shown when it has ended, in one piece.
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo emulator test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
+.PHONY: help demo emulator test-cuda test-cuda-emulated test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
 	coverage coverage-rust fuzz sanitize miri deny audit hostile bench lock clean
 .DEFAULT_GOAL := help
 
@@ -47,9 +47,25 @@ $(EMULATOR)/libnvrtc.so: helicopter-rs/emulator/nvrtc.cpp helicopter-rs/emulator
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.12
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.13
 
+# The same tests on a card, where there is one.
+CUDA_TESTS = $(TEST) -m pytest --quiet -m cuda tests/cuda
+ON_EMULATOR := HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) LD_LIBRARY_PATH=$(abspath $(EMULATOR))
+
+test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## CUDA on the emulated driver, and on a card where there is one
+	@if command -v $(CXX) >/dev/null; then \
+	  $(MAKE) --no-print-directory emulator test-cuda-emulated; \
+	else echo "CUDA is not tested: the emulated driver needs $(CXX), which was not found."; fi
+	@if $(BIN)/python -c 'import ctypes; raise SystemExit(ctypes.CDLL("libcuda.so.1").cuInit(0))' 2>/dev/null; then \
+	  echo "CUDA: the same tests on this machine's card."; $(CUDA_TESTS); \
+	else echo "CUDA: this machine has no card; its tests ran emulated only."; fi
+
+test-cuda-emulated:
+	$(if $(CARGO),cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --lib --features cuda cuda)
+	HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) $(CUDA_TESTS)
+
 test: ## set up what tests need and pass them all
 	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust
-	+$(MAKE) --no-print-directory test-python
+	+$(MAKE) --no-print-directory test-python test-cuda
 
 test-rust:
 ifdef CARGO
@@ -57,7 +73,7 @@ ifdef CARGO
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
-	$(TEST) -m pytest --quiet $(AT_ONCE) -m 'not quiet and not exhaustive'
+	$(TEST) -m pytest --quiet $(AT_ONCE) -m 'not quiet and not exhaustive and not cuda'
 	$(TEST) -m pytest --quiet -m quiet
 
 test-training: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## train for a few steps; fetches PyTorch, some 3 GB
