@@ -16,7 +16,7 @@ TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 # a job says is shown when it has ended, in one piece.
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo emulator test-cuda test-cuda-emulated test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
+.PHONY: help demo emulator sanitize-cuda test-cuda test-cuda-emulated test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
 	coverage coverage-rust fuzz sanitize miri deny audit hostile bench lock clean
 .DEFAULT_GOAL := help
 
@@ -30,18 +30,20 @@ demo: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## analyse the sample p
 
 EMULATOR := helicopter-rs/target/emulator
 CXX ?= g++
-EMULATOR_FLAGS := -std=c++17 -O2 -g1 -Wall -Wextra -fPIC -shared -fvisibility=hidden -pthread
+EMULATOR_FLAGS := -std=c++17 -O1 -g1 -Wall -Wextra -fPIC -shared -fvisibility=hidden -pthread
+KERNEL_FLAGS :=
 
 emulator: $(EMULATOR)/libcuda.so $(EMULATOR)/libnvrtc.so ## the emulated CUDA driver, with g++
 
 $(EMULATOR)/libcuda.so: $(wildcard helicopter-rs/emulator/*)
 	@mkdir -p $(EMULATOR)/old
 	cp helicopter-rs/emulator/*.h $(EMULATOR)/
-	$(CXX) $(EMULATOR_FLAGS) -Wl,-soname,libcuda.so helicopter-rs/emulator/driver.cpp -ldl -o $@
-	$(CXX) $(EMULATOR_FLAGS) -O0 -DEMULATED_WITHOUT_POOLS -Wl,-soname,libcuda.so \
+	echo '$(KERNEL_FLAGS)' >$(EMULATOR)/kernel-flags
+	$(CXX) $(EMULATOR_FLAGS) $(KERNEL_FLAGS) -Wl,-soname,libcuda.so helicopter-rs/emulator/driver.cpp -ldl -o $@
+	$(CXX) $(EMULATOR_FLAGS) $(KERNEL_FLAGS) -O0 -DEMULATED_WITHOUT_POOLS -Wl,-soname,libcuda.so \
 	  helicopter-rs/emulator/driver.cpp -ldl -o $(EMULATOR)/old/libcuda.so
 
-$(EMULATOR)/libnvrtc.so: helicopter-rs/emulator/nvrtc.cpp helicopter-rs/emulator/source.hpp helicopter-rs/emulator/report.hpp
+$(EMULATOR)/libnvrtc.so: $(wildcard helicopter-rs/emulator/*)
 	@mkdir -p $(EMULATOR)
 	$(CXX) $(EMULATOR_FLAGS) -O0 -Wl,-soname,libnvrtc.so.12 helicopter-rs/emulator/nvrtc.cpp -ldl -o $@
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.12
@@ -62,6 +64,13 @@ test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## CUDA on the emulated d
 test-cuda-emulated:
 	$(if $(CARGO),cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --lib --features cuda cuda)
 	HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) $(CUDA_TESTS)
+
+SANITIZED := $(EMULATOR)-sanitized
+sanitize-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## kernels and the emulated driver under address,undefined
+	+$(MAKE) --no-print-directory emulator EMULATOR=$(SANITIZED) \
+	  KERNEL_FLAGS='-g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 HELICOPTER_CUDA_EMULATOR=$(abspath $(SANITIZED)) $(CUDA_TESTS)
 
 test: ## set up what tests need and pass them all
 	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust

@@ -1,7 +1,7 @@
 """Tests of CUDA: on the emulated driver, or on a card.
 
-`make test-cuda` names the emulator's folder in HELICOPTER_CUDA_EMULATOR. Libraries are loaded by their paths before anything looks for
-them; the product finds them under their names, as it finds a card's.
+`make test-cuda` puts the folder of the emulator into HELICOPTER_CUDA_EMULATOR. Libraries are loaded
+by their paths before anything looks for them; the product finds them by name, like those of a card.
 """
 
 import ctypes
