@@ -395,6 +395,7 @@ class Launcher {
         l.static_used = (l.static_used + alignment - 1) / alignment * alignment + bytes;
         if (l.static_used > STATIC_SHARED)
             l.give_up(0, "static shared memory of more than 48 KiB: " + std::to_string(l.static_used) + " bytes");
+        memset(l.arena + l.arena_used, CANARY, size_t(at - l.arena) - l.arena_used);
         l.arena_used = size_t(at - l.arena) + bytes + RED_ZONE;
         memset(at + bytes, CANARY, RED_ZONE);
         fill_unset(at, bytes);
@@ -406,7 +407,7 @@ class Launcher {
         for (const Variable &v : variables)
             for (size_t i = 1; i <= RED_ZONE; ++i) {
                 const bool after = v.at + v.bytes + i <= dynamic_end && static_cast<unsigned char>(v.at[v.bytes + i - 1]) != CANARY;
-                const bool before = static_cast<unsigned char>(v.at[-ptrdiff_t(i)]) != CANARY && &v == &variables[0];
+                const bool before = static_cast<unsigned char>(v.at[-ptrdiff_t(i)]) != CANARY;
                 if (!after && !before) continue;
                 failed = "something was written " + std::to_string(after ? i - 1 : i) + " bytes " +
                          (after ? "past the end of" : "before") + " a shared variable of " + std::to_string(v.bytes) + " bytes";
