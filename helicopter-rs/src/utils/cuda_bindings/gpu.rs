@@ -85,9 +85,8 @@ impl Gpu {
 
     fn new(ordinal: usize) -> Result<Self> {
         let fail = |what: &str, error: DriverError| failure(what, error, "");
-        let none = |error: DriverError| {
-            Error::Device(format!("no GPU can be used ({}): use device=\"cpu\"", said(error)))
-        };
+        let none =
+            |error: DriverError| Error::Device(format!("no GPU can be used ({})", said(error)));
         result::init().map_err(none)?;
         let mut version = 0;
         // SAFETY: a place for a number.
@@ -96,8 +95,7 @@ impl Gpu {
             .map_err(|error| fail("asking for the driver's version", error))?;
         if version < LEAST_DRIVER {
             return Err(Error::Device(format!(
-                "the CUDA driver is of version {}.{}; at least 11.4 is needed. Install a newer \
-                 driver, or use device=\"cpu\"",
+                "the CUDA driver is of version {}.{}; at least 11.4 is needed",
                 version / 1000,
                 version % 1000 / 10
             )));
@@ -105,7 +103,7 @@ impl Gpu {
         let count = result::device::get_count().map_err(none)?;
         if i64::from(count) <= ordinal as i64 {
             return Err(Error::Device(format!(
-                "device=\"cuda:{ordinal}\" was asked for, and there are {count} GPUs, numbered from 0"
+                "there is no GPU {ordinal}: {count} are there, numbered from 0"
             )));
         }
         let device = result::device::get(ordinal as i32).map_err(none)?;
@@ -120,9 +118,7 @@ impl Gpu {
             attribute(Of::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
         );
         if attribute(Of::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)? == 0 {
-            return Err(Error::Device(format!(
-                "{name} has no memory pools, which are needed; use device=\"cpu\""
-            )));
+            return Err(Error::Device(format!("{name} has no memory pools, which are needed")));
         }
         // SAFETY: the device is one; the context is released in `drop`.
         let context = unsafe { result::primary_ctx::retain(device) }
@@ -398,7 +394,7 @@ fn only_one_process() -> Result<()> {
     }
     Err(Error::Device(
         "CUDA was used before this process was forked, and cannot be used after: start processes \
-         with multiprocessing.get_context(\"spawn\"), or use device=\"cpu\""
+         with multiprocessing.get_context(\"spawn\")"
             .into(),
     ))
 }
