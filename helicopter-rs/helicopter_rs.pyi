@@ -18,6 +18,7 @@ from typing_extensions import Self
 
 __all__ = [
     "AutonomousReconstructionEngine",
+    "CudaKernel",
     "DecisionModel",
     "HatataMDPEngine",
     "Network",
@@ -112,6 +113,14 @@ def solve_pde(
 
     When the call raises, the hidden pixels are left in an undefined state.
     """
+
+@final
+class CudaKernel:
+    """A kernel of the user's, written in CUDA C++: predicts hidden pixels, a thread for each."""
+
+    def __new__(cls, source: str, entry: str, name: str, number: int) -> Self: ...
+    def run(self, context: _Image, mask: _Mask) -> tuple[_Image, NDArray[np.float32] | None]:
+        """The prediction, and the standard deviation of its errors if the kernel tells it."""
 
 @final
 class Network:

@@ -305,6 +305,25 @@ impl Gpu {
         self.check("loading kernels", loaded).map(Module)
     }
 
+    /// Looks for a kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if there is none of this name.
+    pub fn require(&self, module: &Module, name: &str) -> Result<()> {
+        self.bind()?;
+        self.function(module, name).map(drop)
+    }
+
+    fn function(&self, module: &Module, name: &str) -> Result<sys::CUfunction> {
+        let entry = CString::new(name)
+            .map_err(|_| Error::Device(format!("{name:?} is no name of a kernel")))?;
+        debug_assert!(!module.0.is_null());
+        // SAFETY: the module is loaded as long as the GPU is open.
+        let function = unsafe { result::module::get_function(module.0, entry) };
+        self.check(&format!("looking for the kernel {name}"), function)
+    }
+
     /// Starts a kernel, which has ended when the stream has got so far.
     ///
     /// The arguments must be what the kernel declares: number, types, and as much memory as it reads and
@@ -318,12 +337,7 @@ impl Gpu {
             return Ok(());
         }
         self.bind()?;
-        let entry = CString::new(name)
-            .map_err(|_| Error::Device(format!("{name:?} is no name of a kernel")))?;
-        debug_assert!(!module.0.is_null());
-        // SAFETY: the module is loaded as long as the GPU is open.
-        let function = unsafe { result::module::get_function(module.0, entry) };
-        let function = self.check(&format!("looking for the kernel {name}"), function)?;
+        let function = self.function(module, name)?;
         if shape.shared > SHARED {
             // SAFETY: the function is one of the module's.
             let set = unsafe {
