@@ -29,9 +29,9 @@ class CudaKernel:
             float* sigma,               // (height, width), -1 at first
             int height, int width, int channels)
 
-    It is started with one thread for each pixel, in blocks of 32 x 8 that may reach beyond the image.
-    Only hidden pixels of `prediction` count, clipped to [0, 1]. `sigma` is the standard deviation of
-    the error; where the kernel leaves all of it alone, that of `harmonic` is stated.
+    It is started with one thread for each pixel, in blocks of 32 x 8 that may reach beyond the
+    image. Only hidden pixels of `prediction` count, clipped to [0, 1]. `sigma` is the standard
+    deviation of the error; if the kernel leaves all of it alone, that of `harmonic` is stated.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class CudaKernel:
     ------
     InvalidOptionError
     DeviceError
-        If there is no such GPU, or the source does not compile: the message has the compiler's words
-        with the numbers of the source's lines.
+        If there is no such GPU, or the source does not compile: the message has the compiler's
+        words with the numbers of the source's lines.
     RustAccelerationError
         If the accelerator cannot be used.
 
@@ -56,7 +56,8 @@ class CudaKernel:
     ... extern "C" __global__ void predict(
     ...     const float* context, const unsigned char* mask, float* prediction, float* sigma,
     ...     int height, int width, int channels) {
-    ...     int x = blockIdx.x * blockDim.x + threadIdx.x, y = blockIdx.y * blockDim.y + threadIdx.y;
+    ...     int x = blockIdx.x * blockDim.x + threadIdx.x;
+    ...     int y = blockIdx.y * blockDim.y + threadIdx.y;
     ...     if (x >= width || y >= height) return;
     ...     for (int c = 0; c < channels; ++c) prediction[(y * width + x) * channels + c] = 0.5f;
     ... }'''
@@ -73,7 +74,8 @@ class CudaKernel:
         number = gpu_number(device) if isinstance(device, str) else None
         if number is None:
             raise InvalidOptionError(
-                f'device: got {shown(device)}; expected "cuda" or "cuda:N" for a kernel in CUDA C++.'
+                f'device: got {shown(device)}; expected "cuda" or "cuda:N", since the kernel is '
+                "CUDA C++."
             )
         _, self.device = resolve(None, device)
         module: Any = accelerator()
