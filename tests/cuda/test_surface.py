@@ -109,7 +109,7 @@ def test_what_does_not_compile_is_said_with_its_line():
 
 def test_kernels_are_checked_like_all_others(picture, registered):
     image, mask = picture
-    registered("NaN", SIGNATURE + 'prediction[at * channels] = 0.0f / 0.0f; }')
+    registered("NaN", SIGNATURE + "prediction[at * channels] = 0.0f / 0.0f; }")
     with pytest.raises(KernelError, match="NaN or infinite"):
         helicopter.reconstruct(image, mask, "NaN", device="cpu")
     for wrong in ({"source": b"x"}, {"device": "cpu"}, {"device": 3}, {"entry": ""}):
