@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         SegmentTask,
     )
 
-__all__ = ["RustBackend"]
+__all__ = ["RustBackend", "as_rust"]
 
 
 class RustBackend:
@@ -76,7 +76,7 @@ class RustBackend:
         self, context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel
     ) -> Map:
         engine = self._rust.RegionalReconstructionEngine(
-            _as_rust(algorithm, self._gpu), model, gpu=self._gpu
+            as_rust(algorithm, self._gpu), model, gpu=self._gpu
         )
         return engine.reconstruct(context, mask, threads=chosen_threads())
 
@@ -136,7 +136,7 @@ class RustBackend:
         progress: Progress | None,
     ) -> AutonomousRun:
         engine = self._rust.AutonomousReconstructionEngine(
-            _as_rust(algorithm, self._gpu), model, options, gpu=self._gpu
+            as_rust(algorithm, self._gpu), model, options, gpu=self._gpu
         )
         found = engine.autonomous_analyze(
             image, missing, threads=chosen_threads(), progress=progress
@@ -159,7 +159,7 @@ class RustBackend:
         progress: Progress | None,
     ) -> SegmentAwareRun:
         engine = self._rust.SegmentAwareReconstructionEngine(
-            _as_rust(algorithm, self._gpu), model, options, halo=halo, gpu=self._gpu
+            as_rust(algorithm, self._gpu), model, options, halo=halo, gpu=self._gpu
         )
         found = engine.segment_aware_reconstruction(
             image, missing, chosen, labels, tasks, threads=chosen_threads(), progress=progress
@@ -264,7 +264,7 @@ def _noise_run(found: dict[str, Any]) -> NoiseRun:
     return NoiseRun(**found)
 
 
-def _as_rust(algorithm: Algorithm, gpu: int | None) -> Any:
+def as_rust(algorithm: Algorithm, gpu: int | None) -> Any:
     """What predicts, as Rust takes it."""
     return _network(algorithm, gpu) if isinstance(algorithm, NetworkWeights) else algorithm
 

@@ -1,10 +1,16 @@
 //! GPUs, as far as Python asks for them.
 
+mod arrays;
+mod kernel;
+
+use std::sync::Arc;
+
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyBytes, PyDict};
 
 use super::{convert, errors};
-use crate::utils::cuda_bindings;
+use crate::algorithms::network::cuda;
+use crate::utils::cuda_bindings::{self, Gpu};
 
 /// What the GPU of this number is: its name, its compute capability, bytes of memory free and in all.
 #[pyfunction]
@@ -24,111 +30,46 @@ pub fn cuda_device<'py>(
     Ok(facts)
 }
 
-/// Adds what is in this file to the module.
-pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    #[cfg(feature = "cuda")]
-    kernel::register(module)?;
-    module.add_function(wrap_pyfunction!(cuda_device, module)?)
+/// The GPU that a call is to run on, if it is to run on one.
+pub(super) fn gpu(
+    operation: &'static str,
+    number: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Option<Arc<Gpu>>> {
+    let Some(number) = number else { return Ok(None) };
+    let py = number.py();
+    let number = convert::count(operation, "gpu", number)?;
+    let opened = py.detach(|| Gpu::open(number));
+    opened.map(Some).map_err(|error| errors::to_python(py, operation, error))
 }
 
-#[cfg(feature = "cuda")]
-mod kernel {
-    use std::sync::Arc;
+/// A trained network whose weights are on a GPU.
+#[pyclass(frozen, module = "helicopter_rs")]
+pub struct CudaNetwork(pub(super) Arc<cuda::CudaNetwork>);
 
-    use ndarray::{Array2, Array3};
-    use numpy::IntoPyArray;
-    use pyo3::prelude::*;
-
-    use crate::error::Result;
-    use crate::python::crossing::Crossing;
-    use crate::python::{convert, errors};
-    use crate::utils::cuda_bindings::{Arg, Gpu, Launch, Module, Source};
-
-    /// What sigma is before a kernel says something of it.
-    const UNSAID: f32 = -1.0;
-
-    /// A kernel of the user's, written in CUDA C++: predicts hidden pixels, one thread for each pixel.
-    #[pyclass(frozen, module = "helicopter_rs")]
-    pub struct CudaKernel {
-        gpu: Arc<Gpu>,
-        module: Arc<Module>,
-        entry: String,
+#[pymethods]
+impl CudaNetwork {
+    #[new]
+    fn new(py: Python<'_>, data: &Bound<'_, PyAny>, number: &Bound<'_, PyAny>) -> PyResult<Self> {
+        const OPERATION: &str = "CudaNetwork";
+        let number = convert::count(OPERATION, "number", number)?;
+        let Ok(bytes) = data.cast::<PyBytes>() else {
+            let got = convert::describe(data);
+            return Err(errors::invalid(py, OPERATION, "data", "bytes", &got));
+        };
+        let bytes = bytes.as_bytes();
+        let network = py.detach(|| {
+            let gpu = Gpu::open(number)?;
+            cuda::CudaNetwork::from_bytes(&gpu, bytes)
+        });
+        let network = network.map_err(|error| errors::to_python(py, OPERATION, error))?;
+        Ok(Self(Arc::new(network)))
     }
+}
 
-    #[pymethods]
-    impl CudaKernel {
-        #[new]
-        fn new(
-            py: Python<'_>,
-            source: String,
-            entry: String,
-            name: String,
-            number: &Bound<'_, PyAny>,
-        ) -> PyResult<Self> {
-            const OPERATION: &str = "CudaKernel";
-            let number = convert::count(OPERATION, "number", number)?;
-            let source = Source { name: name.into(), text: source.into() };
-            let made = py.detach(|| {
-                let gpu = Gpu::open(number)?;
-                let module = gpu.module(&source, &[])?;
-                gpu.require(&module, &entry)?;
-                Ok((gpu, module))
-            });
-            let (gpu, module) = made.map_err(|error| errors::to_python(py, OPERATION, error))?;
-            Ok(Self { gpu, module, entry })
-        }
-
-        /// The prediction, and the standard deviation of its errors if the kernel says something of it.
-        fn run<'py>(
-            &self,
-            py: Python<'py>,
-            context: &Bound<'py, PyAny>,
-            mask: &Bound<'py, PyAny>,
-        ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
-            const OPERATION: &str = "CudaKernel.run";
-            let context = convert::image(OPERATION, "image", context)?;
-            let mask = convert::mask(OPERATION, "mask", mask)?;
-            let (image, hidden) = (context.as_array(), mask.as_array());
-            convert::same_size(py, OPERATION, image.dim(), hidden.dim())?;
-            let (prediction, sigma) =
-                Crossing::new(OPERATION).run(py, |_| self.predict(image, hidden))?;
-            let sigma = sigma.map(|sigma| sigma.into_pyarray(py).into_any());
-            Ok((prediction.into_pyarray(py).into_any(), sigma))
-        }
-    }
-
-    impl CudaKernel {
-        fn predict(
-            &self,
-            image: ndarray::ArrayView3<f32>,
-            hidden: ndarray::ArrayView2<bool>,
-        ) -> Result<(Array3<f32>, Option<Array2<f32>>)> {
-            let (height, width, channels) = image.dim();
-            let pixels: Vec<f32> = image.iter().copied().collect();
-            let mask: Vec<u8> = hidden.iter().map(|&hidden| u8::from(hidden)).collect();
-            let (context, mask) = (self.gpu.upload(&pixels)?, self.gpu.upload(&mask)?);
-            let mut prediction = self.gpu.upload(&pixels)?;
-            let mut sigma = self.gpu.upload(&vec![UNSAID; height * width])?;
-            let args = [
-                Arg::from(&context),
-                Arg::from(&mask),
-                Arg::from(&mut prediction),
-                Arg::from(&mut sigma),
-                Arg::from(height as i32),
-                Arg::from(width as i32),
-                Arg::from(channels as i32),
-            ];
-            self.gpu.launch(&self.module, &self.entry, Launch::over2(width, height), &args)?;
-            let (prediction, sigma) = (prediction.download()?, sigma.download()?);
-            let said = sigma.iter().zip(hidden).any(|(&sigma, &hidden)| hidden && sigma != UNSAID);
-            let prediction =
-                Array3::from_shape_vec(image.dim(), prediction).expect("of that shape");
-            let sigma = Array2::from_shape_vec(hidden.dim(), sigma).expect("of that shape");
-            Ok((prediction, said.then_some(sigma)))
-        }
-    }
-
-    pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add_class::<CudaKernel>()
-    }
+/// Adds what is in this folder to the module.
+pub fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    arrays::register(module)?;
+    kernel::register(module)?;
+    module.add_class::<CudaNetwork>()?;
+    module.add_function(wrap_pyfunction!(cuda_device, module)?)
 }

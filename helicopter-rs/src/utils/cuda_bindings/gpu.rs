@@ -267,6 +267,35 @@ impl Gpu {
         Ok(made)
     }
 
+    /// A copy of values that lie on this GPU already, in memory of somebody else's.
+    ///
+    /// So many of them must be there; nothing can check that here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gpu::empty`].
+    pub fn copy_of<T: Plain>(self: &Arc<Self>, address: u64, len: usize) -> Result<Buffer<T>> {
+        let made = self.empty::<T>(len)?;
+        if len > 0 {
+            let bytes = len * size_of::<T>();
+            // SAFETY: the new memory is as long as that; of the other the caller says so.
+            let copied =
+                unsafe { result::memcpy_dtod_async(made.address(), address, bytes, self.stream) };
+            self.check("a copy on the GPU", copied)?;
+        }
+        Ok(made)
+    }
+
+    /// Waits until all work on the GPU is done, that of other libraries in this process too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if some of it failed.
+    pub fn synchronize_all(&self) -> Result<()> {
+        self.bind()?;
+        self.check("work on the GPU", result::ctx::synchronize())
+    }
+
     /// The kernels of a source, compiled for this GPU with these options, once.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ const DRIVER: &[&str] = &[
     "cuDevicePrimaryCtxRetain",
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxSetCurrent",
+    "cuCtxSynchronize",
     "cuMemGetInfo_v2",
     "cuDeviceGetDefaultMemPool",
     "cuMemPoolSetAttribute",
