@@ -16,7 +16,7 @@ TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 # a job says is shown when it has ended, in one piece.
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
+.PHONY: help demo emulator test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
 	coverage coverage-rust fuzz sanitize miri deny audit hostile bench lock clean
 .DEFAULT_GOAL := help
 
@@ -25,6 +25,27 @@ help: ## list the targets
 
 demo: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## analyse the sample photograph and leave a report
 	$(BIN)/helicopter analyze --sample
+
+# -- CUDA without a card: a driver and a compiler of the tests' own, see docs/cuda.md ----------------
+
+EMULATOR := helicopter-rs/target/emulator
+CXX ?= g++
+EMULATOR_FLAGS := -std=c++17 -O2 -g1 -Wall -Wextra -fPIC -shared -fvisibility=hidden -pthread
+
+emulator: $(EMULATOR)/libcuda.so $(EMULATOR)/libnvrtc.so ## the emulated CUDA driver, with g++
+
+$(EMULATOR)/libcuda.so: $(wildcard helicopter-rs/emulator/*)
+	@mkdir -p $(EMULATOR)/old
+	cp helicopter-rs/emulator/*.h $(EMULATOR)/
+	$(CXX) $(EMULATOR_FLAGS) -Wl,-soname,libcuda.so helicopter-rs/emulator/driver.cpp -ldl -o $@
+	$(CXX) $(EMULATOR_FLAGS) -O0 -DEMULATED_WITHOUT_POOLS -Wl,-soname,libcuda.so \
+	  helicopter-rs/emulator/driver.cpp -ldl -o $(EMULATOR)/old/libcuda.so
+
+$(EMULATOR)/libnvrtc.so: helicopter-rs/emulator/nvrtc.cpp helicopter-rs/emulator/source.hpp helicopter-rs/emulator/report.hpp
+	@mkdir -p $(EMULATOR)
+	$(CXX) $(EMULATOR_FLAGS) -O0 -Wl,-soname,libnvrtc.so.12 helicopter-rs/emulator/nvrtc.cpp -ldl -o $@
+	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.12
+	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.13
 
 test: ## set up what tests need and pass them all
 	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust
@@ -104,7 +125,8 @@ ifeq ($(SANITIZER),thread)
 	cd helicopter-rs && RUSTFLAGS=-Zsanitizer=thread cargo +nightly test --locked -Zbuild-std \
 	  --target $(HOST) --target-dir target/thread --tests
 else
-	cd helicopter-rs && RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=$(SANITIZER) cargo test --locked \
+	cd helicopter-rs && LSAN_OPTIONS=suppressions=$$PWD/leaks.supp RUSTC_BOOTSTRAP=1 \
+	  RUSTFLAGS=-Zsanitizer=$(SANITIZER) cargo test --locked \
 	  --target $(HOST) --target-dir target/$(SANITIZER) --tests
 endif
 
