@@ -22,6 +22,7 @@ from cuda_driver import Nvrtc  # noqa: E402
 #: What is defined when a file is compiled, besides nothing.
 DEFINED = {
     "network.cu": [("-DOUTPUTS=2",), ("-DOUTPUTS=4",), ("-DOUTPUTS=8",)],
+    "smoke.cu": [("-DFACTOR=3",)],
     "pde.cu": [("-DBIHARMONIC=0",), ("-DBIHARMONIC=1",)],
 }
 ALWAYS = ("--std=c++17", "--fmad=false", "--ptxas-options=-v")
