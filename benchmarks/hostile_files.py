@@ -20,8 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import hostile_images as hostile
+from watched_reading import ALLOWED, watched
 
-ALLOWED = hostile.ALLOWED
 #: Files that one child reads.
 _BATCH = 500
 
@@ -52,7 +52,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         while number < count and time.monotonic() < end:
             last = min(count, number + _BATCH)
-            for result, message in hostile.watched(number, last, make, folder):
+            for result, message in watched(number, last, make, folder):
                 outcomes[result] += 1
                 if result not in ALLOWED:
                     print(f"file {number} of seed {seed}: {result}: {message}", flush=True)

@@ -57,11 +57,19 @@ class Launcher {
         state->grid_size = job.grid;
         threads = job.block.x * job.block.y * job.block.z;
         waits.assign(threads, Wait());
+        places.clear();
+        for (unsigned z = 0; z < job.block.z; ++z)
+            for (unsigned y = 0; y < job.block.y; ++y)
+                for (unsigned x = 0; x < job.block.x; ++x) places.push_back({x, y, z});
         const std::string order_name = setting("ORDER", "forwards");
         shuffled = order_name == "shuffled";
         order.resize(threads);
         std::iota(order.begin(), order.end(), 0u);
-        if (order_name == "backwards") std::reverse(order.begin(), order.end());
+        if (order_name == "backwards") {  // warp by warp: a last one that is not whole is looked at last
+            const auto whole = order.begin() + threads / 32 * 32;
+            std::reverse(order.begin(), whole);
+            std::reverse(whole, order.end());
+        }
         random.seed(unsigned(strtoul(setting("SEED", "1"), nullptr, 0)));
 
         stack_t none {}, own {};
@@ -107,8 +115,8 @@ class Launcher {
   private:
     struct Wait {
         int what = FRESH, line = 0;
-        unsigned mask = 0;
-        unsigned long long value = 0;
+        unsigned mask = 0, met = 0;  // whom it waits for in its warp; who had come when it went on
+        unsigned long long value = 0, published = 0;
         int fiber = -1;
     };
     struct Variable {
@@ -124,6 +132,7 @@ class Launcher {
     State *state = nullptr;
     unsigned threads = 0;
     std::vector<Wait> waits;
+    std::vector<Triple> places;
     std::vector<unsigned> order;
     std::vector<std::unique_ptr<Fiber>> fibers;
     std::vector<int> idle;
@@ -134,7 +143,7 @@ class Launcher {
     char signal_stack[65536];
     pthread_t runner{};
     unsigned long long blocks_run = 0;
-    size_t unstarted = 0;  // position in `order`
+    size_t unstarted = 0, unstarted_end = 0;  // positions in `order`
     unsigned running = 0;
     int fiber_now = -1;
     static inline Launcher *self = nullptr;
@@ -142,37 +151,68 @@ class Launcher {
     void run_block() {
         state->block_number = ++blocks_run + (1ull << 40);
         prepare_shared();
-        if (shuffled) std::shuffle(order.begin(), order.end(), random);
+        if (shuffled) shuffle_order();
         for (auto &wait : waits) wait = Wait();
         idle.resize(fibers.size());
         std::iota(idle.begin(), idle.end(), 0);
-        unstarted = 0;
-        while (unstarted < threads && failed.empty()) {
-            // each fiber runs fresh threads one after another until one of them waits
-            if (idle.empty()) {
-                fibers.push_back(std::make_unique<Fiber>(body));
-                idle.push_back(int(fibers.size()) - 1);
-            }
-            const int fiber = idle.back();
-            idle.pop_back();
-            enter(fiber);
-        }
-        while (failed.empty() && !all_ended()) {
-            if (!release()) {
+        for (;;) {
+            bool any = false;
+            for (size_t first = 0; first < threads && failed.empty(); first += 32) any |= run_warp(first);
+            if (!failed.empty() || all_ended()) break;
+            if (!any && !release()) {
                 say_deadlock();
                 return;
             }
-            if (shuffled) std::shuffle(order.begin(), order.end(), random);
-            for (size_t i = 0; i < threads && failed.empty(); ++i)
-                if (waits[order[i]].what == NOTHING) go_on(order[i]);
         }
         if (failed.empty()) check_shared();
     }
 
+    // Warps among each other, and the threads of each.
+    void shuffle_order() {
+        std::vector<unsigned> warps((threads + 31) / 32);
+        std::iota(warps.begin(), warps.end(), 0u);
+        // one that is not whole stays the last
+        std::shuffle(warps.begin(), warps.end() - (threads % 32 ? 1 : 0), random);
+        size_t at = 0;
+        for (const unsigned warp : warps) {
+            const size_t first = at;
+            for (unsigned t = 32 * warp; t < std::min(32 * warp + 32, threads); ++t) order[at++] = t;
+            std::shuffle(order.begin() + long(first), order.begin() + long(at), random);
+        }
+    }
+
+    // As far as the threads of a warp get without the others. `order` has them side by side.
+    bool run_warp(size_t first) {
+        const size_t last = std::min<size_t>(first + 32, threads);
+        bool any = false;
+        unstarted = unstarted_end = last;
+        if (waits[order[first]].what == FRESH) {
+            any = true;
+            unstarted = first;
+            while (unstarted < last && failed.empty()) {
+                // each fiber runs fresh threads one after another until one of them waits
+                if (idle.empty()) {
+                    fibers.push_back(std::make_unique<Fiber>(body, fibers.size()));
+                    idle.push_back(int(fibers.size()) - 1);
+                }
+                const int fiber = idle.back();
+                idle.pop_back();
+                enter(fiber);
+            }
+        }
+        do {
+            for (size_t i = first; i < last && failed.empty(); ++i)
+                if (waits[order[i]].what == NOTHING) {
+                    go_on(order[i]);
+                    any = true;
+                }
+        } while (failed.empty() && release_warp(order[first] / 32 * 32));
+        return any;
+    }
+
     void set_thread(unsigned t) {
         running = t;
-        const Triple &size = state->block_size;
-        state->thread = {t % size.x, t / size.x % size.y, t / size.x / size.y};
+        state->thread = places[t];
     }
 
     void enter(int fiber) {
@@ -191,7 +231,7 @@ class Launcher {
             Launcher &l = *self;
             const int mine = l.fiber_now;
             // a thread that waited here before has its own fiber: none is fresh by then
-            while (l.unstarted < l.threads && l.failed.empty()) {
+            while (l.unstarted < l.unstarted_end && l.failed.empty()) {
                 const unsigned t = l.order[l.unstarted++];
                 l.waits[t].fiber = mine;
                 l.set_thread(t);
@@ -225,24 +265,21 @@ class Launcher {
         Launcher &l = *self;
         l.need_lane(mask, line);
         l.wait(WARP, mask, line, mine);
-        const unsigned t = l.running, first = t / 32 * 32, source = first + unsigned(from & 31);
-        if (source >= l.threads || !(mask >> (from & 31) & 1u) || l.waits[source].what == ENDED)
+        const unsigned first = l.running / 32 * 32, source = first + unsigned(from & 31);
+        if (!(l.waits[l.running].met >> (from & 31) & 1u))
             l.give_up(line, "a shuffle reads lane " + std::to_string(from & 31) +
                                 ", which is not in its mask, has ended, or is not there");
-        const unsigned long long value = l.waits[source].value;
-        l.wait(WARP, mask, line, mine);
-        return value;
+        return l.waits[source].published;
     }
 
     static unsigned on_ballot(unsigned mask, bool mine, int line) {
         Launcher &l = *self;
         l.need_lane(mask, line);
         l.wait(WARP, mask, line, mine);
+        const unsigned first = l.running / 32 * 32, met = l.waits[l.running].met;
         unsigned all = 0;
-        const unsigned first = l.running / 32 * 32;
-        for (unsigned i = 0; i < 32 && first + i < l.threads; ++i)
-            if (mask >> i & 1u && l.waits[first + i].what != ENDED && l.waits[first + i].value) all |= 1u << i;
-        l.wait(WARP, mask, line, mine);
+        for (unsigned i = 0; i < 32; ++i)
+            if (met >> i & 1u && l.waits[first + i].published) all |= 1u << i;
         return all;
     }
 
@@ -266,9 +303,8 @@ class Launcher {
     }
 
     std::string thread_text(unsigned t) const {
-        const Triple &size = state->block_size;
-        return "thread (" + std::to_string(t % size.x) + ", " + std::to_string(t / size.x % size.y) + ", " +
-               std::to_string(t / size.x / size.y) + ")";
+        const Triple &at = places[t];
+        return "thread (" + std::to_string(at.x) + ", " + std::to_string(at.y) + ", " + std::to_string(at.z) + ")";
     }
 
     // -- who may go on --
@@ -278,8 +314,6 @@ class Launcher {
     }
 
     bool release() {
-        bool any = release_warps();
-        if (any) return true;
         const Wait *first = nullptr;
         for (const Wait &w : waits) {
             if (w.what == ENDED) continue;
@@ -296,22 +330,28 @@ class Launcher {
         return first != nullptr;
     }
 
-    bool release_warps() {
+    // Those of a warp who wait for each other and have all come.
+    bool release_warp(unsigned first) {
+        const unsigned last = std::min(first + 32, threads);
         bool any = false;
-        for (unsigned first = 0; first < threads; first += 32) {
-            const unsigned last = std::min(first + 32, threads);
-            for (unsigned t = first; t < last; ++t) {
-                if (waits[t].what != WARP) continue;
-                const unsigned mask = waits[t].mask;
-                bool all = true;
-                for (unsigned u = first; u < last && all; ++u)
-                    if (mask >> (u - first) & 1u)
-                        all = waits[u].what == ENDED || (waits[u].what == WARP && waits[u].mask == mask);
-                if (!all) continue;
-                for (unsigned u = first; u < last; ++u)
-                    if (mask >> (u - first) & 1u && waits[u].what == WARP) waits[u].what = NOTHING;
-                any = true;
+        for (unsigned t = first; t < last; ++t) {
+            if (waits[t].what != WARP) continue;
+            const unsigned mask = waits[t].mask;
+            unsigned met = 0;
+            bool all = true;
+            for (unsigned u = first; u < last && all; ++u) {
+                if (!(mask >> (u - first) & 1u) || waits[u].what == ENDED) continue;
+                all = waits[u].what == WARP && waits[u].mask == mask;
+                met |= 1u << (u - first);
             }
+            if (!all) continue;
+            for (unsigned u = first; u < last; ++u)
+                if (met >> (u - first) & 1u) {
+                    waits[u].what = NOTHING;
+                    waits[u].published = waits[u].value;
+                    waits[u].met = met;
+                }
+            any = true;
         }
         return any;
     }

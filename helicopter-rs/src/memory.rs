@@ -41,6 +41,7 @@ pub fn zeroed<T: Zero>(count: usize) -> Result<Vec<T>> {
     if layout.size() == 0 {
         return Ok(Vec::new());
     }
+    debug_assert!(layout.size() == bytes);
     // SAFETY: the layout's size is not zero.
     let memory = unsafe { std::alloc::alloc_zeroed(layout) }.cast::<T>();
     if memory.is_null() {

@@ -5,6 +5,7 @@ import time
 
 import hostile_images
 import pytest
+import watched_reading
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="limits memory as Linux does")
 
@@ -12,7 +13,7 @@ FOUND = sorted((hostile_images.CORPUS / "found").iterdir())
 
 
 def outcomes(files, folder, **limits):
-    return list(hostile_images.watched(0, len(files), files.__getitem__, folder, **limits))
+    return list(watched_reading.watched(0, len(files), files.__getitem__, folder, **limits))
 
 
 def test_what_once_failed_fails_no_more(tmp_path):
@@ -21,7 +22,7 @@ def test_what_once_failed_fails_no_more(tmp_path):
     faults = [
         (path.name, *came)
         for path, came in zip(FOUND, found, strict=True)
-        if came[0] not in hostile_images.ALLOWED
+        if came[0] not in watched_reading.ALLOWED
     ]
     assert faults == []
 
@@ -33,10 +34,10 @@ def test_hostile_files_end_in_pixels_or_an_error_of_ours(tmp_path):
     faults = [
         (number, *came)
         for number, came in enumerate(found)
-        if came[0] not in hostile_images.ALLOWED
+        if came[0] not in watched_reading.ALLOWED
     ]
     assert faults == []
-    assert {result for result, _ in found} == set(hostile_images.ALLOWED)
+    assert {result for result, _ in found} == set(watched_reading.ALLOWED)
 
 
 def test_the_watch_sees_what_must_not_be(tmp_path, monkeypatch):
@@ -51,8 +52,8 @@ def test_the_watch_sees_what_must_not_be(tmp_path, monkeypatch):
             time.sleep(60)
         return "pixels", ""
 
-    monkeypatch.setattr(hostile_images, "PATIENCE", 1)
-    monkeypatch.setattr(hostile_images, "outcome", outcome)
+    monkeypatch.setattr(watched_reading, "PATIENCE", 1)
+    monkeypatch.setattr(watched_reading, "outcome", outcome)
     for number, expected in enumerate(("crash", "printed", "opened another file", "hang")):
-        found = hostile_images.watched(number, number + 1, lambda _: b"", tmp_path)
+        found = watched_reading.watched(number, number + 1, lambda _: b"", tmp_path)
         assert [result for result, _ in found] == [expected]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from helicopter import reconstruct
+from helicopter.backends.protocol import SegmentationOptions
+from helicopter.backends.reference import segmentation
 from helicopter.core import MDP
 from helicopter.errors import InvalidModelError, ModelError
 
@@ -27,12 +29,19 @@ def test_whatever_is_passed_there_is_a_result_or_an_error_of_ours(monkeypatch):
 
 
 @pytest.mark.parametrize("least_area", [0, 1, 2**63])
-def test_a_partition_into_any_least_area_ends(least_area):
-    rust = pytest.importorskip("helicopter_rs")
-    options = SimpleNamespace(
-        count=1, least_area=least_area, spatial=0.1, spatial_borders=0.0, border=0.0, passes=(1, 1)
-    )
-    assert (rust.segment(np.zeros((9, 7, 1), np.uint8), options) == 0).all()
+@pytest.mark.parametrize("count", [1, 20, 63])
+@pytest.mark.parametrize("backend", ["rust", "python"])
+def test_a_partition_into_any_least_area_ends(backend, count, least_area):
+    if backend == "rust":
+        segment = pytest.importorskip("helicopter_rs").segment
+    else:
+        segment = segmentation.segment
+    options = SegmentationOptions(
+        count=count, least_area=least_area, spatial=0.1, spatial_borders=0.0, border=0.0,
+        passes=(1, 1),
+    )  # fmt: skip
+    labels = segment(np.zeros((9, 7, 1), np.uint8), options)
+    assert len(np.unique(labels)) == count
 
 
 def test_numbers_that_are_not_aligned_are_refused():

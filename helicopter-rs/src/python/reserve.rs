@@ -92,6 +92,7 @@ fn again(bytes: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
 /// Gives a block back, if it is still there. It begins with its size.
 fn release(block: &AtomicPtr<usize>) -> bool {
     let Some(block) = NonNull::new(block.swap(null_mut(), Ordering::AcqRel)) else { return false };
+    debug_assert!(block.is_aligned());
     // SAFETY: `Reserve::hold` has allocated it so and written its size there; only who takes a block
     // out of its place gets here with it.
     unsafe {
@@ -131,6 +132,7 @@ impl Reserve {
         #[expect(clippy::cast_ptr_alignment, reason = "the layout asks for that of usize")]
         let block = NonNull::new(unsafe { System.alloc(layout(reserve)) }.cast::<usize>());
         let block = AtomicPtr::new(block.ok_or_else(refused)?.as_ptr());
+        debug_assert!(reserve >= size_of::<usize>());
         // SAFETY: it is large enough for its own size, aligned for it, and nobody else's.
         unsafe { block.load(Ordering::Relaxed).write(reserve) };
         let shortages = SHORTAGES.load(Ordering::Acquire);

@@ -98,7 +98,8 @@ fn divide<F: Features>(
     let area = (height * width) as f64 / options.count as f64;
     let (mut labels, spread);
     let halved = height.div_ceil(2) * width.div_ceil(2);
-    if halved < height * width && halved >= options.least_area.saturating_mul(options.count) {
+    let least = options.least_area.max(1).saturating_mul(options.count);
+    if halved < height * width && halved >= least {
         let half = Plane::half_of(image);
         (labels, spread) = divide(&half, options, options.passes.1, host)?;
         labels = doubled(&labels, (height, width));

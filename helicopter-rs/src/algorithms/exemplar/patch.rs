@@ -55,6 +55,7 @@ impl Patch {
     pub fn difference<S: Simd>(&self, level: &Level, source: usize, limit: u32) -> u32 {
         #[cfg(target_arch = "x86_64")]
         if S::ISA == Isa::Avx2 {
+            debug_assert!(std::arch::is_x86_feature_detected!("avx2"));
             // SAFETY: kernels of an instruction set run only where the processor has it.
             return unsafe { self.difference_with_avx2(level, source, limit) };
         }

@@ -152,6 +152,7 @@ impl Pass<'_> {
         addend: *const f32,
         out: *mut f32,
     ) {
+        debug_assert!(dense.depth.is_multiple_of(from.halves));
         let product = Product {
             rows: count,
             blocks: dense.blocks,
@@ -184,6 +185,7 @@ impl Pass<'_> {
                 return;
             }
             with_scratch(cols.len(), |scratch| {
+                debug_assert!(scratch.len() == cols.len() && dense.blocks == 1);
                 let out = scratch.as_mut_ptr().cast::<f32>();
                 // SAFETY: the schedule keeps the row; `out` has a line for each position.
                 let corrections = unsafe {

@@ -34,6 +34,9 @@ pub(super) struct Product {
 /// The pointers must be good for what the fields say; `out` overlaps nothing else.
 #[inline(always)]
 pub(super) unsafe fn product_any<S: Simd>(product: &Product) {
+    debug_assert!(matches!(product.halves, 1 | 2));
+    debug_assert!(product.rows == 0 || product.a[..product.halves].iter().all(|a| !a.is_null()));
+    debug_assert!(product.rows == 0 || product.out_stride >= product.blocks * WIDTH);
     let mut block = 0;
     while block < product.blocks {
         block += panel::<S>(product, block);
@@ -69,6 +72,7 @@ unsafe fn columns<V: Vector<Float = f32>, const M: usize, const N: usize>(
     product: &Product,
     first: usize,
 ) -> usize {
+    debug_assert!(first + N <= product.blocks);
     if product.rows >= M {
         some_rows::<V, M, N>(product, first, 0);
     } else if product.rows >= 4 {
@@ -86,6 +90,7 @@ unsafe fn some_rows<V: Vector<Float = f32>, const M: usize, const N: usize>(
     first: usize,
     mut row: usize,
 ) {
+    debug_assert!(product.rows == 0 || M <= product.rows);
     while row < product.rows {
         let from = row.min(product.rows - M);
         tile::<V, M, N>(product, first, from);

@@ -124,6 +124,7 @@ pub(super) unsafe fn conv_any<S: Simd>(job: &ConvJob, tiles: Range<usize>, scrat
     let (from_plane, to_plane) = (count * depth + WIDTH, count * width + WIDTH);
     assert!(scratch.len() >= conv.scratch_lines(count));
     debug_assert!(tiles.end <= job.tiles());
+    debug_assert!(conv.weights.len() >= POINTS * conv.out_blocks * conv.inputs);
     let from = scratch.as_mut_ptr().cast::<f32>();
     let to = from.add(POINTS * from_plane);
 
@@ -249,6 +250,7 @@ unsafe fn collect<V: Vector<Float = f32>>(
     }
     let bias = V::read(job.conv.bias[block].0.as_ptr());
     let zero = V::splat(0.0);
+    debug_assert!(y < job.rows.end && x < job.cols.end);
     let (high, wide) = (TILE.min(job.rows.end - y), TILE.min(job.cols.end - x));
     let pixel = job.conv.out_blocks * WIDTH;
     for r in 0..high {

@@ -15,6 +15,7 @@ unsafe fn tiles_minus<V: F64s, const NV: usize, const P: usize, const COLS: usiz
     depth: usize,
     c: [*mut f64; P],
 ) {
+    debug_assert!(NV * V::LANES == PANEL && PANEL.is_multiple_of(COLS));
     let mut column = 0;
     while column < PANEL {
         let mut sum = [[[V::splat(0.0); COLS]; NV]; P];
@@ -88,6 +89,7 @@ unsafe fn column_minus<V: F64s, const NV: usize, const COLS: usize>(
 /// `NV` vectors hold `PANEL` doubles.
 #[inline(always)]
 unsafe fn factor_tile<V: F64s, const NV: usize>(tile: &mut [f64; TILE]) -> bool {
+    debug_assert!(NV * V::LANES == PANEL);
     let mut columns = [[V::splat(0.0); NV]; PANEL];
     for j in 0..PANEL {
         for v in 0..NV {
@@ -157,6 +159,7 @@ unsafe fn invert_tile<V: F64s, const NV: usize>(
 /// `c` points to `TILE` doubles.
 #[inline(always)]
 unsafe fn tile_times<V: F64s, const NV: usize, const COLS: usize>(c: *mut f64, w: &[f64; TILE]) {
+    debug_assert!(NV * V::LANES == PANEL && PANEL.is_multiple_of(COLS));
     let mut copy = [0.0; TILE];
     std::ptr::copy_nonoverlapping(c, copy.as_mut_ptr(), TILE);
     let mut column = 0;
@@ -189,6 +192,7 @@ pub(super) unsafe fn eliminate_any<V: F64s, const NV: usize, const COLS: usize>(
     factor: &mut [f64],
     column: usize,
 ) -> bool {
+    debug_assert!(factor.len() == shape.factor_len() && column < shape.pivot_panels);
     let stride = shape.factor_stride();
     let panels = shape.pivot_panels + shape.boundary_panels;
     let base = factor.as_mut_ptr();
@@ -228,6 +232,8 @@ pub(super) unsafe fn reduce_any<V: F64s, const NV: usize, const COLS: usize>(
     schur: &mut [f64],
     column: usize,
 ) {
+    debug_assert!(factor.len() == shape.factor_len() && schur.len() == shape.schur_len());
+    debug_assert!(column < shape.boundary_panels);
     let stride = shape.factor_stride();
     let rows = factor.as_ptr().add(shape.pivot_panels * stride);
     let target = schur.as_mut_ptr().add(TILE * column);
@@ -280,6 +286,7 @@ unsafe fn rows_minus<
     v: [*mut f64; C],
     row: usize,
 ) {
+    debug_assert!(NV * V::LANES == PANEL);
     let mut sums = [[[[V::splat(0.0); C]; NV]; P]; SUMS];
     let mut k = 0;
     while k + SUMS <= depth {
@@ -314,6 +321,7 @@ unsafe fn tile_apply<V: F64s, const NV: usize, const C: usize>(
     v: [*mut f64; C],
     row: usize,
 ) {
+    debug_assert!(NV * V::LANES == PANEL);
     let mut sum = [[V::splat(0.0); C]; NV];
     for k in 0..PANEL {
         for n in 0..NV {
@@ -340,6 +348,7 @@ pub(super) unsafe fn forward_any<V: F64s, const NV: usize, const C: usize>(
     factor: &[f64],
     v: &mut [f64],
 ) {
+    debug_assert!(factor.len() == shape.factor_len() && v.len() == C * shape.rows());
     let stride = shape.factor_stride();
     let base = factor.as_ptr();
     let rows = shape.rows();
@@ -379,6 +388,7 @@ pub(super) unsafe fn backward_any<V: F64s, const NV: usize, const COLS: usize, c
     factor: &[f64],
     v: &mut [f64],
 ) {
+    debug_assert!(factor.len() == shape.factor_len() && v.len() == C * shape.rows());
     let stride = shape.factor_stride();
     let base = factor.as_ptr();
     let rows = shape.rows();

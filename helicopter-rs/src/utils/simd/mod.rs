@@ -65,10 +65,12 @@ impl Isa {
                 kernel.run::<x86::Avx512>()
             }
             if K::AVX512 && self == Isa::Avx512 {
+                debug_assert!(std::arch::is_x86_feature_detected!("avx512f"));
                 // SAFETY: the processor has just been found to have these instructions.
                 return unsafe { avx512(kernel) };
             }
             if self >= Isa::Avx2 {
+                debug_assert!(std::arch::is_x86_feature_detected!("fma"));
                 // SAFETY: as above.
                 return unsafe { avx2(kernel) };
             }

@@ -50,7 +50,8 @@ def _divide(
     """
     height, width = features.shape[:2]
     area = float(height * width) / float(options.count)
-    if -(-height // 2) * -(-width // 2) >= options.least_area * options.count:
+    halved = -(-height // 2) * -(-width // 2)
+    if height * width > halved >= max(options.least_area, 1) * options.count:
         coarse, spread = _divide(half_of(features), options, options.passes[1])
         labels = coarse.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
     else:
