@@ -45,13 +45,14 @@ $(EMULATOR)/libcuda.so: $(wildcard helicopter-rs/emulator/*)
 
 $(EMULATOR)/libnvrtc.so: $(wildcard helicopter-rs/emulator/*)
 	@mkdir -p $(EMULATOR)
+	rm -rf $(EMULATOR)/cache $(EMULATOR)/home
 	$(CXX) $(EMULATOR_FLAGS) -O0 -Wl,-soname,libnvrtc.so.12 helicopter-rs/emulator/nvrtc.cpp -ldl -o $@
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.12
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.13
 
 # The same tests on a card, where there is one.
 CUDA_TESTS = $(TEST) -m pytest --quiet -m cuda tests/cuda
-ON_EMULATOR := HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) LD_LIBRARY_PATH=$(abspath $(EMULATOR))
+ON_EMULATOR = HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) XDG_CACHE_HOME=$(abspath $(EMULATOR))/home
 
 test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## CUDA on the emulated driver, and on a card where there is one
 	@if command -v $(CXX) >/dev/null; then \
@@ -63,14 +64,15 @@ test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## CUDA on the emulated d
 
 test-cuda-emulated:
 	$(if $(CARGO),cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --lib --features cuda cuda)
-	HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) $(CUDA_TESTS)
+	$(ON_EMULATOR) $(CUDA_TESTS)
 
 SANITIZED := $(EMULATOR)-sanitized
 sanitize-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## kernels and the emulated driver under address,undefined
 	+$(MAKE) --no-print-directory emulator EMULATOR=$(SANITIZED) \
 	  KERNEL_FLAGS='-g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 HELICOPTER_CUDA_EMULATOR=$(abspath $(SANITIZED)) $(CUDA_TESTS)
+	  ASAN_OPTIONS=detect_leaks=0 HELICOPTER_CUDA_EMULATOR=$(abspath $(SANITIZED)) \
+	  XDG_CACHE_HOME=$(abspath $(SANITIZED))/home $(CUDA_TESTS)
 
 test: ## set up what tests need and pass them all
 	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust

@@ -22,6 +22,7 @@ from cuda_driver import Nvrtc  # noqa: E402
 #: What is defined when a file is compiled, besides nothing.
 DEFINED = {
     "network.cu": [("-DOUTPUTS=2",), ("-DOUTPUTS=4",), ("-DOUTPUTS=8",)],
+    "smoke.cu": [("-DFACTOR=3",)],
     "pde.cu": [("-DBIHARMONIC=0",), ("-DBIHARMONIC=1",)],
 }
 ALWAYS = ("--std=c++17", "--fmad=false", "--ptxas-options=-v")
@@ -31,13 +32,18 @@ BOUNDS = re.compile(r"__launch_bounds__\(\s*(\w+)[^)]*\)\s*(?:void\s+)?(\w+)\s*\
 
 def library():
     """The path of NVRTC in the wheel, or None."""
-    for package, pattern in (("nvidia.cuda_nvrtc", "libnvrtc.so.*"), ("nvidia.cu13", "libnvrtc.so.*")):
+    for package, pattern in (
+        ("nvidia.cuda_nvrtc", "libnvrtc.so.*"),
+        ("nvidia.cu13", "libnvrtc.so.*"),
+    ):
         try:
             found = importlib.util.find_spec(package)
         except ModuleNotFoundError:
             continue
         for folder in (found.submodule_search_locations if found else None) or []:
-            for path in itertools.chain(Path(folder).glob(f"lib/{pattern}"), Path(folder).glob("bin/nvrtc64*")):
+            for path in itertools.chain(
+                Path(folder).glob(f"lib/{pattern}"), Path(folder).glob("bin/nvrtc64*")
+            ):
                 if ".alt" not in path.name:
                     return path
     return None
@@ -56,7 +62,9 @@ def resources(log):
     for line in log.splitlines():
         if match := re.search(r"Compiling entry function '(\w+)'", line):
             name = match[1]
-        elif match := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill", line):
+        elif match := re.search(
+            r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill", line
+        ):
             spilled = tuple(map(int, match.groups()))
         elif name and (match := re.search(r"Used (\d+) registers", line)):
             shared = re.search(r"(\d+) bytes smem", line)
@@ -70,7 +78,7 @@ def resources(log):
 
 
 def occupancy(threads, registers, shared):
-    """Threads that a multiprocessor of compute capability 9.0 has room for, in blocks of `threads`."""
+    """How many threads a multiprocessor of compute capability 9.0 has room for."""
     warps = -(-threads // 32)
     per_warp = -(-registers * 32 // 256) * 256
     blocks = min(
@@ -84,7 +92,9 @@ def occupancy(threads, registers, shared):
 
 def main():
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("architectures", nargs="*", default=["sm_90"])
     chosen = parser.parse_args().architectures
     path = library()
@@ -94,7 +104,9 @@ def main():
     if chosen == ["all"]:
         chosen = [f"sm_{number}" for number in nvrtc.architectures()]
     print("NVRTC {}.{}".format(*nvrtc.version()))
-    print(f"{'kernel':44}{'architecture':>13}{'registers':>10}{'spilled':>8}{'stack':>6}{'shared':>7}{'threads':>8}")
+    print(
+        f"{'kernel':44}{'architecture':>13}{'registers':>10}{'spilled':>8}{'stack':>6}{'shared':>7}{'threads':>8}"
+    )
     for source, defined in variants():
         text = source.read_text()
         blocks = {name: threads for threads, name in BOUNDS.findall(text)}

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -114,6 +115,9 @@ class Fiber {
         (void)fake;
 #endif
     }
+
+    // A place at the top of the stack from which a new call may begin.
+    uintptr_t top() const { return uintptr_t(stack + size) / 64 * 64 - 64; }
 
     bool holds(const void *at) const { return at >= stack - BELOW && at < stack + STACK; }
 

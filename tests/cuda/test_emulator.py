@@ -4,9 +4,15 @@ import ctypes
 
 import numpy as np
 import pytest
-from cuda_driver import CompileError, CudaError
+from cuda_driver import FOLDER, CompileError, CudaError, Driver
 
 pytestmark = pytest.mark.cuda
+
+#: Sanitizers end the process at what these kernels do.
+provokes = pytest.mark.skipif(
+    (FOLDER / "kernel-flags").exists() and "sanitize" in (FOLDER / "kernel-flags").read_text(),
+    reason="a sanitizer ends the process at this",
+)
 
 N = 100
 INT = ctypes.c_int
@@ -170,11 +176,13 @@ def test_guards_on_the_other_side(call, driver, monkeypatch):
     assert "4 bytes past the end" in driver.problems()[0]
 
 
+@provokes
 @pytest.mark.parametrize("n", [1, 17, -40])
 def test_red_zones_of_shared_memory(call, driver, n):
     _fails(call, driver, "shared variable", 700, "shared_past", n, block=32)
 
 
+@provokes
 def test_dynamic_shared_memory_ends_where_it_ends(call, driver):
     assert call("dynamic_past", 0, shared=256)[:64].tolist() == [1.0] * 64
     _fails(call, driver, "outside shared memory", 700, "dynamic_past", 1, shared=256)
@@ -215,6 +223,7 @@ def test_a_shuffle_from_nowhere(call, driver):
     _fails(call, driver, "reads lane 25", 700, "partial_warp", 25, block=20)
 
 
+@provokes
 @pytest.mark.parametrize(
     ("name", "n", "text"),
     [
@@ -263,8 +272,6 @@ def test_what_was_never_written(driver):
 
 
 def test_leaks_are_named_when_the_context_goes(nvrtc):
-    from cuda_driver import Driver
-
     driver = Driver()
     driver.empty(1234)
     driver.close()
