@@ -93,13 +93,16 @@ class RustBackend:
 
     def noise_level(self, image: Image, included: Mask, quantum: float) -> FineNoise:
         detector = _noise_detector(image.shape[2])
-        return FineNoise(**detector.level(image, included, quantum, threads=chosen_threads()))
+        found = detector.level(
+            image, included, quantum, gpu=self._gpu, threads=chosen_threads()
+        )
+        return FineNoise(**found)
 
     def analyze_noise(
         self, image: Image, included: Mask, quantum: float, segments: Labels | None
     ) -> tuple[NoiseRun, list[NoiseRun]]:
         whole, parts = _noise_detector(image.shape[2]).analyze(
-            image, included, quantum, segments, threads=chosen_threads()
+            image, included, quantum, segments, gpu=self._gpu, threads=chosen_threads()
         )
         return _noise_run(whole), [_noise_run(part) for part in parts]
 

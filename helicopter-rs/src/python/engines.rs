@@ -267,6 +267,8 @@ pub(super) fn loop_options(operation: &str, given: &Bound<'_, PyAny>) -> PyResul
     }
 }
 
+static KERNEL: Algorithm = Algorithm::Kernel;
+
 /// What predicts in a loop, on the processor or on a GPU.
 pub(super) enum Predicting {
     Host(Algorithm),
@@ -292,15 +294,14 @@ pub(super) fn predictor(
         return Ok((Predicting::Host(algorithm), kernel));
     };
     let is_network = given.cast::<CudaNetwork>().is_ok();
-    let (of, kernel): (Box<dyn loop_cuda::Predict + Send + Sync>, _) = if given.is_callable()
-        && !is_network
-    {
-        let fallback = loop_cuda::Fallback { algorithm: Algorithm::Kernel, gpu: Arc::clone(&gpu) };
-        (Box::new(fallback), Some(given.clone().unbind()))
-    } else {
-        let predictor = cuda_predictor(operation, given)?;
-        (Box::new(loop_cuda::OnDevice { gpu: Arc::clone(&gpu), predictor }), None)
-    };
+    let (of, kernel): (Box<dyn loop_cuda::Predict + Send + Sync>, _) =
+        if given.is_callable() && !is_network {
+            let fallback = loop_cuda::Fallback { algorithm: &KERNEL, gpu: Arc::clone(&gpu) };
+            (Box::new(fallback), Some(given.clone().unbind()))
+        } else {
+            let predictor = cuda_predictor(operation, given)?;
+            (Box::new(loop_cuda::OnDevice { gpu: Arc::clone(&gpu), predictor }), None)
+        };
     Ok((Predicting::Device(gpu, of), kernel))
 }
 

@@ -20,7 +20,7 @@ fn border() -> Source {
     source!("border.cu")
 }
 
-/// Float32 values on a GPU, which PyTorch, CuPy and others use in place.
+/// Float32 values on a GPU, which `PyTorch`, `CuPy` and others use in place.
 #[pyclass(frozen, module = "helicopter_rs")]
 pub struct DeviceArray {
     buffer: Buffer<f32>,
@@ -54,7 +54,7 @@ impl DeviceArray {
         self.buffer.gpu().ordinal()
     }
 
-    /// A copy in NumPy.
+    /// A copy in `NumPy`.
     fn to_host<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "DeviceArray.to_host";
         let values = py.detach(|| self.buffer.download());
