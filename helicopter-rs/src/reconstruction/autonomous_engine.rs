@@ -22,9 +22,9 @@ use crate::host::Host;
 use crate::utils::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
 use crate::utils::tensor_ops::copy_where;
 
+pub(super) use host_pixels::HostPixels;
 #[cfg(feature = "cuda")]
 pub(super) use host_pixels::{mean_of, BLANK, BLANK_VARIANCE};
-pub(super) use host_pixels::HostPixels;
 pub(super) use pixels::{Measured, Pixels, Stated};
 use stopping::{pooled_quality, PatchError};
 

@@ -14,7 +14,9 @@ use crate::error::Result;
 use crate::host::Host;
 use crate::utils::cuda_bindings::{source, Arg, Buffer, Gpu, Launch, Module, Source};
 
-static EXEMPLAR: Source = source!("exemplar.cu");
+fn exemplar() -> Source {
+    source!("exemplar.cu")
+}
 
 /// Bins of a digit, and one for the number of all.
 const COUNTS: usize = 257;
@@ -114,7 +116,7 @@ pub fn fill(
 impl Kernels {
     fn new(gpu: &Arc<Gpu>) -> Result<Self> {
         // votes are summed to the host's bits
-        let module = gpu.module(&EXEMPLAR, &["--fmad=false".to_owned()])?;
+        let module = gpu.module(&exemplar(), &["--fmad=false".to_owned()])?;
         Ok(Self { gpu: Arc::clone(gpu), module })
     }
 
@@ -325,5 +327,47 @@ impl Kernels {
 impl LevelThere {
     fn sizes(&self) -> [Arg<'static>; 2] {
         [(self.height as i32).into(), (self.width as i32).into()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Array3};
+
+    use super::super::tests::scene;
+    use super::fill;
+    use crate::host::NoHost;
+    use crate::utils::cuda_bindings::tests::gpu;
+
+    fn compare(image: &Array3<f32>, mask: &Array2<bool>, seed: u64) {
+        let Some(gpu) = gpu() else { return };
+        let (mut there, mut here) = (image.clone(), image.clone());
+        fill(&gpu, there.view_mut(), mask.view(), seed, &NoHost).unwrap();
+        super::super::fill(here.view_mut(), mask.view(), seed, &NoHost).unwrap();
+        assert_eq!(there, here);
+    }
+
+    #[test]
+    fn cuda_sews_the_same_pixels_together() {
+        for (height, width, channels, seed) in [(60, 70, 3, 0), (48, 50, 1, 5), (96, 64, 3, 2)] {
+            let (image, mask) = scene(height, width, channels);
+            compare(&image, &mask, seed);
+        }
+        // one hole that takes several levels
+        let (image, _) = scene(64, 64, 3);
+        let mask =
+            Array2::from_shape_fn((64, 64), |(y, x)| y.abs_diff(30) < 14 && x.abs_diff(34) < 13);
+        compare(&image, &mask, 1);
+    }
+
+    #[test]
+    fn cuda_fills_whatever_the_shape() {
+        for (height, width) in [(1, 1), (1, 97), (7, 8), (31, 37)] {
+            for visible in [1, (height * width).div_ceil(2), height * width] {
+                let (image, _) = scene(height, width, 1);
+                let hidden = |(y, x)| y * width + x >= visible;
+                compare(&image, &Array2::from_shape_fn((height, width), hidden), 0);
+            }
+        }
     }
 }

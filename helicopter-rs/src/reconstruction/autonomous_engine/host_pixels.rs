@@ -96,7 +96,8 @@ impl<'a> HostPixels<'a> {
         if self.standing.is_some() {
             return Ok(());
         }
-        let (mean, sigma) = mean_of(self.algorithm, self.context.view(), self.hidden.view(), self.host)?;
+        let (mean, sigma) =
+            mean_of(self.algorithm, self.context.view(), self.hidden.view(), self.host)?;
         let variance = if let Some(variance) = sigma {
             variance
         } else {

@@ -10,7 +10,9 @@ use crate::reconstruction::autonomous_engine::mean_of;
 use crate::reconstruction::autonomous_run::{Algorithm, Options};
 use crate::utils::cuda_bindings::{source, Arg, Buffer, Gpu, Launch, Module, Plain, Source};
 
-static RECONSTRUCTION: Source = source!("reconstruction.cu");
+fn reconstruction() -> Source {
+    source!("reconstruction.cu")
+}
 
 /// Height, width, channels.
 pub type Shape = (usize, usize, usize);
@@ -33,7 +35,7 @@ impl Device {
     /// [`crate::error::Error::Device`].
     pub fn new(gpu: &Arc<Gpu>) -> Result<Self> {
         // decisions and sums have the same bits as the host's
-        let module = gpu.module(&RECONSTRUCTION, &["--fmad=false".to_owned()])?;
+        let module = gpu.module(&reconstruction(), &["--fmad=false".to_owned()])?;
         Ok(Self { gpu: Arc::clone(gpu), module })
     }
 
@@ -75,7 +77,8 @@ impl Device {
     ///
     /// [`crate::error::Error::Device`].
     pub fn image(&self, image: ArrayView3<f32>) -> Result<Buffer<f32>> {
-        self.gpu.upload(&image.as_standard_layout().as_slice().map_or_else(Vec::new, <[f32]>::to_vec))
+        self.gpu
+            .upload(&image.as_standard_layout().as_slice().map_or_else(Vec::new, <[f32]>::to_vec))
     }
 
     pub(super) fn copy<T: Plain>(&self, from: &Buffer<T>) -> Result<Buffer<T>> {

@@ -213,26 +213,26 @@ impl<'a> DevicePixels<'a> {
         let grid = self.grid;
         let numbers = [grid.height, grid.width, self.shape.2, grid.size].map(|n| n as i32);
         let place = [predicted.top, predicted.left, predicted.width].map(|n| n as i32);
-        let list = Arg::at(patches, first);
+        let list = Arg::from((patches, first));
         let mut common: Vec<Arg> = vec![(&predicted.mean).into(), (&predicted.variance).into()];
         if let Some(out) = out {
             let mut arguments = vec![list];
             arguments.append(&mut common.clone());
             arguments.push((&predicted.distance).into());
             arguments.extend(place.map(Arg::from));
-            let inputs = [self.image.into(), (&self.missing).into()];
+            let inputs: [Arg; 2] = [self.image.into(), (&self.missing).into()];
             arguments.extend(inputs.into_iter().chain([(&self.own).into(), (&self.hidden).into()]));
             arguments.extend(numbers.map(Arg::from));
-            arguments.push(Arg::at(out, first * SUMS));
+            arguments.push(Arg::from((out, first * SUMS)));
             self.setting.device.patches("patch_sums", count, &arguments)?;
         }
         if let Some(factors) = factors {
-            let mut arguments = vec![list, Arg::at(factors, first)];
+            let mut arguments = vec![list, Arg::from((factors, first))];
             arguments.append(&mut common);
             arguments.extend(place.map(Arg::from));
-            arguments.extend([(&self.own).into(), (&self.hidden).into()]);
+            arguments.extend::<[Arg; 2]>([(&self.own).into(), (&self.hidden).into()]);
             arguments.extend(numbers.map(Arg::from));
-            arguments.extend([(&self.prediction).into(), (&self.variance).into()]);
+            arguments.extend::<[Arg; 2]>([(&self.prediction).into(), (&self.variance).into()]);
             self.setting.device.patches("store", count, &arguments)?;
         }
         Ok(())
@@ -292,7 +292,9 @@ impl Pixels for DevicePixels<'_> {
     fn priorities(&mut self, strategy: Strategy, unknown: &[bool]) -> Result<Vec<i64>> {
         if !matches!(strategy, Strategy::UncertaintyGuided | Strategy::ContentAware) {
             let nothing = Array2::zeros((0, 0));
-            return Ok(priorities(strategy, &self.grid, unknown, nothing.view(), Array3::default));
+            return Ok(priorities(strategy, &self.grid, unknown, nothing.view(), || {
+                Array3::zeros((0, 0, 0))
+            }));
         }
         if let Some(priorities) = &self.priorities {
             return Ok(priorities.clone());
@@ -400,7 +402,8 @@ impl Pixels for DevicePixels<'_> {
                 (&self.own).into(),
             ];
             arguments.extend(numbers.map(|n| Arg::from(n as i32)));
-            let changed = [(&self.context).into(), (&self.hidden).into(), (&self.unseen).into()];
+            let changed: [Arg; 3] =
+                [(&self.context).into(), (&self.hidden).into(), (&self.unseen).into()];
             arguments.extend(changed);
             self.setting.device.patches("accept", patches.len(), &arguments)?;
         }

@@ -106,7 +106,8 @@ pub fn run(
     for (number, task) in tasks.iter().enumerate() {
         host.check()?;
         let options = task.options(options);
-        let setting = Setting { device: &device, tables: &tables, predictor, options: &options, host };
+        let setting =
+            Setting { device: &device, tables: &tables, predictor, options: &options, host };
         let masks = scene.masks_of(number, task, halo);
         done += masks.1.iter().filter(|&&own| own).count();
         reconstruct(setting, image, scene, task, model, &masks, &mut found)?;

@@ -7,7 +7,9 @@ use crate::error::Result;
 use crate::reconstruction::online_scale::UncertaintyModel;
 use crate::utils::cuda_bindings::{source, Arg, Buffer, Gpu, Launch, Module, Source};
 
-static TABLES: Source = source!("tables.cu");
+fn tables() -> Source {
+    source!("tables.cu")
+}
 
 const CELL: usize = 8;
 const LAGS: usize = 3;
@@ -33,7 +35,7 @@ impl Tables {
     pub fn new(gpu: &Arc<Gpu>, model: &UncertaintyModel) -> Result<Self> {
         Ok(Self {
             gpu: Arc::clone(gpu),
-            module: gpu.module(&TABLES, &["--fmad=false".to_owned()])?,
+            module: gpu.module(&tables(), &["--fmad=false".to_owned()])?,
             variances: gpu.upload(model.variance_table.as_flattened())?,
             farthest: model.variance_table.len() - 1,
         })
