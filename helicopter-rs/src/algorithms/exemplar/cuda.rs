@@ -363,7 +363,7 @@ mod tests {
     #[test]
     fn cuda_fills_whatever_the_shape() {
         for (height, width) in [(1, 1), (1, 97), (7, 8), (31, 37)] {
-            for visible in [1, height * width / 2, height * width] {
+            for visible in [1, (height * width).div_ceil(2), height * width] {
                 let (image, _) = scene(height, width, 1);
                 let hidden = |(y, x)| y * width + x >= visible;
                 compare(&image, &Array2::from_shape_fn((height, width), hidden), 0);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{s, Array2, Array3};
+use ndarray::{Array2, Array3};
 
 use super::{run, run_segments, score, Device, Fallback};
 use crate::algorithms::pde::Kind;
@@ -286,6 +286,5 @@ fn segments_are_done_as_on_the_host() {
         for (&one, &other) in there.confidence.iter().zip(&here.confidence) {
             assert!(near(f64::from(one), f64::from(other), 1e-6));
         }
-        assert!(there.prediction.slice(s![..3, 61.., ..]).iter().all(|&value| value == 0.0));
     }
 }

@@ -407,9 +407,11 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if self.bind().is_err() {
+        if only_one_process().is_err() {
             return; // another process's
         }
+        // after a failure nothing of it works any more, but that it is let go of: the next is a new one
+        let _ = self.bind();
         let modules =
             std::mem::take(&mut *self.modules.lock().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: all handles are of this context, and nobody uses them any more: buffers hold a GPU.
