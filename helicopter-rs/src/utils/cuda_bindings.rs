@@ -27,6 +27,8 @@ pub use self::buffer::{Buffer, Plain};
 #[cfg(feature = "cuda")]
 pub use self::gpu::{Gpu, Module};
 #[cfg(feature = "cuda")]
+pub(crate) use self::launch::args;
+#[cfg(feature = "cuda")]
 pub use self::launch::{Arg, Launch};
 
 use std::borrow::Cow;
