@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CARGO := $(shell command -v cargo 2>/dev/null)
-RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
+RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.cu' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # How many tests run at once. Those that measure time do so afterwards, on a quiet machine.
@@ -16,7 +16,7 @@ TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 # a job says is shown when it has ended, in one piece.
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo emulator sanitize-cuda test-cuda test-cuda-emulated test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
+.PHONY: help demo emulator sanitize-cuda test-cuda test-cuda-python test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
 	coverage coverage-rust fuzz sanitize miri deny audit hostile bench lock clean
 .DEFAULT_GOAL := help
 
@@ -50,21 +50,27 @@ $(EMULATOR)/libnvrtc.so: $(wildcard helicopter-rs/emulator/*)
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.12
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.13
 
-# The same tests on a card, where there is one.
-CUDA_TESTS = $(TEST) -m pytest --quiet -m cuda tests/cuda
+HAVE_CXX := $(shell command -v $(CXX) 2>/dev/null)
 ON_EMULATOR = HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) XDG_CACHE_HOME=$(abspath $(EMULATOR))/home
+CUDA_TESTS = $(TEST) -m pytest --quiet -m cuda tests/cuda
 
-test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## CUDA on the emulated driver, and on a card where there is one
-	@if command -v $(CXX) >/dev/null; then \
-	  $(MAKE) --no-print-directory emulator test-cuda-emulated; \
-	else echo "CUDA is not tested: the emulated driver needs $(CXX), which was not found."; fi
+test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp $(if $(HAVE_CXX),emulator) ## CUDA on the emulated driver, and on a card where there is one
+ifdef CARGO
+	cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --features cuda --lib cuda
+	cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --features cuda --test cuda_faults
+endif
+	+$(MAKE) --no-print-directory test-cuda-python
+
+# The same tests on a card, where there is one.
+test-cuda-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp $(if $(HAVE_CXX),emulator)
+ifdef HAVE_CXX
+	$(ON_EMULATOR) $(CUDA_TESTS)
+else
+	@echo "CUDA is not tested here: the emulated driver needs $(CXX), which was not found."
+endif
 	@if $(BIN)/python -c 'import ctypes; raise SystemExit(ctypes.CDLL("libcuda.so.1").cuInit(0))' 2>/dev/null; then \
 	  echo "CUDA: the same tests on this machine's card."; $(CUDA_TESTS); \
 	else echo "CUDA: this machine has no card; its tests ran emulated only."; fi
-
-test-cuda-emulated:
-	$(if $(CARGO),cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --lib --features cuda cuda)
-	$(ON_EMULATOR) $(CUDA_TESTS)
 
 SANITIZED := $(EMULATOR)-sanitized
 sanitize-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## kernels and the emulated driver under address,undefined
@@ -76,11 +82,11 @@ sanitize-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## kernels and the em
 
 test: ## set up what tests need and pass them all
 	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust
-	+$(MAKE) --no-print-directory test-python test-cuda
+	+$(MAKE) --no-print-directory test-python test-cuda-python
 
-test-rust:
+test-rust: $(if $(HAVE_CXX),emulator)
 ifdef CARGO
-	cd helicopter-rs && cargo test --locked --quiet
+	cd helicopter-rs && $(if $(HAVE_CXX),$(ON_EMULATOR)) cargo test --locked --quiet
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp

@@ -33,8 +33,9 @@ def _load():
 RUNS_ON, WHY_NOT = _load()
 
 
-def pytest_report_header():
-    return f"CUDA: on {RUNS_ON}" if RUNS_ON else f"CUDA: skipped, {WHY_NOT}"
+def pytest_terminal_summary(terminalreporter):
+    # a header would not be shown with --quiet
+    terminalreporter.write_line(f"CUDA: on {RUNS_ON}" if RUNS_ON else f"CUDA: skipped, {WHY_NOT}")
 
 
 def pytest_collection_modifyitems(items):
