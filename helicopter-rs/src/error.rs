@@ -56,6 +56,10 @@ pub enum Error {
         bytes: usize,
     },
 
+    /// A GPU that cannot be used, or failed: what is missing or went wrong, and what to do.
+    #[error("{0}")]
+    Device(String),
+
     /// A fault of ours, caught at the border: the text of a panic and where it happened.
     #[error("{0}")]
     Panic(String),

@@ -22,6 +22,7 @@ pub fn to_python(py: Python<'_>, operation: &str, error: Error) -> PyErr {
             internal(py, operation, "the work was stopped, but nobody asked for that")
         }
         Error::Panic(text) => internal(py, operation, &text),
+        Error::Device(text) => named(py, "DeviceError", &text),
         Error::Model { .. } => named(py, "ModelError", &error.to_string()),
         Error::OutOfMemory { .. } => PyMemoryError::new_err(format!("{operation}: {error}")),
         Error::System { .. } => {
