@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from helicopter.backends._engine import Engine
 from helicopter.core._analyzer import (
@@ -153,9 +153,10 @@ credible_level, max_looks, effective_looks
 
 def reconstruct(
     image: object,
-    mask: object,
+    mask: object = None,
     algorithm: str = DEFAULT,
     *,
+    fill: Literal["all", "mask"] = "all",
     data_range: tuple[float, float] | None = None,
     device: str = "auto",
     use_rust_acceleration: bool | None = None,
@@ -168,9 +169,12 @@ def reconstruct(
     ----------
     image : array_like
         See `RegionalReconstructionEngine.reconstruct`.
-    mask : bool array_like of shape (H, W)
-        True = hidden, to be predicted.
+    mask : bool array_like of shape (H, W), optional
+        True = hidden, to be predicted. Not needed where the image has gaps: NaN, infinities, what
+        a masked array masks, pixels whose alpha is 0.
     algorithm : str, default "network"
+    fill : {"all", "mask"}
+        Whether such gaps are filled too, or only what `mask` hides.
     data_range : tuple of float, optional
     device : str, default "auto"
     use_rust_acceleration : bool, optional
@@ -191,9 +195,12 @@ def reconstruct(
     >>> filled = helicopter.reconstruct(ramp, hole, "harmonic").reconstruction
     >>> bool(np.abs(filled - ramp).max() < 1e-6)
     True
+    >>> ramp[12:15, 3:9] = np.nan
+    >>> bool(np.isfinite(helicopter.reconstruct(ramp).reconstruction).all())
+    True
     """
     engine = RegionalReconstructionEngine(algorithm, device, use_rust_acceleration, weights=weights)
-    return engine.reconstruct(image, mask, data_range=data_range, progress=progress)
+    return engine.reconstruct(image, mask, fill=fill, data_range=data_range, progress=progress)
 
 
 def estimate_noise(

@@ -200,9 +200,7 @@ class ZengezaNoiseDetector(Engine):
 def _prepare(
     image: object, mask: object, data_range: tuple[float, float] | None
 ) -> tuple[PreparedImage, Mask]:
-    prepared, hidden = prepare_image(
-        image, hidden=mask, data_range=data_range, hide_transparent=True
-    )
+    prepared, hidden = prepare_image(image, hidden=mask, data_range=data_range)
     require_visible(hidden, since="nothing else is measured")
     return prepared, ~hidden
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from helicopter import reconstruct
-from helicopter.backends.reference import segmentation
 from helicopter.backends.protocol import SegmentationOptions
+from helicopter.backends.reference import segmentation
 from helicopter.core import MDP
 from helicopter.errors import InvalidModelError, ModelError
 
