@@ -104,7 +104,8 @@ ifeq ($(SANITIZER),thread)
 	cd helicopter-rs && RUSTFLAGS=-Zsanitizer=thread cargo +nightly test --locked -Zbuild-std \
 	  --target $(HOST) --target-dir target/thread --tests
 else
-	cd helicopter-rs && RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=$(SANITIZER) cargo test --locked \
+	cd helicopter-rs && LSAN_OPTIONS=suppressions=$$PWD/leaks.supp RUSTC_BOOTSTRAP=1 \
+	  RUSTFLAGS=-Zsanitizer=$(SANITIZER) cargo test --locked \
 	  --target $(HOST) --target-dir target/$(SANITIZER) --tests
 endif
 

@@ -10,13 +10,13 @@ import threading
 import zlib
 from pathlib import Path
 
-import hostile_images
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 from tiff_files import grey
+from watched_reading import watched
 
 from helicopter.errors import InvalidImageError, InvalidMaskError, InvalidOptionError
 from helicopter.io import read_image, read_mask, write_image
@@ -123,7 +123,7 @@ BOMBS = {
 @pytest.mark.skipif(os.name != "posix", reason="needs fork and limits")
 def test_bombs_do_not_go_off(tmp_path):
     made = [make() for make in BOMBS.values()]
-    found = list(hostile_images.watched(0, len(made), made.__getitem__, tmp_path, most=200 * 2**20))
+    found = list(watched(0, len(made), made.__getitem__, tmp_path, most=200 * 2**20))
     assert dict(zip(BOMBS, [result for result, _ in found], strict=True)) == dict.fromkeys(
         BOMBS, "refused"
     )
