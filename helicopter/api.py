@@ -364,8 +364,9 @@ def segment(
     Parameters
     ----------
     image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-        uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
-        otherwise. Fully transparent pixels (alpha 0) count as hidden, unless all are.
+        bool, integers of up to 32 bits or floats; floats in [0, 1] unless `data_range` says
+        otherwise. Pixels whose alpha is 0 (unless all are) and those that a masked array masks
+        count as hidden; NaN must be hidden by `mask`.
     n_segments : int, default 250
         How many segments there shall be: 1 to H * W. There will be exactly so many.
     preset : str, default "quality"

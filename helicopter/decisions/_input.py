@@ -327,9 +327,9 @@ def axis_of_actions(shape: tuple[int, ...], asked: object, forms: str) -> int:
             "for (S, A, S), or None to tell by the shape."
         )
     if asked is not None and len(shape) == 3:
-        if shape[1 - int(asked)] != shape[2]:  # type: ignore[call-overload]
+        if shape[1 - int(asked)] != shape[2]:
             refuse_shape("transitions", shape, "(A, S, S)" if asked == 0 else "(S, A, S)")
-        return int(asked)  # type: ignore[call-overload, no-any-return]
+        return int(asked)
     if len(shape) != 3 or shape[2] not in shape[:2]:
         refuse_shape("transitions", shape, forms)
     if shape[0] == shape[1] > 1:
