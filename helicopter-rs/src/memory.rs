@@ -169,3 +169,21 @@ pub mod takes {
         bytes.into_iter().fold(0, usize::saturating_add)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_are_values_of_their_own_or_an_error_with_the_bytes() {
+        assert!(zeroed::<f64>(0).unwrap().is_empty());
+        let mut made = zeroed::<f32>(1000).unwrap();
+        assert!(made.iter().all(|&value| value == 0.0));
+        made.push(1.0);
+        assert_eq!((made.len(), made[1000]), (1001, 1.0));
+        assert!(
+            matches!(zeroed::<u32>(1 << 61), Err(Error::OutOfMemory { bytes }) if bytes == 1 << 63)
+        );
+        assert!(matches!(zeroed::<u8>(usize::MAX), Err(Error::OutOfMemory { .. })));
+    }
+}

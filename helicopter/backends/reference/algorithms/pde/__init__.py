@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.sparse.linalg import SuperLU, splu
 
 from helicopter._shared.blas import blas_on_one_thread
+from helicopter._shared.factorization import factorize
 from helicopter._shared.interruptible import interruptible
 from helicopter.backends.protocol import PdeKind
 
@@ -32,6 +32,7 @@ from .multigrid import MultigridHierarchy, conjugate_gradients
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from scipy.sparse.linalg import SuperLU
 
 __all__ = ["PdeKind", "solve"]
 
@@ -90,7 +91,7 @@ def _solve_region(image: NDArray[np.float32], mask: NDArray[np.bool_], kind: Pde
 
 def _factorise(matrix: sparse.csr_array) -> SuperLU:
     # minimum degree on the pattern of a symmetric matrix, and its diagonal as pivots
-    return splu(
+    return factorize(
         matrix.tocsc(),
         permc_spec="MMD_AT_PLUS_A",
         diag_pivot_thresh=0.0,

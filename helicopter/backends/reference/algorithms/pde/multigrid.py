@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.sparse.linalg import splu
+
+from helicopter._shared.factorization import factorize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +47,7 @@ class MultigridHierarchy:
         ]
         coarsest = self.matrices[-1]
         self.solve_coarsest = (
-            splu(coarsest.tocsc()).solve if coarsest.shape[0] <= 4 * COARSEST else None
+            factorize(coarsest.tocsc()).solve if coarsest.shape[0] <= 4 * COARSEST else None
         )
 
     def cycle(self, residual: NDArray[np.float64], level: int = 0) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from helicopter._shared.factorization import factorize
 from helicopter._shared.interruptible import interruptible
 
 from .certificate import UNIT
@@ -259,7 +260,6 @@ def _hopeless(sizes: list[float], sweeps: list[int], size: float, target: float)
 def _factorized(matrix: Any) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
     """Solver of (I - matrix) x = b."""
     from scipy.linalg import lu_factor, lu_solve
-    from scipy.sparse.linalg import splu
 
     size = matrix.shape[0]
     if size <= DENSE:
@@ -267,4 +267,4 @@ def _factorized(matrix: Any) -> Callable[[NDArray[np.float64]], NDArray[np.float
         factors = lu_factor(dense, overwrite_a=True, check_finite=False)
         return lambda b: np.asarray(lu_solve(factors, b, check_finite=False))
     system = sparse.csc_matrix(sparse.eye_array(size, format="csr") - matrix)
-    return interruptible(lambda: splu(system)).solve
+    return interruptible(lambda: factorize(system)).solve
