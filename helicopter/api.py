@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from helicopter.backends._engine import Engine
 from helicopter.core._analyzer import (
@@ -153,10 +153,12 @@ credible_level, max_looks, effective_looks
 
 def reconstruct(
     image: object,
-    mask: object,
+    mask: object = None,
     algorithm: str = DEFAULT,
     *,
+    fill: Literal["all", "mask"] = "all",
     data_range: tuple[float, float] | None = None,
+    out: Literal["host", "device"] | None = None,
     device: str = "auto",
     use_rust_acceleration: bool | None = None,
     weights: str | os.PathLike[str] | None = None,
@@ -168,10 +170,15 @@ def reconstruct(
     ----------
     image : array_like
         See `RegionalReconstructionEngine.reconstruct`.
-    mask : bool array_like of shape (H, W)
-        True = hidden, to be predicted.
+    mask : bool array_like of shape (H, W), optional
+        True = hidden, to be predicted. Not needed where the image has gaps: NaN, infinities, what
+        a masked array masks, pixels whose alpha is 0.
     algorithm : str, default "network"
+    fill : {"all", "mask"}
+        Whether such gaps are filled too, or only what `mask` hides.
     data_range : tuple of float, optional
+    out : {"host", "device"}, optional
+        Where the results are to be, by default where the image is.
     device : str, default "auto"
     use_rust_acceleration : bool, optional
     weights : path-like, optional
@@ -191,9 +198,14 @@ def reconstruct(
     >>> filled = helicopter.reconstruct(ramp, hole, "harmonic").reconstruction
     >>> bool(np.abs(filled - ramp).max() < 1e-6)
     True
+    >>> ramp[12:15, 3:9] = np.nan
+    >>> bool(np.isfinite(helicopter.reconstruct(ramp).reconstruction).all())
+    True
     """
     engine = RegionalReconstructionEngine(algorithm, device, use_rust_acceleration, weights=weights)
-    return engine.reconstruct(image, mask, data_range=data_range, progress=progress)
+    return engine.reconstruct(
+        image, mask, fill=fill, data_range=data_range, out=out, progress=progress
+    )
 
 
 def estimate_noise(
@@ -357,8 +369,9 @@ def segment(
     Parameters
     ----------
     image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-        uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
-        otherwise. Fully transparent pixels (alpha 0) count as hidden, unless all are.
+        bool, integers of up to 32 bits or floats; floats in [0, 1] unless `data_range` says
+        otherwise. Pixels whose alpha is 0 (unless all are) and those that a masked array masks
+        count as hidden; NaN must be hidden by `mask`.
     n_segments : int, default 250
         How many segments there shall be: 1 to H * W. There will be exactly so many.
     preset : str, default "quality"

@@ -93,9 +93,7 @@ class RustBackend:
 
     def noise_level(self, image: Image, included: Mask, quantum: float) -> FineNoise:
         detector = _noise_detector(image.shape[2])
-        found = detector.level(
-            image, included, quantum, gpu=self._gpu, threads=chosen_threads()
-        )
+        found = detector.level(image, included, quantum, gpu=self._gpu, threads=chosen_threads())
         return FineNoise(**found)
 
     def analyze_noise(

@@ -1,4 +1,4 @@
-"""``helicopter reconstruct``: one image, one mask, one result."""
+"""``helicopter reconstruct``: one image, its gaps and a mask, one result."""
 
 from __future__ import annotations
 
@@ -40,12 +40,6 @@ class ReconstructOptions(NamedTuple):
         Path,
         typer.Argument(metavar="IMAGE", help="A PNG, JPEG, TIFF or WebP file.", readable=False),
     ]
-    mask: Annotated[
-        Path,
-        typer.Option(
-            "--mask", metavar="MASK", help="A grey image of the same size: white is to be redrawn."
-        ),
-    ]
     output: Annotated[
         Path,
         typer.Option(
@@ -55,6 +49,16 @@ class ReconstructOptions(NamedTuple):
             help="The suffix names the format; JPEG is lossy, so visible pixels change too.",
         ),
     ]
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--mask",
+            metavar="MASK",
+            help="A grey image of the same size: white is to be redrawn. Not needed where the "
+            "image has gaps: NaN, or pixels whose alpha is 0.",
+            show_default=False,
+        ),
+    ] = None
     algorithm: AlgorithmOption = "network"
     weights: WeightsOption = None
     uncertainty: Annotated[
@@ -73,7 +77,7 @@ class ReconstructOptions(NamedTuple):
 
 
 def reconstruct(options: ReconstructOptions) -> int:
-    """Redraw the masked part of an image; the rest stays exactly as it is.
+    """Redraw the masked or missing part of an image; the rest stays exactly as it is.
 
     [b]helicopter reconstruct photo.jpg --mask scratches.png -o mended.png[/b]
 
@@ -109,8 +113,7 @@ def reconstruct(options: ReconstructOptions) -> int:
             )
     except HelicopterError as error:
         raise type(error)(about(image, str(error))) from error
-    assert mask.hidden is not None  # the option is required
-    hidden = mask.hidden
+    hidden = result.uncertainty_map != 0
     with together():
         write_image(output, result.reconstruction, icc_profile=picture.loaded.icc_profile)
         if uncertainty is not None:
@@ -156,7 +159,7 @@ def _emit(
     emit_json(
         {
             "image": str(options.image),
-            "mask": str(options.mask),
+            "mask": text_of(options.mask),
             "output": str(options.output),
             "uncertainty": text_of(options.uncertainty),
             "hidden_fraction": float(hidden.mean()),

@@ -71,7 +71,7 @@ class CudaKernel:
             )
         self.source = source
         self.entry = check_name(entry, "entry")
-        number = gpu_number(device) if isinstance(device, str) else None
+        number = gpu_number(str(device))
         if number is None:
             raise InvalidOptionError(
                 f'device: got {shown(device)}; expected "cuda" or "cuda:N", since the kernel is '

@@ -153,8 +153,9 @@ class AutonomousReconstructionEngine(PredictingEngine):
         Parameters
         ----------
         image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-            uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
-            otherwise. Alpha is carried through and never predicted.
+            bool, integers of up to 32 bits or floats; floats in [0, 1] unless `data_range` says
+            otherwise. Gaps (NaN, infinities, what a masked array masks, pixels whose alpha is 0)
+            are hidden besides what `mask` hides. Alpha is carried through and never predicted.
         max_iterations : int, optional
         target_quality : float, default 0.90
             Quality, in [0, 1], at which to stop.

@@ -27,7 +27,7 @@ from .results._regional import (
     UnderstandingScore,
     UnderstandingTest,
 )
-from .validation import check_range, prepare_image, require_visible
+from .validation import check_mask, check_range, prepare_image, require_visible
 
 if TYPE_CHECKING:
     import os
@@ -77,8 +77,9 @@ class RegionalReconstructionEngine(PredictingEngine):
     def reconstruct(
         self,
         image: object,
-        mask: object,
+        mask: object = None,
         *,
+        fill: Literal["all", "mask"] = "all",
         data_range: tuple[float, float] | None = None,
         out: Literal["host", "device"] | None = None,
         progress: bool | ProgressCallback | None = None,
@@ -88,10 +89,15 @@ class RegionalReconstructionEngine(PredictingEngine):
         Parameters
         ----------
         image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-            uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
-            otherwise. Hidden pixels may hold anything, NaN included. Alpha is carried through.
-        mask : bool array_like of shape (H, W)
-            True = hidden, to be predicted.
+            bool, integers of up to 32 bits or floats; floats in [0, 1] unless `data_range` says
+            otherwise. Gaps are hidden besides what `mask` hides: NaN, infinities, what a masked
+            array masks, pixels whose alpha is 0. Alpha is carried through.
+        mask : bool array_like of shape (H, W), optional
+            True = hidden, to be predicted; integers of 0 and 1, or of 0 and 255, count too. Not
+            needed where the image has gaps.
+        fill : {"all", "mask"}
+            Whether gaps are filled too, or only what `mask` hides; gaps that are not filled stay
+            as they are and are not used either, and both their maps are NaN.
         data_range : tuple of float, optional
             The values of black and white.
         out : {"host", "device"}, optional
@@ -111,6 +117,7 @@ class RegionalReconstructionEngine(PredictingEngine):
         InvalidImageError, InvalidMaskError, InvalidOptionError
         """
         started = time.perf_counter()
+        check_choice(fill, "fill", ("all", "mask"))
         if out is not None:
             check_choice(out, "out", ("host", "device"))
         if on_device(image):
@@ -120,13 +127,15 @@ class RegionalReconstructionEngine(PredictingEngine):
                 "out: got 'device' for an image in the memory of the host; expected one on the "
                 'GPU, as torch.as_tensor(image, device="cuda") makes it, or out="host".'
             )
-        if mask is None:
-            raise InvalidMaskError(
-                "mask: got None; expected an array of bool, True = hidden, to be predicted."
-            )
         with as_callback(progress, "Reconstructing") as callback:
             prepared, hidden = prepare_image(image, hidden=mask, data_range=data_range)
             require_visible(hidden)
+            filled = hidden if fill == "all" else _asked(mask, hidden)
+            if mask is None and not filled.any():
+                raise InvalidMaskError(
+                    "mask: got None, and the image has no gaps (NaN, masked or transparent "
+                    "pixels); expected an array of bool, True = hidden, to be predicted."
+                )
             if callback is not None:
                 callback(0, 1)
             context = prepared.pixels
@@ -135,7 +144,10 @@ class RegionalReconstructionEngine(PredictingEngine):
             if callback is not None:
                 callback(1, 1)
         confidence = confidence_of(sigma, hidden, self._law)
-        restored = prepared.restore(context, hidden)
+        restored = prepared.restore(context, filled)
+        if filled is not hidden:
+            for known in (sigma, confidence):
+                known[hidden & ~filled] = np.nan
         return RegionalReconstruction(
             reconstruction=restored,
             uncertainty_map=prepared.in_units(sigma),
@@ -158,7 +170,9 @@ class RegionalReconstructionEngine(PredictingEngine):
         started: float,
     ) -> RegionalReconstruction:
         """Fill an image on the GPU that the engine runs on."""
-        low, high = check_range(np.dtype(np.float32), data_range)
+        low, high = (0.0, 1.0)
+        if data_range is not None:
+            low, high = check_range(data_range, np.dtype(np.float32))
         filled, sigma, confidence = reconstruct_on_device(
             image, mask, self.device, self._algorithm, self._model, self._law, (low, high)
         )
@@ -227,7 +241,7 @@ class RegionalReconstructionEngine(PredictingEngine):
         rounds = check_integer(folds, "folds", 2)
         side = check_integer(patch_size, "patch_size", 1)
         with as_callback(progress, "Cross-reconstructing") as callback:
-            prepared, _ = prepare_image(image, data_range=data_range)
+            prepared, _ = prepare_image(image, data_range=data_range, complete=True)
             truth = prepared.pixels
             everything = np.ones(truth.shape[:2], dtype=bool)
             grid = PatchGrid(truth.shape[0], truth.shape[1], side)
@@ -321,7 +335,7 @@ class RegionalReconstructionEngine(PredictingEngine):
         ]
         side = check_integer(patch_size, "patch_size", 1)
         with as_callback(progress, "Testing understanding") as callback:
-            prepared, _ = prepare_image(image, data_range=data_range)
+            prepared, _ = prepare_image(image, data_range=data_range, complete=True)
             truth = prepared.pixels
             height, width, _ = truth.shape
             if side >= max(height, width):
@@ -367,3 +381,8 @@ class RegionalReconstructionEngine(PredictingEngine):
             skill=skill_of(measured),
             average_confidence=float(confidence.mean(dtype=np.float64)),
         )
+
+
+def _asked(mask: object, hidden: Mask) -> Mask:
+    """Return what is hidden because it was asked for."""
+    return np.zeros_like(hidden) if mask is None else check_mask(mask, hidden.shape)

@@ -124,8 +124,9 @@ class SegmentAwareReconstructionEngine(PredictingEngine):
         Parameters
         ----------
         image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-            uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
-            otherwise. Alpha is carried through and never predicted.
+            bool, integers of up to 32 bits or floats; floats in [0, 1] unless `data_range` says
+            otherwise. Gaps (NaN, infinities, what a masked array masks, pixels whose alpha is 0)
+            are hidden besides what `mask` hides. Alpha is carried through and never predicted.
         segments : int, pair of int, or integer array_like of shape (H, W), default 250
             How many `helicopter.segment` is to find; the rows and columns of a grid; or a label for
             every pixel: any integers, in any number of pieces. Segments that are found here are

@@ -6,6 +6,7 @@ work is done.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,10 @@ __all__ = [
     "require_visible",
 ]
 
-ACCEPTED_DTYPES = "uint8, uint16, bool, float32 or float64"
+ACCEPTED_DTYPES = "bool, integers of up to 32 bits, float16, float32 or float64"
+_DTYPES = (
+    "bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64",
+)  # fmt: skip
 ACCEPTED_SHAPES = "(H, W), (H, W, 1), (H, W, 3) or (H, W, 4)"
 #: Modes of Pillow whose pixels are intensities. The others need a decision that is the user's.
 PIL_MODES = ("1", "L", "RGB", "RGBA", "I;16", "I;16L", "I;16B", "F")
@@ -66,18 +70,20 @@ class PreparedImage:
         """Return a copy of the original with its hidden pixels replaced by `prediction`."""
         out = np.array(self.original, order="C", copy=True)
         colour = (out[:, :, None] if out.ndim == 2 else out)[:, :, : prediction.shape[2]]
-        precision = np.float64 if out.dtype == np.float64 else np.float32
+        exact = out.dtype.itemsize > 2 and out.dtype != np.float32
+        precision = np.float64 if exact else np.float32
         low, high = self.low, self.high
-        if out.dtype.kind == "u":
+        if out.dtype.kind in "iu":
             # `data_range` may be wider than what the dtype can hold
-            low, high = max(low, 0.0), min(high, float(np.iinfo(out.dtype).max))
+            limits = np.iinfo(out.dtype)
+            low, high = max(low, float(limits.min)), min(high, float(limits.max))
         for top in range(0, hidden.shape[0], STRIP):
             rows = slice(top, top + STRIP)
             # all of it and not only what is hidden: faster than picking pixels out
             values: NDArray[Any] = prediction[rows].astype(precision)
             values *= self.units
             values += self.low
-            if out.dtype.kind in "bu":
+            if out.dtype.kind in "biu":
                 np.rint(values, out=values)
             np.clip(values, low, high, out=values)
             np.copyto(colour[rows], values, where=hidden[rows, :, None], casting="unsafe")
@@ -94,7 +100,7 @@ def prepare_image(
     hidden: object = None,
     data_range: tuple[float, float] | None = None,
     name: str = "image",
-    hide_transparent: bool = False,
+    complete: bool = False,
 ) -> tuple[PreparedImage, Mask]:
     """Check an image and its mask and bring the image into the inner form.
 
@@ -105,19 +111,29 @@ def prepare_image(
     hidden : bool array_like of shape (H, W), optional
         True where the image's values are not to be looked at: they may be anything, NaN included.
     data_range : tuple of float, optional
-        Values that stand for black and white. By default 0..255, 0..65535 or 0..1 by dtype.
-    hide_transparent : bool
-        Whether pixels whose alpha is 0 are hidden too: what colour they have is an accident. Not
-        if that would hide everything: such an alpha channel says nothing.
+        Values that stand for black and white. By default 0..255 for uint8, 0..65535 for uint16,
+        the least and the largest visible value for other integers, else 0..1.
+    complete : bool
+        Whether every pixel must be there: a gap is an error then, and alpha is left alone.
+        Otherwise gaps are hidden besides what `hidden` says: NaN, infinities, what a masked array
+        masks, and pixels whose alpha is 0 (what colour they have is an accident; not if that hid
+        everything: such an alpha channel says nothing).
 
     Returns
     -------
     PreparedImage, bool ndarray of shape (H, W)
+        The mask holds the gaps too, and is the caller's own.
     """
-    array, mask = _checked(image, hidden, name, hide_transparent)
-    low, high = check_range(array.dtype, data_range)
+    array, mask = _checked(image, hidden, name, complete)
     channels = 1 if array.ndim == 2 else min(array.shape[2], 3)
     colour = (array[:, :, None] if array.ndim == 2 else array)[:, :, :channels]
+    if array.dtype.kind == "f" and not complete:
+        for top in range(0, array.shape[0], STRIP):
+            rows = slice(top, top + STRIP)
+            mask[rows] |= ~np.isfinite(colour[rows]).all(axis=2)
+    elif array.dtype.kind == "f":
+        _require_finite(colour, mask, name)
+    low, high = _range_of(colour, mask, data_range)
     pixels = np.empty((*array.shape[:2], channels), dtype=np.float32)
     for top in range(0, array.shape[0], STRIP):
         rows = slice(top, top + STRIP)
@@ -131,13 +147,16 @@ def prepare_values(
     hidden: object = None,
     data_range: tuple[float, float] | None = None,
     name: str = "image",
+    finite: bool = False,
 ) -> tuple[NDArray[Any], Mask]:
     """Check an image and its mask; return its colours as they are, without a copy if that can be.
 
     Parameters
     ----------
     image, hidden, data_range, name
-        As for `prepare_image`. Transparent pixels are hidden, see `hide_transparent` there.
+        As for `prepare_image`.
+    finite : bool
+        Whether NaN and infinities are an error where nothing hides them.
 
     Returns
     -------
@@ -146,20 +165,26 @@ def prepare_values(
         [0, 1]. Alpha is left out. What hidden pixels hold is of no meaning.
     bool ndarray of shape (H, W)
     """
-    array, mask = _checked(image, hidden, name, hide_transparent=True)
-    if array.dtype.kind == "u" and data_range is None:
+    array, mask = _checked(image, hidden, name)
+    if array.dtype.name in ("uint8", "uint16") and data_range is None:
         colour = array[:, :, None] if array.ndim == 2 else array[:, :, : min(array.shape[2], 3)]
-        return colour.astype(colour.dtype.newbyteorder("="), copy=False), mask
-    prepared, _ = prepare_image(array, hidden=mask, data_range=data_range, name=name)
+        native = colour.astype(colour.dtype.newbyteorder("="), copy=False)
+        return np.require(native, requirements="A"), mask
+    if finite and array.dtype.kind == "f":
+        _require_finite(array, mask, name)
+    prepared, mask = prepare_image(array, hidden=mask, data_range=data_range, name=name)
     return prepared.pixels, mask
 
 
 def _checked(
-    image: object, hidden: object, name: str, hide_transparent: bool
+    image: object, hidden: object, name: str, complete: bool = False
 ) -> tuple[NDArray[Any], Mask]:
-    """Return an image as the array it is, and its mask."""
-    array = _as_array(image, name, InvalidImageError, ACCEPTED_DTYPES)
-    if array.dtype.kind not in "ubf" or array.dtype.name not in ACCEPTED_DTYPES:
+    """Return an image as the array it is, and its mask with those gaps that need no values."""
+    masked = image if isinstance(image, np.ma.MaskedArray) else None
+    array = _as_array(
+        image if masked is None else masked.data, name, InvalidImageError, ACCEPTED_DTYPES
+    )
+    if array.dtype.name not in _DTYPES:
         raise InvalidImageError(
             f"{name}: dtype {array.dtype} is not supported; accepted are {ACCEPTED_DTYPES}. "
             f"Convert it first, for example with {name}.astype(np.float32), so that the range is "
@@ -175,9 +200,19 @@ def _checked(
             f"{name}: shape {array.shape} holds no pixels; at least 1 x 1 is needed."
         )
     mask = (
-        np.zeros(array.shape[:2], dtype=bool) if hidden is None else check_mask(hidden, array.shape)
+        np.zeros(array.shape[:2], dtype=bool)
+        if hidden is None
+        else check_mask(hidden, array.shape).copy()
     )
-    if hide_transparent and array.ndim == 3 and array.shape[2] == 4:
+    if masked is not None and masked.mask is not np.ma.nomask:
+        gaps = np.ma.getmaskarray(masked).reshape(*mask.shape, -1).any(axis=2)
+        if complete and (gaps & ~mask).any():
+            raise InvalidImageError(
+                f"{name}: {np.count_nonzero(gaps & ~mask)} pixels are masked; all are needed here. "
+                "Fill them first, for example with helicopter.reconstruct."
+            )
+        mask |= gaps
+    if not complete and array.ndim == 3 and array.shape[2] == 4:
         unseen = mask | (array[:, :, 3] == 0)
         mask = mask if unseen.all() else unseen
     return array, mask
@@ -196,7 +231,7 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
     if isinstance(given, np.ma.MaskedArray):
         raise error(
             f"{name}: got a masked array, whose mask would be lost; expected {what}. "
-            f"Pass {name}.data, and what is masked as the mask of hidden pixels."
+            f"Pass {name}.filled(...) with the value that masked entries shall have."
         )
     mode = getattr(given, "mode", None)
     if type(given).__module__.startswith("PIL.") and mode not in PIL_MODES:
@@ -222,10 +257,17 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
     return array
 
 
-def check_range(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
-    """Return the values of black and white, those of the dtype if none are given."""
+def _range_of(values: NDArray[Any], hidden: Mask, data_range: object) -> tuple[float, float]:
+    dtype = values.dtype
     if data_range is None:
-        return 0.0, {"uint8": 255.0, "uint16": 65535.0}.get(dtype.name, 1.0)
+        if dtype.kind in "bf" or dtype.name in ("uint8", "uint16"):
+            return 0.0, {"uint8": 255.0, "uint16": 65535.0}.get(dtype.name, 1.0)
+        return _extremes(values, hidden)
+    return check_range(data_range, dtype)
+
+
+def check_range(data_range: object, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the values of black and white that were given for an image of a dtype."""
     accepted = "a pair of finite numbers (low, high) with low < high (within 1e30), or None"
     try:
         if isinstance(data_range, (str, bytes, dict, set)):  # "01" has two items, {2, 1} no order
@@ -244,6 +286,16 @@ def check_range(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]
             "False..True; leave it out."
         )
     return low, high
+
+
+def _extremes(values: NDArray[Any], hidden: Mask) -> tuple[float, float]:
+    """Return the least and the largest visible value, or one more if these are the same."""
+    least, most = math.inf, -math.inf
+    for top in range(0, hidden.shape[0], STRIP):
+        visible = values[top : top + STRIP][~hidden[top : top + STRIP]]
+        if visible.size:
+            least, most = min(least, float(visible.min())), max(most, float(visible.max()))
+    return (least, max(most, least + 1)) if least <= most else (0.0, 1.0)
 
 
 def _normalise(
@@ -271,15 +323,22 @@ def _normalise(
     out[hidden] = 0
 
 
-def _check_visible(visible: NDArray[Any], low: float, high: float, name: str) -> None:
-    """Raise unless all values are finite and lie in the range."""
-    floating = visible.dtype.kind == "f"
-    if floating and not np.isfinite(visible).all():
-        bad = int(np.count_nonzero(~np.isfinite(visible)))
+def _require_finite(values: NDArray[Any], hidden: Mask, name: str) -> None:
+    """Raise if a visible value is no number."""
+    bad = 0
+    for top in range(0, hidden.shape[0], STRIP):
+        rows = slice(top, top + STRIP)
+        bad += int(np.count_nonzero(~np.isfinite(values[rows][~hidden[rows]])))
+    if bad:
         raise InvalidImageError(
             f"{name}: {bad} visible values are NaN or infinite; visible pixels must be finite. "
             "Mark such pixels as hidden in the mask."
         )
+
+
+def _check_visible(visible: NDArray[Any], low: float, high: float, name: str) -> None:
+    """Raise unless all values are finite and lie in the range."""
+    floating = visible.dtype.kind == "f"
     if visible.size:
         least, most = float(visible.min()), float(visible.max())
         lowest, highest = low, high
@@ -297,17 +356,31 @@ def _check_visible(visible: NDArray[Any], low: float, high: float, name: str) ->
 
 def check_mask(mask: object, shape: tuple[int, ...], name: str = "mask") -> Mask:
     """Return `mask` as a C-contiguous bool array of the image's height and width."""
-    array = _as_array(mask, name, InvalidMaskError, "bool")
-    if array.dtype.kind != "b":
+    array = _as_array(mask, name, InvalidMaskError, "bool, or integers of 0 and 1 or 0 and 255")
+    if array.dtype.kind not in "biu":
         raise InvalidMaskError(
-            f"{name}: dtype {array.dtype} is not accepted; expected bool, True = hidden. "
-            f"Write {name} != 0 if non-zero means hidden."
+            f"{name}: dtype {array.dtype} is not accepted; expected bool, True = hidden, or "
+            f"integers of 0 and 1 or 0 and 255. Write {name} != 0 if non-zero means hidden."
         )
+    if array.dtype.kind != "b":
+        array = _as_flags(array, name)
     if array.shape != shape[:2]:
         raise InvalidMaskError(
             f"{name}: shape {array.shape} does not fit the image; expected {tuple(shape[:2])}."
         )
     return np.ascontiguousarray(array, dtype=bool)
+
+
+def _as_flags(values: NDArray[Any], name: str) -> NDArray[np.bool_]:
+    """Return which integers are not 0, if they can only mean that."""
+    flags: NDArray[np.bool_] = values != 0
+    marks = np.unique(values[flags])
+    if len(marks) > 1 or (len(marks) == 1 and marks[0] not in (1, 255)):
+        raise InvalidMaskError(
+            f"{name}: got integers such as {', '.join(str(mark) for mark in marks[:3])}; expected "
+            f"only 0 and 1, or only 0 and 255. Write {name} != 0 if non-zero means hidden."
+        )
+    return flags
 
 
 def require_visible(

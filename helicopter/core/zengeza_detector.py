@@ -76,8 +76,9 @@ class ZengezaNoiseDetector(Engine):
         Parameters
         ----------
         image : array_like of shape (H, W), (H, W, 1), (H, W, 3) or (H, W, 4)
-            uint8, uint16, bool, float32 or float64; floats in [0, 1] unless `data_range` says
-            otherwise. Fully transparent pixels (alpha 0) are left out, unless all are.
+            bool, integers of up to 32 bits or floats; floats in [0, 1] unless `data_range` says
+            otherwise. Gaps are left out besides what `mask` hides: NaN, infinities, what a masked
+            array masks, pixels whose alpha is 0 (unless all are).
         segments : int, pair of int, or integer array_like of shape (H, W), optional
             Regions to analyse one by one: a number n stands for a grid of n x n cells, a pair for
             its rows and columns, an array for a label of each pixel (any integers). Segments of
@@ -200,9 +201,7 @@ class ZengezaNoiseDetector(Engine):
 def _prepare(
     image: object, mask: object, data_range: tuple[float, float] | None
 ) -> tuple[PreparedImage, Mask]:
-    prepared, hidden = prepare_image(
-        image, hidden=mask, data_range=data_range, hide_transparent=True
-    )
+    prepared, hidden = prepare_image(image, hidden=mask, data_range=data_range)
     require_visible(hidden, since="nothing else is measured")
     return prepared, ~hidden
 

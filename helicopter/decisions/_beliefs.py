@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from helicopter._shared.checks import check_fraction
 from helicopter.backends._engine import Engine
 from helicopter.errors import InvalidModelError, InvalidOptionError
 
+from ._input import axis_of_actions, refuse_shape
 from ._labels import Labels
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class POMDP(Engine):
     ----------
     transitions : array_like of shape (S, A, S) or (A, S, S)
         Probabilities (state, action, next state) or (action, state, next state), told apart by the
-        shape; (S, A, S) if S = A. Rows that add up to one within 1e-9 are divided by their sums.
+        shape, or by `action_axis` if S = A. Rows that add up to one within 1e-9 are divided by
+        their sums.
     observations : array_like of shape (A, S', O), (S', O) or (S, A, S', O)
         Probability of each observation after the next state S' was entered; if need be, depending
         on the action, and on the state before.
@@ -64,6 +66,8 @@ class POMDP(Engine):
         Between 0 and 1, both excluded. Kept with the model; beliefs do not depend on it.
     states, actions, observation_labels : sequence of hashable, optional
         Labels; actions and observations may then be given by them.
+    action_axis : {0, 1}, optional
+        As for `MDP`.
     device : str, default "auto"
     use_rust_acceleration : bool, optional
         True: Rust or an error; False: Python; None: Rust if it can be used. Beliefs are NumPy with
@@ -115,13 +119,14 @@ class POMDP(Engine):
         states: Sequence[Hashable] | None = None,
         actions: Sequence[Hashable] | None = None,
         observation_labels: Sequence[Hashable] | None = None,
+        action_axis: Literal[0, 1] | None = None,
         device: str = "auto",
         use_rust_acceleration: bool | None = None,
     ) -> None:
         super().__init__(device, use_rust_acceleration)
         self.discount = check_fraction(discount, "discount", ends=False)
         self._model = _build(
-            transitions, observations, rewards, states, actions, observation_labels
+            transitions, observations, rewards, states, actions, observation_labels, action_axis
         )
         self.n_actions, self.n_observations, self.n_states, _ = self._model.joint.shape
 
@@ -257,18 +262,16 @@ def _build(
     states: object,
     actions: object,
     observation_labels: object,
+    action_axis: int | None,
 ) -> _Model:
     """Check everything; see `POMDP` for the accepted forms."""
     move, tolerance = _numbers(transitions, "transitions")
-    if move.ndim != 3 or move.size == 0 or move.shape[2] not in move.shape[:2]:
-        raise InvalidModelError(
-            f"transitions: shape {move.shape} is not accepted; expected (S, A, S) or (A, S, S)."
-        )
-    if move.shape[0] == move.shape[2]:
+    forms = "(S, A, S) or (A, S, S)"
+    if move.size == 0:
+        refuse_shape("transitions", move.shape, forms)
+    turned = axis_of_actions(move.shape, action_axis, forms) == 1
+    if turned:
         move = move.transpose(1, 0, 2)
-        turned = True
-    else:
-        turned = False
     n_actions, n_states, _ = move.shape
     state_labels = Labels("states", states, n_states)
     action_labels = Labels("actions", actions, n_actions)

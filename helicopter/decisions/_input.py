@@ -23,6 +23,7 @@ __all__ = [
     "as_csr",
     "as_indices",
     "as_numbers",
+    "axis_of_actions",
     "check_allowed",
     "check_steps",
     "diagnose_dense",
@@ -313,6 +314,31 @@ def diagnose_rows(rows: Rows, names: Names) -> NoReturn:
     off = np.abs(sums - 1.0)
     (row,) = first_of(off == off.max())
     _refuse_sum(names, *pair(row), sums[row], rows.tolerance)
+
+
+def axis_of_actions(shape: tuple[int, ...], asked: object, forms: str) -> int:
+    """Return which axis of dense transitions counts the actions, 1 of (S, A, S) or 0 of (A, S, S).
+
+    Where S = A their shape does not tell, and nothing is guessed.
+    """
+    if asked is not None and (isinstance(asked, bool) or asked not in (0, 1)):
+        raise InvalidModelError(
+            f"action_axis: got {shown(asked)}; expected 0 for transitions of shape (A, S, S), 1 "
+            "for (S, A, S), or None to tell by the shape."
+        )
+    if asked is not None and len(shape) == 3:
+        if shape[1 - int(asked)] != shape[2]:
+            refuse_shape("transitions", shape, "(A, S, S)" if asked == 0 else "(S, A, S)")
+        return int(asked)
+    if len(shape) != 3 or shape[2] not in shape[:2]:
+        refuse_shape("transitions", shape, forms)
+    if shape[0] == shape[1] > 1:
+        raise InvalidModelError(
+            f"transitions: shape {shape} may be (S, A, S) or (A, S, S), since there are as many "
+            "actions as states. Say which: action_axis=1 for (S, A, S), action_axis=0 for "
+            "(A, S, S), as a list of one matrix for each action is."
+        )
+    return 1 if shape[0] == shape[2] else 0
 
 
 def refuse_shape(name: str, shape: tuple[int, ...], accepted: str) -> NoReturn:

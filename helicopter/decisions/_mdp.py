@@ -57,12 +57,12 @@ class MDP(Engine):
     ----------
     transitions : array_like, sparse matrix, sequence of sparse matrices, or iterable of tuples
         Probabilities: dense of shape (S, A, S) (state, action, next state) or (A, S, S), told apart
-        by the shape, (S, A, S) if S = A; a sequence of A sparse matrices (S, S); one sparse matrix
-        (S * A, S) with row s * A + a; or, without `rewards`, any iterable of (state, action, next
-        state, probability, reward), in which states and actions may have any hashable labels. Whole
-        numbers from 0 on are taken as they are, other labels are numbered as they come. A state
-        that is never the first of a tuple is terminal: nothing can be done there, and its value is
-        zero.
+        by the shape, or by `action_axis` if S = A; a sequence of A sparse matrices (S, S); one
+        sparse matrix (S * A, S) with row s * A + a; or, without `rewards`, any iterable of (state,
+        action, next state, probability, reward), in which states and actions may have any hashable
+        labels. Whole numbers from 0 on are taken as they are, other labels are numbered as they
+        come. A state that is never the first of a tuple is terminal: nothing can be done there, and
+        its value is zero.
     rewards : array_like, sparse matrix or sequence of sparse matrices, optional
         Of shape (S, A), or (S,) if no action makes a difference, or of the shape of `transitions`
         if the reward depends on the next state. Minus infinity marks an action that is not
@@ -73,6 +73,9 @@ class MDP(Engine):
         Which actions there are in which state; states without any are terminal.
     states, actions : sequence of hashable, optional
         Labels, in the order of the numbers; they are used in error messages and in tuples.
+    action_axis : {0, 1}, optional
+        Which axis of dense transitions (and of rewards like them) counts the actions: 0 of
+        (A, S, S), 1 of (S, A, S). Needed only where there are as many actions as states.
     device : str, default "auto"
     use_rust_acceleration : bool, optional
         True: Rust or an error; False: Python; None: Rust if it can be used.
@@ -116,12 +119,15 @@ class MDP(Engine):
         allowed: object = None,
         states: Sequence[Hashable] | None = None,
         actions: Sequence[Hashable] | None = None,
+        action_axis: Literal[0, 1] | None = None,
         device: str = "auto",
         use_rust_acceleration: bool | None = None,
     ) -> None:
         super().__init__(device, use_rust_acceleration)
         self.discount = _check_discount(discount)
-        self._keep(build(self._backend, transitions, rewards, allowed, states, actions))
+        self._keep(
+            build(self._backend, transitions, rewards, allowed, states, actions, action_axis)
+        )
 
     @classmethod
     def from_pairs(

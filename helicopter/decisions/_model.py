@@ -20,6 +20,7 @@ from ._input import (
     as_csr,
     as_indices,
     as_numbers,
+    axis_of_actions,
     check_allowed,
     check_steps,
     diagnose_dense,
@@ -158,13 +159,15 @@ def build(
     allowed: object,
     states: LabelList | None,
     actions: LabelList | None,
+    action_axis: int | None,
 ) -> Built:
     """Compress a model of any form; see `helicopter.core.MDP`."""
     if (
         type(transitions) is np.ndarray
         and type(rewards) is np.ndarray
         and transitions.ndim == 3
-        and transitions.shape[0] == transitions.shape[2]
+        and transitions.shape[0] == transitions.shape[2] != transitions.shape[1]
+        and action_axis is None
         and rewards.shape == transitions.shape[: rewards.ndim]
         and rewards.ndim > 1
         and transitions.size
@@ -183,7 +186,7 @@ def build(
         return _from_stacked(backend, transitions, rewards, allowed, states, actions)
     if all_sparse(transitions):
         return _from_matrices(backend, transitions, rewards, allowed, states, actions)
-    return _from_dense(backend, transitions, rewards, allowed, states, actions)
+    return _from_dense(backend, transitions, rewards, allowed, states, actions, action_axis)
 
 
 def _from_dense(
@@ -193,13 +196,12 @@ def _from_dense(
     allowed: object,
     states: LabelList | None,
     actions: LabelList | None,
+    action_axis: int | None,
 ) -> Built:
     given = as_numbers(transitions, "transitions", FORMS)
     if given.ndim != 3 or given.size == 0:
         refuse_shape("transitions", given.shape, FORMS)
-    by_action = given.shape[0] != given.shape[2]
-    if by_action and given.shape[1] != given.shape[2]:
-        refuse_shape("transitions", given.shape, FORMS)
+    by_action = axis_of_actions(given.shape, action_axis, FORMS) == 0
     single = given.dtype.kind == "f" and given.dtype.itemsize < 8
     chances = np.ascontiguousarray(
         given.transpose(1, 0, 2) if by_action else given, dtype=np.float64

@@ -32,7 +32,7 @@ _BLANK = 128  # grey: a dark photograph would swallow black, a bright one white
 
 def unit_of(image: NDArray[Any]) -> str:
     """Name what an intensity difference of this image is counted in."""
-    if image.dtype.kind == "u":
+    if image.dtype.name in ("uint8", "uint16"):
         return f"grey levels of {np.iinfo(image.dtype).max}"
     return "0 to 1" if image.dtype == bool else "image units"
 
@@ -50,7 +50,7 @@ def displayable(
         return np.asarray(pixels)
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype.kind == "u":
+    if pixels.dtype.name == "uint16":
         # the high byte of each value, without a second 16-bit copy of all of them
         native = np.ascontiguousarray(pixels, dtype=np.dtype(np.uint16).newbyteorder("<"))
         return native.view(np.uint8).reshape(*pixels.shape, 2)[..., 1].copy()

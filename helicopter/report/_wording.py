@@ -280,7 +280,7 @@ def right_share(
     image = analysis.reconstruction
     if data_range is not None:
         span = float(data_range[1]) - float(data_range[0])
-    elif image.dtype.kind == "u":
+    elif image.dtype.name in ("uint8", "uint16"):
         span = float(np.iinfo(image.dtype).max)
     elif image.dtype == bool or (float(image.min()) >= 0 and float(image.max()) <= 1):
         span = 1.0

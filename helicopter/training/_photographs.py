@@ -103,7 +103,7 @@ def read_photographs(
     for done, path in enumerate(paths, start=1):
         loaded = read_image(path, max_pixels=max_pixels or DEFAULT_MAX_PIXELS)
         try:
-            pixels = prepare_image(loaded.pixels, data_range=data_range)[0].pixels
+            pixels = prepare_image(loaded.pixels, data_range=data_range, complete=True)[0].pixels
         except HelicopterError as error:
             raise type(error)(f"{str(path)!r}: {error}") from error
         height, width, channels = pixels.shape

@@ -36,8 +36,17 @@ class OnlyDLPack:
         return self._array.__dlpack_device__()
 
 
+def with_transparent(mask, image):
+    """What is hidden: pixels whose alpha is 0 are too, unless that were all."""
+    if image.ndim == 2 or image.shape[2] != 4:
+        return mask
+    unseen = mask | (image[..., 3] == 0)
+    return mask if unseen.all() else unseen
+
+
 def check(result, image, mask):
     """Whatever is promised of every reconstruction."""
+    mask = with_transparent(mask, image)
     filled = result.reconstruction
     assert filled.dtype == image.dtype
     assert filled.shape == image.shape
@@ -75,6 +84,7 @@ def test_every_dtype_and_shape_is_predicted_alike(regional, dtype, channels, alg
     exact = scene(channels=channels, dtype="float64")
     expected = regional(algorithm).reconstruct(exact, MASK)
     colour = np.s_[..., :3] if channels == 4 else np.s_[...]
+    assert not with_transparent(np.zeros_like(MASK), exact).any()
     # eight bits round what is visible, and the plate magnifies it
     apart = (2.5 if algorithm == "biharmonic" else 1.01) / 255 if dtype == "uint8" else 5e-5
     np.testing.assert_allclose(
@@ -162,7 +172,7 @@ def test_a_picture_that_is_not_loaded_yet(regional):
 def test_alpha_is_carried_through_and_never_looked_at(autonomous, regional, dtype):
     image = scene(channels=4, dtype=dtype)
     other = image.copy()
-    other[..., 3] = in_dtype(np.random.default_rng(9).random(MASK.shape), dtype)
+    other[..., 3] = in_dtype(np.random.default_rng(9).uniform(0.1, 1, MASK.shape), dtype)
     one, two = (regional().reconstruct(one, MASK).reconstruction for one in (image, other))
     np.testing.assert_array_equal(one[..., :3], two[..., :3])
     np.testing.assert_array_equal(one[..., 3], image[..., 3])
@@ -315,3 +325,94 @@ def test_numbers_of_numpy_are_options(autonomous, regional, dtype):
     regional(seed=number(1)).test_understanding(
         image, np.array(["checkerboard"]).tolist(), np.array([0.5]), patch_size=number(8)
     )
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint32"])
+def test_integers_without_a_range_of_their_own_have_that_of_what_is_visible(regional, dtype):
+    limits = np.iinfo(dtype)
+    low, high = max(limits.min, -(2**28)) // 2, limits.max // 3
+    image = (low + scene(channels=None, dtype="float64") * (high - low)).astype(dtype)
+    junk = image.copy()
+    junk[MASK] = limits.max
+    result = regional("harmonic").reconstruct(junk, MASK)
+    seen = image[~MASK].astype(float)
+    assert result.data_range == (seen.min(), seen.max())
+    floats = (image - seen.min()) / np.ptp(seen)
+    expected = regional("harmonic").reconstruct(np.clip(floats, 0, 1), MASK)
+    np.testing.assert_array_equal(result.reconstruction[~MASK], image[~MASK])
+    apart = (
+        result.reconstruction.astype(float)
+        - seen.min()
+        - np.ptp(seen) * expected["reconstruction"].astype(float)
+    )
+    assert np.abs(apart).max() <= 0.5 + 1e-6 * np.ptp(seen)
+
+
+def gaps_in(image, kind):
+    """The same image with gaps where MASK is true, and no word about them elsewhere."""
+    if kind == "masked":
+        return np.ma.array(image, mask=np.repeat(MASK[..., None], 3, axis=2))
+    if kind == "transparent":
+        alpha = np.where(MASK, 0.0, 0.5)[..., None]
+        return np.concatenate([np.where(MASK[..., None], 0.9, image), alpha], axis=2)
+    given = image.copy()
+    given[MASK] = {"NaN": np.nan, "infinity": -np.inf}[kind]
+    given[MASK, 1:] = 0.25  # one channel is enough
+    return given
+
+
+@pytest.mark.parametrize("kind", ["NaN", "infinity", "masked", "transparent"])
+def test_gaps_are_hidden_without_being_asked(
+    autonomous, regional, detector, anomaly_detector, kind
+):
+    image = scene(dtype="float64")
+    given = gaps_in(image, kind)
+    expected = regional().reconstruct(image, MASK)
+    for mask in (None, np.zeros_like(MASK), MASK):
+        result = regional().reconstruct(given, mask)
+        np.testing.assert_array_equal(result.reconstruction[..., :3], expected.reconstruction)
+        np.testing.assert_array_equal(result.uncertainty_map, expected.uncertainty_map)
+    for make, call, name in (
+        (lambda: autonomous(patch_size=8), "autonomous_analyze", "error_map"),
+        (detector, "analyze", "sigma_map"),
+        (lambda: anomaly_detector("harmonic"), "find", "anomaly_map"),
+    ):
+        hidden, gaps = (
+            getattr(make(), call)(one, mask=mask)[name]
+            for one, mask in ((image, MASK), (given, None))
+        )
+        np.testing.assert_array_equal(hidden, gaps)
+
+
+@pytest.mark.parametrize("kind", ["NaN", "transparent"])
+def test_gaps_may_be_neither_filled_nor_used(regional, kind):
+    image = scene(dtype="float64")
+    given = gaps_in(image, kind)
+    asked = np.roll(MASK, 3, axis=1) & ~MASK
+    result = regional().reconstruct(given, asked, fill="mask")
+    expected = regional().reconstruct(image, asked | MASK)
+    filled = result.reconstruction[..., :3]
+    np.testing.assert_array_equal(filled[asked], expected.reconstruction[asked])
+    np.testing.assert_array_equal(filled[~asked], given[~asked][:, :3])
+    assert np.isnan(result.uncertainty_map[MASK]).all()
+    assert np.isnan(result.confidence_map[MASK]).all()
+    for known in ("uncertainty_map", "confidence_map"):
+        np.testing.assert_array_equal(result[known][~MASK], expected[known][~MASK])
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255)])
+@pytest.mark.parametrize("dtype", ["uint8", "int64", ">i2"])
+def test_masks_of_integers(regional, values, dtype):
+    mask = np.where(MASK, *values[::-1]).astype(dtype)
+    expected = regional().reconstruct(scene(), MASK).reconstruction
+    np.testing.assert_array_equal(regional().reconstruct(scene(), mask).reconstruction, expected)
+
+
+def test_what_needs_every_pixel_says_so(regional):
+    image = scene()
+    image[3, 4, 0] = np.nan
+    for call in (regional().cross_reconstruct, regional().test_understanding):
+        with pytest.raises(ValueError, match="1 visible values are NaN or infinite"):
+            call(image)
+        with pytest.raises(ValueError, match="2688 pixels are masked"):
+            call(np.ma.array(scene(), mask=True))

@@ -58,7 +58,7 @@ def test_engines_that_cannot_be(options, words):
         ({"mask": np.ones((4, 5), bool)}, InvalidMaskError, ["mask", "(4, 5)"]),
         ({"image": None}, InvalidImageError, ["image", "None"]),
         ({"image": np.zeros((0, 5))}, InvalidImageError, ["image", "(0, 5)"]),
-        ({"image": np.full((48, 56), np.nan)}, InvalidImageError, ["image", "NaN"]),
+        ({"image": np.full((48, 56), np.nan)}, InvalidMaskError, ["mask", "all 2688 pixels"]),
         ({"progress": 3}, InvalidOptionError, ["progress"]),
     ],
 )

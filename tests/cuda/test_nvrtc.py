@@ -52,7 +52,7 @@ def test_kernels_compile(compiler, source, defined):
         for name, of in used.items():
             print(f"sm_{number} {source.stem}.{name}: {of}")
             assert of["registers"] <= 128, (name, of)
-            # a few words where the cap on registers is tighter; none on the cards that figures are for
+            # a few words where registers are fewer; none on the cards that figures are for
             assert of["spilled"] <= (0 if number == 90 else 64), (number, name, of)
 
 

@@ -50,9 +50,7 @@ def random_model(generator, n_states, n_actions, n_seen):
 def test_beliefs_are_probabilities_and_follow_bayes(seed, n_states, n_actions, n_seen):
     generator = np.random.default_rng(seed)
     model = random_model(generator, n_states, n_actions, n_seen)
-    made = plain({**model, "transitions": model["transitions"].transpose(1, 0, 2)})
-    if n_states == n_actions:
-        made = plain(model)
+    made = plain({**model, "transitions": model["transitions"].transpose(1, 0, 2)}, action_axis=0)
     belief = generator.dirichlet(np.ones(n_states))
     action, seen = int(generator.integers(n_actions)), int(generator.integers(n_seen))
     chances = made.observation_probabilities(belief, action)

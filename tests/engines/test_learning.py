@@ -156,14 +156,20 @@ def test_the_mean_model_pays_what_was_seen(posterior):
     known = posterior(2, 2, rewards=[[1, 2], [3, 4]])
     known.update(STEPS)
     np.testing.assert_array_equal(known.mean()._model.rewards, [1, 2, 3, 4])
-    right = MDP(learnt.interval().mean, [[2.0, -1.0], [0.0, 0.0]], 0.5, use_rust_acceleration=False)
+    right = MDP(
+        learnt.interval().mean,
+        [[2.0, -1.0], [0.0, 0.0]],
+        0.5,
+        action_axis=1,
+        use_rust_acceleration=False,
+    )
     np.testing.assert_allclose(model.solve().value, right.solve().value, atol=2e-6)
 
 
 def test_much_evidence_leaves_little_open(posterior):
     truth = np.array([[[0.9, 0.1], [0.2, 0.8]], [[0.5, 0.5], [0.1, 0.9]]])
     rewards = np.array([[1.0, 0.0], [0.0, 2.0]])
-    solved = MDP(truth, rewards, 0.9, use_rust_acceleration=False).solve()
+    solved = MDP(truth, rewards, 0.9, action_axis=1, use_rust_acceleration=False).solve()
     generator = np.random.default_rng(2)
     widths = []
     for steps in (30, 3000):

@@ -110,7 +110,7 @@ def taxicab():
 
 def test_taxicab_with_a_discount(mdp):
     # Howard, table 7.2: the best policy at discount 0.9 is (2, 2, 2)
-    solution = mdp(*taxicab(), discount=0.9).solve(epsilon=1e-10)
+    solution = mdp(*taxicab(), discount=0.9, action_axis=1).solve(epsilon=1e-10)
     assert (solution.policy + 1).tolist() == [2, 2, 2]
     assert solution.value == pytest.approx([121.6, 135.3, 122.8], abs=0.1)
 
@@ -273,3 +273,24 @@ def test_an_annuity(mdp):
         exact = 1 / (1 - Fraction(discount))
         assert solution.value == pytest.approx([float(exact)], **close)
         assert solution.lower[0] <= exact <= solution.upper[0]
+
+
+WORK, REST = [[0.7, 0.3], [0.2, 0.8]], [[1.0, 0.0], [0.05, 0.95]]
+
+
+def test_as_many_actions_as_states_are_not_guessed(mdp):
+    pay = np.array([[4.0, 9.0], [-2.0, 3.0]])
+    with pytest.raises(ValueError, match=r"\(2, 2, 2\) may be .* action_axis=1 .* action_axis=0"):
+        mdp([WORK, REST], pay, discount=0.9)
+    right = pytest.approx([90.0, 50.714], abs=1e-3)
+    by_action = np.array([WORK, REST])
+    assert mdp(by_action, pay, discount=0.9, action_axis=0).solve().value == right
+    by_state = by_action.transpose(1, 0, 2)
+    assert mdp(by_state, pay, discount=0.9, action_axis=1).solve().value == right
+    sparse_list = [csr_array(matrix) for matrix in by_action]
+    assert mdp(sparse_list, pay, discount=0.9).solve().value == right
+    for wrong in (2, True, "0"):
+        with pytest.raises(ValueError, match="action_axis"):
+            mdp(by_action, pay, action_axis=wrong)
+    with pytest.raises(ValueError, match=r"expected \(A, S, S\)"):
+        mdp(np.full((2, 1, 2), 0.5), pay[:, :1], action_axis=0)

@@ -15,7 +15,7 @@ def random_model(rng):
     chances[..., 0] += 1e-3
     chances /= chances.sum(axis=2, keepdims=True)
     rewards = rng.normal(size=(states, actions)) * 10.0 ** rng.uniform(-3, 6)
-    return MDP(chances, rewards, 0.9999, use_rust_acceleration=False)._model
+    return MDP(chances, rewards, 0.9999, action_axis=1, use_rust_acceleration=False)._model
 
 
 @pytest.mark.parametrize("with_low", [False, True])

@@ -56,7 +56,7 @@ def agree(python, rust):
 )
 def test_dense_models(seed, n_states, n_actions, discount, method, by_target):
     chances, rewards, allowed = random_model(seed, n_states, n_actions, by_target)
-    pair = on_both(chances, rewards, discount, allowed=allowed)
+    pair = on_both(chances, rewards, discount, allowed=allowed, action_axis=1)
     for name in PARTS:
         one, other = (getattr(made._model, name) for made in pair)
         assert one.dtype == other.dtype

@@ -120,9 +120,7 @@ class AnomalyDetector:
         started = time.perf_counter()
         share = check_fraction(level, "level", ends=False)
         with as_callback(progress, "Finding anomalies") as callback:
-            prepared, hidden = prepare_image(
-                image, hidden=mask, data_range=data_range, hide_transparent=True
-            )
+            prepared, hidden = prepare_image(image, hidden=mask, data_range=data_range)
             require_visible(hidden, since="nothing else is looked at")
             count, labels = _segments(segments, hidden)
             sigmas = self._noise(prepared, hidden, noise)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from helicopter._shared.quality import RIGHT
 from helicopter.backends.loader import accelerator, gpu_number
 from helicopter.backends.rust import as_rust
 from helicopter.errors import DeviceError, InvalidImageError, InvalidMaskError, InvalidOptionError
 from helicopter.models import NetworkWeights
 
-from ._error_law import RIGHT, CalibratedLaw
+from ._error_law import CalibratedLaw
 
 if TYPE_CHECKING:
     from helicopter.backends.protocol import Algorithm

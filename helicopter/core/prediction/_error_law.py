@@ -131,7 +131,7 @@ def remainder_of(
 
     An interval of a fraction of a level around a rounded centre would lie beside the truth.
     """
-    if restored.dtype.kind not in "bu":
+    if restored.dtype.kind not in "biu":
         return None
     remainder = np.empty(prediction.shape, dtype=np.int8)
     whole = _colour(restored, prediction.shape[2])

@@ -82,7 +82,7 @@ def texture_faithfulness(
     >>> round(texture_faithfulness(grass, lawn, hole), 1)
     0.2
     """
-    true, _ = prepare_image(truth, data_range=data_range, name="truth")
+    true, _ = prepare_image(truth, data_range=data_range, name="truth", complete=True)
     mask = check_mask(hidden, true.original.shape, name="hidden")
     # what the values are is looked at below: only here is what was hidden asked to be finite
     given = prepare_image(
@@ -100,7 +100,9 @@ def texture_faithfulness(
             f"reconstruction: {bad} values at hidden pixels are NaN or infinite; predictions must "
             "be finite. Predict these pixels too, or leave them out of `hidden`."
         )
-    drawn, _ = prepare_image(given, hidden=~mask, data_range=data_range, name="reconstruction")
+    drawn, _ = prepare_image(
+        given, hidden=~mask, data_range=data_range, name="reconstruction", complete=True
+    )
     if not mask.any():
         return float("nan")
     total = weight = 0.0

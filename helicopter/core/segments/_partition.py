@@ -40,7 +40,7 @@ def segment(
     data_range: tuple[float, float] | None,
 ) -> Labels:
     """Check what was given and divide the image; see `helicopter.segment`."""
-    values, hidden = prepare_values(image, hidden=mask, data_range=data_range)
+    values, hidden = prepare_values(image, hidden=mask, data_range=data_range, finite=True)
     count = check_integer(n_segments, "n_segments", 1, hidden.size)
     check_choice(preset, "preset", PRESETS)
     require_visible(hidden, since="segments are made of what is visible")
