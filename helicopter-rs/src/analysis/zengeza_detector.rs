@@ -41,6 +41,14 @@ pub(super) trait Place: Sync {
         included: Option<ArrayView2<'a, bool>>,
         unit: f32,
     ) -> Result<Box<dyn Measure + 'a>>;
+
+    /// As [`find_impulses`].
+    fn impulses(
+        &self,
+        pixels: ArrayView3<f32>,
+        included: ArrayView2<bool>,
+        host: &dyn Host,
+    ) -> Result<Impulses>;
 }
 
 /// In the memory of the host.
@@ -54,6 +62,15 @@ impl Place for OnHost {
         unit: f32,
     ) -> Result<Box<dyn Measure + 'a>> {
         Ok(Box::new(Picture::Given { pixels, included, unit }))
+    }
+
+    fn impulses(
+        &self,
+        pixels: ArrayView3<f32>,
+        included: ArrayView2<bool>,
+        host: &dyn Host,
+    ) -> Result<Impulses> {
+        find_impulses(pixels, included, host)
     }
 }
 
@@ -108,7 +125,7 @@ pub(super) fn noise_level_with(
     model: &NoiseModel,
     host: &dyn Host,
 ) -> Result<FineNoise> {
-    let impulses = find_impulses(scene.pixels, scene.included, host)?;
+    let impulses = place.impulses(scene.pixels, scene.included, host)?;
     let pixels = without_impulses(scene, &impulses, host)?;
     let Some(blocks) = features_of(place, pixels.view(), scene, model, host)? else {
         return Ok(unknown(scene));
@@ -193,7 +210,7 @@ fn measure(
     model: &NoiseModel,
     host: &dyn Host,
 ) -> Result<Measured> {
-    let impulses = find_impulses(scene.pixels, scene.included, host)?;
+    let impulses = place.impulses(scene.pixels, scene.included, host)?;
     let mut pixels = without_impulses(scene, &impulses, host)?;
     let periodic = find_periodic(pixels.view(), scene.included, host)?;
     let compression = find_compression(scene.pixels, scene.included, host)?;

@@ -3,20 +3,19 @@
 // A map is planes of channels, (batch, channel, row, column), with `pitch` floats from row to row, a
 // multiple of four. Convolutions are implicit products: a block of 128 threads computes 16 x 8 positions
 // of 8 * OUTPUTS channels, a thread 8 neighbouring positions of OUTPUTS channels in registers, so that a
-// value read from shared memory takes part in 3 * OUTPUTS or 8 products. OUTPUTS is set when compiled.
+// value read from shared memory takes part in 3 * OUTPUTS or 8 products. OUTPUTS is set when compiled;
+// without it, what is compiled is the rest.
 
-#ifndef OUTPUTS
-#define OUTPUTS 8
-#endif
+constexpr int DEPTH = 8;  // channels in shared memory at a time
+
+#ifdef OUTPUTS
 
 constexpr int THREADS = 128;
-constexpr int RUN = 8;         // positions of a thread, in a row
-constexpr int TILE_X = 16;     // positions of a block
+constexpr int RUN = 8;  // positions of a thread, in a row
+constexpr int TILE_X = 16;  // positions of a block
 constexpr int TILE_Y = 8;
-constexpr int DEPTH = 8;       // channels in shared memory at a time
-constexpr int HALO_X = TILE_X + 2;
 constexpr int HALO_Y = TILE_Y + 2;
-constexpr int LINE = 20;       // floats of a row in shared memory: float4 loads of a warp meet all banks
+constexpr int LINE = 20;  // floats of a row in shared memory: float4 loads of a warp meet all banks
 constexpr int BLOCK = 8 * OUTPUTS;
 
 struct alignas(16) Staged {
@@ -44,10 +43,11 @@ __device__ __forceinline__ void load_outputs(const float *from, float (&w)[OUTPU
 }
 
 // A 3 x 3 convolution with bias. Channels below `rectified` lose what is negative; `residual` is added
-// where `has_residual`. `weights` holds, for every block of outputs, (inputs padded to DEPTH, 9, BLOCK).
+// where `has_residual`, and may be the output itself: each thread reads it where it then writes. `weights`
+// holds, for every block of outputs, (inputs padded to DEPTH, 9, BLOCK).
 extern "C" __global__ void __launch_bounds__(128)
 convolve(const float *__restrict__ input, const float *__restrict__ weights,
-         const float *__restrict__ bias, const float *__restrict__ residual, float *__restrict__ output,
+         const float *__restrict__ bias, const float *residual, float *output,
          int inputs, int outputs, int height, int width, int pitch, int rectified, int has_residual) {
     __shared__ Staged staged;
     const int blocks = (outputs + BLOCK - 1) / BLOCK;
@@ -136,6 +136,8 @@ convolve(const float *__restrict__ input, const float *__restrict__ weights,
         }
     }
 }
+
+#else
 
 // -- the layers between levels: products of 128 positions with 64 channels ---------------------------
 
@@ -232,12 +234,12 @@ shrink(const float *__restrict__ input, const float *__restrict__ weights, const
     }
 }
 
-// One position becomes 2 x 2, to which `skip` is added; sizes as for `shrink`. Outputs come in fours, the
-// 2 x 2 pixels of a channel of the larger map.
+// One position becomes 2 x 2, which are added to `output`; sizes as for `shrink`. Outputs come in fours,
+// the 2 x 2 pixels of a channel of the larger map.
 extern "C" __global__ void __launch_bounds__(128)
 grow(const float *__restrict__ input, const float *__restrict__ weights, const float *__restrict__ bias,
-     const float *__restrict__ skip, float *__restrict__ output, int inputs, int outputs, int height,
-     int width, int pitch, int fine_pitch) {
+     float *__restrict__ output, int inputs, int outputs, int height, int width, int pitch,
+     int fine_pitch) {
     __shared__ Factors staged;
     const int count = height * width, block = blockIdx.y, channels = outputs / 4;
     const long long fine_plane = 2LL * height * fine_pitch, plane = (long long)height * pitch;
@@ -258,9 +260,8 @@ grow(const float *__restrict__ input, const float *__restrict__ weights, const f
             if (position < count) {
                 const Place at(position, width);
                 const long long there = first + (long long)(2 * at.y + number % 4 / 2) * fine_pitch + 2 * at.x;
-                const float2 more = *reinterpret_cast<const float2 *>(skip + there);
-                *reinterpret_cast<float2 *>(output + there) =
-                    make_float2(sums[i][o] + left + more.x, sums[i][o + 1] + right + more.y);
+                float2 *to = reinterpret_cast<float2 *>(output + there);
+                *to = make_float2(sums[i][o] + left + to->x, sums[i][o + 1] + right + to->y);
             }
         }
     }
@@ -323,7 +324,8 @@ __device__ float calibrated(float log_scale, const double *__restrict__ knots, i
 
 // Corrects the hidden pixels of rows first_row .. end_row and columns first_col .. end_col, and says how
 // far they may be off. `map` has the features of the scale (`scales`), then the 12 corrections; `second`
-// makes four logarithms of scales of the former: (scales, 4), then the four biases. Counts in `unsound` what is no finite number.
+// makes four logarithms of scales of the former: (scales, 4), then the four biases. Counts in `unsound`
+// what is no finite number.
 extern "C" __global__ void __launch_bounds__(256)
 correct(const float *__restrict__ map, const float *__restrict__ second, const double *__restrict__ knots,
         const unsigned char *__restrict__ hidden, const float *__restrict__ image, float *__restrict__ filled,
@@ -381,3 +383,5 @@ extern "C" __global__ void __launch_bounds__(256) square(float *__restrict__ val
     const long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (at < count) values[at] *= values[at];
 }
+
+#endif

@@ -206,3 +206,131 @@ halve(const float *__restrict__ pixels, const u8 *__restrict__ included, int giv
         included_out[(size_t)y * half_cols + x] = above[0] && above[1] && below[0] && below[1];
     }
 }
+
+// ---- impulses: pixels that stand out from their neighbours ---------------------------------------
+
+typedef unsigned long long u64;
+
+#define THRESHOLDS 5
+#define FLOOR 0.06f
+#define INFINITY_F __int_as_float(0x7f800000)
+#define RANGES 256
+// Places of a plane's counts.
+#define PIXELS 0
+#define INSIDE 1
+#define EXTREME 6
+#define ELIGIBLE 11 /* four dark, four bright */
+#define FOUND 19    /* four black, four white */
+#define GREY 27
+#define SAMPLED 28
+#define COLOURLESS 29
+#define FIRST_RANGE 30
+#define COUNTS (FIRST_RANGE + RANGES)
+
+__constant__ int RANK[THRESHOLDS] = {0, 0, 0, 1, 1};
+__constant__ float SHARE[THRESHOLDS] = {0.5f, 1.0f, 2.0f, 1.0f, 2.0f};
+__constant__ float MARGIN[4] = {0.04f, 0.08f, 0.16f, 0.32f};
+
+// A pixel's value in a plane: the only channel, all three added up, or the one of this number.
+__device__ float plane_value(const float *__restrict__ pixels, size_t at, int channels, int planes, int plane) {
+    const float *pixel = pixels + at * channels;
+    return channels == 1 ? pixel[0] : planes == 3 ? pixel[plane] : (pixel[0] + pixel[1]) + pixel[2];
+}
+
+__device__ double sum_of_block(double value, double *space) {
+    __syncthreads();
+    space[threadIdx.x] = value;
+    for (int half = blockDim.x / 2; half > 0; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half) space[threadIdx.x] += space[threadIdx.x + half];
+    }
+    __syncthreads();
+    return space[0];
+}
+
+// Counts the inner pixels of every so many rows, from the second row on, whose neighbours are all
+// included. A plane's counts follow each other; after those of all planes it is counted how many pixels
+// stand out in at least one plane and in at least two. `chances` has the rooms of each block, plane and
+// threshold. Ranges of values are those of the planes.
+extern "C" __global__ void __launch_bounds__(256)
+count_impulses(const float *__restrict__ pixels, const u8 *__restrict__ included, int cols, int channels,
+               int planes, int counted, int every, int sample, float low, float high, float step,
+               u64 *__restrict__ counts, double *__restrict__ chances) {
+    __shared__ unsigned mine[3 * COUNTS + 2];
+    __shared__ double space[256];
+    for (int k = threadIdx.x; k < planes * COUNTS + 2; k += blockDim.x) mine[k] = 0;
+    __syncthreads();
+    long long number = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    int inner = cols - 2;
+    bool known = number < (long long)counted * inner;
+    int y = known ? 1 + (int)(number / inner) * every : 1, x = known ? 1 + (int)(number % inner) : 1;
+    size_t here = (size_t)y * cols + x;
+    if (known && included) {
+        for (int dy = -1; dy <= 1; ++dy)
+            for (int dx = -1; dx <= 1; ++dx) known = known && included[here + dy * (long long)cols + dx];
+    }
+    bool sampled = (y - 1) % (sample * every) == 0;
+    float span = high - low, first = low + step / 2.0f, last = high - step / 2.0f;
+    int flags = 0;
+    for (int plane = 0; plane < planes; ++plane) {
+        unsigned *count = mine + plane * COUNTS;
+        float rooms[THRESHOLDS] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+        if (known) {
+            // the lowest two and the highest two of eight neighbours
+            float below[2] = {INFINITY_F, INFINITY_F}, above[2] = {-INFINITY_F, -INFINITY_F};
+            for (int dy = -1; dy <= 1; ++dy) {
+                for (int dx = -1; dx <= 1; ++dx) {
+                    if (dy == 0 && dx == 0) continue;
+                    float v = plane_value(pixels, here + dy * (long long)cols + dx, channels, planes, plane);
+                    below[1] = fminf(below[1], fmaxf(below[0], v));
+                    below[0] = fminf(below[0], v);
+                    above[1] = fmaxf(above[1], fminf(above[0], v));
+                    above[0] = fmaxf(above[0], v);
+                }
+            }
+            float value = plane_value(pixels, here, channels, planes, plane);
+            bool edge = value == low || value == high;
+            float least = FLOOR * span;
+            atomicAdd(&count[PIXELS], 1u);
+            for (int k = 0; k < THRESHOLDS; ++k) {
+                float under = RANK[k] ? below[1] : below[0], over = RANK[k] ? above[1] : above[0];
+                float reach = fmaxf(least, SHARE[k] * (over - under));
+                float start = under - reach, end = over + reach;
+                rooms[k] = fmaxf(start - first, 0.0f) + fmaxf(last - end, 0.0f);
+                if (value < start || value > end) {
+                    atomicAdd(&count[(edge ? EXTREME : INSIDE) + k], 1u);
+                    if (k == 1) flags |= 1 << plane;
+                }
+            }
+            for (int k = 0; k < 4; ++k) {
+                float away = MARGIN[k] * span;
+                bool dark = below[0] > low + away, bright = above[0] < high - away;
+                if (dark) atomicAdd(&count[ELIGIBLE + k], 1u);
+                if (bright) atomicAdd(&count[ELIGIBLE + 4 + k], 1u);
+                if (dark && value == low) atomicAdd(&count[FOUND + k], 1u);
+                if (bright && value == high) atomicAdd(&count[FOUND + 4 + k], 1u);
+            }
+            if (sampled) {
+                atomicAdd(&count[SAMPLED], 1u);
+                int range = (int)((above[1] - below[1]) * ((float)(RANGES - 1) / span));
+                atomicAdd(&count[FIRST_RANGE + max(min(range, RANGES - 1), 0)], 1u);
+            }
+        }
+        for (int k = 0; k < THRESHOLDS; ++k) {
+            double room = sum_of_block((double)rooms[k], space);
+            if (threadIdx.x == 0) chances[((size_t)blockIdx.x * planes + plane) * THRESHOLDS + k] = room;
+        }
+    }
+    if (known && planes == 3) {
+        if (flags) atomicAdd(&mine[3 * COUNTS], 1u);
+        if (flags & (flags - 1)) atomicAdd(&mine[3 * COUNTS + 1], 1u);
+    } else if (known && channels == 3) {
+        const float *pixel = pixels + here * 3;
+        bool grey = pixel[0] == pixel[1] && pixel[1] == pixel[2];
+        if (grey && sampled) atomicAdd(&mine[COLOURLESS], 1u);
+        if (grey && flags) atomicAdd(&mine[GREY], 1u);
+    }
+    __syncthreads();
+    for (int k = threadIdx.x; k < planes * COUNTS + 2; k += blockDim.x)
+        if (mine[k]) atomicAdd(&counts[k], (u64)mine[k]);
+}

@@ -539,8 +539,9 @@ classify_coarse(const unsigned *__restrict__ fine, unsigned *__restrict__ number
     classify(level, number, counts, coarse_height, coarse_width, coarse_stride);
 }
 
-// Counts become the sums of those before; the last is the sum of all. One block.
-extern "C" __global__ void __launch_bounds__(256) scan(int *__restrict__ counts, int length) {
+// Counts become the sums of those before; `total` is that of all. One block.
+extern "C" __global__ void __launch_bounds__(256)
+scan(int *__restrict__ counts, int *__restrict__ total, int length) {
     __shared__ int sums[REDUCED];
     const int thread = threadIdx.x;
     const int share = (length + REDUCED - 1) / REDUCED;
@@ -556,7 +557,7 @@ extern "C" __global__ void __launch_bounds__(256) scan(int *__restrict__ counts,
             sums[i] = before;
             before += here;
         }
-        counts[length] = before;
+        *total = before;
     }
     __syncthreads();
     int before = sums[thread];

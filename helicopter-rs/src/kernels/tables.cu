@@ -194,3 +194,41 @@ hidden_variance(const Byte *__restrict__ hidden, const Byte *__restrict__ vertic
     }
     out[row + x] = (float)total;
 }
+
+// -- the law of the errors ------------------------------------------------------------------------------
+
+// Probability that a pixel of the stated standard deviation is off by at most `right`, 1 where visible: by
+// interpolation of `values` between `knots`, logarithms of standard deviations, or by Laplace's law where
+// there is none.
+extern "C" __global__ void __launch_bounds__(256)
+confidence(const float *__restrict__ sigma, const Byte *__restrict__ hidden, const double *__restrict__ knots,
+           const double *__restrict__ values, float *__restrict__ out, long long pixels, int count, float least,
+           float right) {
+    const long long at = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (at >= pixels) return;
+    if (!hidden[at]) {
+        out[at] = 1.0f;
+        return;
+    }
+    const float here = fmaxf(sigma[at], least);
+    if (count == 0) {
+        out[at] = -expm1f(-sqrtf(2.0f) * right / here);
+        return;
+    }
+    const double x = logf(here);
+    int behind = 0, end = count;
+    while (behind < end) {
+        const int middle = (behind + end) / 2;
+        if (knots[middle] <= x) {
+            behind = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    if (behind == 0 || behind == count) {
+        out[at] = (float)values[behind == 0 ? 0 : count - 1];
+        return;
+    }
+    const double slope = (values[behind] - values[behind - 1]) / (knots[behind] - knots[behind - 1]);
+    out[at] = (float)(values[behind - 1] + slope * (x - knots[behind - 1]));
+}

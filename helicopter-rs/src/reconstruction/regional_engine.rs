@@ -1,5 +1,8 @@
 //! Regional reconstruction: fill any mask in any image, and say how sure each pixel is.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
+
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut3};

@@ -3,6 +3,9 @@
 //! The model and its sources stand in `helicopter/backends/reference/reconstruction/uncertainty.py`. Sums are taken
 //! over integers and everything else in the reference's order, so that both give the same bits.
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
+
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 

@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn cuda_fills_whatever_the_shape() {
-        for (height, width) in [(1, 1), (1, 97), (7, 8), (31, 37)] {
+        for (height, width) in [(1_usize, 1), (1, 97), (7, 8), (31, 37)] {
             for visible in [1, (height * width).div_ceil(2), height * width] {
                 let (image, _) = scene(height, width, 1);
                 let hidden = |(y, x)| y * width + x >= visible;

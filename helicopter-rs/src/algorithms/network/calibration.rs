@@ -17,6 +17,12 @@ impl Calibration {
         Self { log_scale, log_sigma, slope }
     }
 
+    /// All numbers in a row, as the kernel wants them; the last knot has no slope.
+    #[cfg(feature = "cuda")]
+    pub fn table(&self) -> Vec<f64> {
+        [&self.log_scale[..], &self.log_sigma, &self.slope, &[0.0]].concat()
+    }
+
     pub fn sigma(&self, log_scale: f32) -> f32 {
         let x = f64::from(log_scale);
         if x.is_nan() {

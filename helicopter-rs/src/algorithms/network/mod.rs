@@ -17,6 +17,8 @@
 use ndarray::{Array2, ArrayView2, ArrayViewMut3};
 
 mod calibration;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod dense;
 mod forward;
 mod graph;
@@ -139,9 +141,14 @@ impl Network {
         if sound {
             return Ok(sigma);
         }
-        let reason =
-            "what it predicts of this image are no finite numbers; train it anew, or take \
-                      the network that comes with Helicopter";
-        Err(Error::Model { operation: "predict", reason: reason.to_owned() })
+        Err(unsound())
     }
+}
+
+/// Predictions that are no finite numbers.
+#[cold]
+fn unsound() -> Error {
+    let reason = "what it predicts of this image are no finite numbers; train it anew, or take \
+                  the network that comes with Helicopter";
+    Error::Model { operation: "predict", reason: reason.to_owned() }
 }

@@ -13,7 +13,7 @@ use crate::host::NoHost;
 use crate::utils::simd::Isa;
 
 #[path = "../../../tests/random_network/mod.rs"]
-mod random_network;
+pub(super) mod random_network;
 
 use random_network::{file, Architecture};
 

@@ -70,14 +70,6 @@ impl Grid {
         (self.top + row as i32, self.left + column as i32)
     }
 
-    /// Upper bound of the matrix's eigenvalues: the Laplacian's are below twice the largest degree.
-    pub fn largest_eigenvalue(&self) -> f64 {
-        match self.operator.kind {
-            Kind::Harmonic => 8.0,
-            Kind::Biharmonic => 64.0,
-        }
-    }
-
     /// `out[i] = write(i, (A z)[i])` for the unknowns, 0 elsewhere.
     pub fn apply(&self, z: &[f64], out: &mut [f64], write: impl Fn(usize, f64) -> f64 + Sync) {
         let stride = self.stride();

@@ -20,6 +20,8 @@ mod bitmap;
 mod cholesky;
 mod coarse;
 mod components;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod direct;
 mod embedding;
 mod grid;

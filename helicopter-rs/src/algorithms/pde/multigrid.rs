@@ -13,14 +13,24 @@ use crate::memory::zeroed;
 
 /// Coarsest levels up to this many unknowns are solved by a dense factorisation.
 const DENSE: usize = 400;
-const MOST_ITERATIONS: usize = 300;
+pub(super) const MOST_ITERATIONS: usize = 300;
 
 /// The estimated error at which the iteration stops.
-const fn tolerance(kind: Kind) -> f64 {
+pub(super) const fn tolerance(kind: Kind) -> f64 {
     match kind {
         Kind::Harmonic => 1e-8,
         Kind::Biharmonic => 1e-7,
     }
+}
+
+/// Steps of a Richardson iteration at the Chebyshev points, for a matrix of norm 1.
+pub(super) fn richardson(range: f64, degree: usize) -> Vec<f64> {
+    let (middle, half) = (0.5 * (1.0 + 1.0 / range), 0.5 * (1.0 - 1.0 / range));
+    (0..degree)
+        .map(|k| {
+            1.0 / (middle + half * (std::f64::consts::PI * (k as f64 + 0.5) / degree as f64).cos())
+        })
+        .collect()
 }
 
 struct Level {
@@ -35,7 +45,7 @@ struct Multigrid<'a> {
     grid: &'a Grid,
     levels: Vec<Level>,
     bottom: Dense,
-    /// Steps of a Richardson iteration at the Chebyshev points, for a matrix of norm 1.
+    /// See [`richardson`].
     steps: Vec<f64>,
 }
 
@@ -153,14 +163,7 @@ impl<'a> Multigrid<'a> {
         }
         let bottom = levels.last().map(|level| Dense::new(&level.stencils)).unwrap_or_default();
         let (range, degree) = smoothing_range(grid.operator.kind);
-        let (middle, half) = (0.5 * (1.0 + 1.0 / range), 0.5 * (1.0 - 1.0 / range));
-        let steps = (0..degree)
-            .map(|k| {
-                1.0 / (middle
-                    + half * (std::f64::consts::PI * (k as f64 + 0.5) / degree as f64).cos())
-            })
-            .collect();
-        Ok(Multigrid { grid, levels, bottom, steps })
+        Ok(Multigrid { grid, levels, bottom, steps: richardson(range, degree) })
     }
 
     /// `z` becomes an approximation of `A^-1 r`, symmetric in `r`.
@@ -174,7 +177,7 @@ impl<'a> Multigrid<'a> {
         host.check()?;
         let grid = self.grid;
         let stride = grid.stride();
-        let norm = 1.0 / grid.largest_eigenvalue();
+        let norm = 1.0 / grid.operator.kind.largest_eigenvalue();
         let first = self.steps[0] * norm;
         update(z, stride, |i, _| first * r[i]);
         for &step in &self.steps[1..] {
@@ -228,29 +231,32 @@ fn cycle_coarse(levels: &mut [Level], bottom: &Dense, steps: &[f64]) {
 
 /// Dense Cholesky factor of the coarsest matrix.
 #[derive(Default)]
-struct Dense {
-    cells: Vec<usize>,
+pub(super) struct Dense {
+    pub cells: Vec<usize>,
     factor: Vec<f64>,
 }
 
 impl Dense {
     fn new(stencils: &Stencils) -> Dense {
-        let stride = stencils.stride();
-        let cells: Vec<usize> =
-            (0..stencils.number.len()).filter(|&cell| stencils.number[cell] != 0).collect();
+        Self::of(stencils.stride(), &stencils.number, |number, entry| {
+            stencils.rows[number as usize].entries[entry]
+        })
+    }
+
+    /// The factor of the matrix whose row `number[cell]` has 25 entries, given the cells from row to row.
+    pub fn of(stride: usize, number: &[u32], entry: impl Fn(u32, usize) -> f64) -> Dense {
+        let cells: Vec<usize> = (0..number.len()).filter(|&cell| number[cell] != 0).collect();
         let n = cells.len();
-        let mut place = vec![usize::MAX; stencils.number.len()];
+        let mut place = vec![usize::MAX; number.len()];
         for (i, &cell) in cells.iter().enumerate() {
             place[cell] = i;
         }
         let mut factor = vec![0.0; n * n];
         for (i, &cell) in cells.iter().enumerate() {
-            for (k, &entry) in
-                stencils.rows[stencils.number[cell] as usize].entries.iter().enumerate()
-            {
+            for k in 0..25 {
                 let j = place[cell + k / 5 * stride + k % 5 - PAD * stride - PAD];
                 if j <= i {
-                    factor[i * n + j] = entry;
+                    factor[i * n + j] = entry(number[cell], k);
                 }
             }
         }
@@ -275,22 +281,38 @@ impl Dense {
     }
 
     fn solve(&self, r: &[f64], z: &mut [f64]) {
-        let n = self.cells.len();
         let mut v: Vec<f64> = self.cells.iter().map(|&cell| r[cell]).collect();
+        self.solve_in_place(&mut v);
+        z.fill(0.0);
+        for (&cell, v) in self.cells.iter().zip(v) {
+            z[cell] = v;
+        }
+    }
+
+    /// The inverse, row by row.
+    #[cfg(feature = "cuda")]
+    pub fn inverse(&self) -> Vec<f64> {
+        let n = self.cells.len();
+        let mut inverse = vec![0.0; n * n];
+        for (i, row) in inverse.chunks_exact_mut(n.max(1)).enumerate() {
+            row[i] = 1.0;
+            self.solve_in_place(row);
+        }
+        inverse
+    }
+
+    fn solve_in_place(&self, v: &mut [f64]) {
+        let n = self.cells.len();
         for i in 0..n {
-            let sum: f64 = self.factor[i * n..i * n + i].iter().zip(&v).map(|(l, v)| l * v).sum();
+            let sum: f64 = self.factor[i * n..i * n + i].iter().zip(&*v).map(|(l, v)| l * v).sum();
             v[i] = (v[i] - sum) * self.factor[i * n + i];
         }
         for i in (0..n).rev() {
             v[i] *= self.factor[i * n + i];
             let value = v[i];
-            for (l, v) in self.factor[i * n..i * n + i].iter().zip(&mut v) {
+            for (l, v) in self.factor[i * n..i * n + i].iter().zip(&mut *v) {
                 *v -= l * value;
             }
-        }
-        z.fill(0.0);
-        for (&cell, v) in self.cells.iter().zip(v) {
-            z[cell] = v;
         }
     }
 }

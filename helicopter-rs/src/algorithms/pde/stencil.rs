@@ -53,6 +53,14 @@ impl Kind {
         }
     }
 
+    /// Upper bound of the matrix's eigenvalues: the Laplacian's are below twice the largest degree.
+    pub(super) const fn largest_eigenvalue(self) -> f64 {
+        match self {
+            Kind::Harmonic => 8.0,
+            Kind::Biharmonic => 64.0,
+        }
+    }
+
     /// The off-diagonal steps in row-major order.
     pub(super) const fn steps(self) -> &'static [Step] {
         match self {

@@ -11,6 +11,8 @@ use ndarray::{ArrayView2, ArrayView3};
 use super::answers::FineNoise;
 use super::block_features::Measure;
 use super::blocks::{lattice_of, Blocks, Strip, AT_THE_ENDS, LANES, STRIP};
+use super::impulses::counts::{Counts, Plane, BINS, SAMPLE};
+use super::impulses::{find_impulses_with, Impulses};
 use super::learnt::NoiseModel;
 use crate::analysis::zengeza_detector::{analyze_with, noise_level_with, NoiseRun, Place, Scene};
 use crate::error::Result;
@@ -94,6 +96,80 @@ impl Place for Arc<Device> {
             included: included.map(|mask| self.gpu.upload(&bytes(mask))).transpose()?,
             unit: Some(unit),
         }))
+    }
+
+    fn impulses(
+        &self,
+        pixels: ArrayView3<f32>,
+        included: ArrayView2<bool>,
+        host: &dyn Host,
+    ) -> Result<Impulses> {
+        // all counts are taken of the same pixels
+        let values = self.gpu.upload(pixels.as_standard_layout().as_slice().unwrap_or_default())?;
+        let mask: Vec<u8> = included.iter().map(|&included| u8::from(included)).collect();
+        let mask = self.gpu.upload(&mask)?;
+        let count = |planes: &[Plane],
+                     included: Option<ArrayView2<bool>>,
+                     rows: &[usize],
+                     every: usize,
+                     host: &dyn Host| {
+            host.check()?;
+            self.count(planes, &values, included.map(|_| &mask), rows.len(), every)
+        };
+        find_impulses_with(&count, pixels, included, host)
+    }
+}
+
+/// Counts of a plane as they lie on the device.
+const COUNTS: usize = 30 + BINS;
+const THRESHOLDS: usize = 5;
+
+impl Device {
+    /// Counts on so many rows, every so many from the second on.
+    fn count(
+        &self,
+        planes: &[Plane],
+        values: &Buffer<f32>,
+        included: Option<&Buffer<u8>>,
+        rows: usize,
+        every: usize,
+    ) -> Result<(Vec<Counts>, [u64; 2])> {
+        let (_, width, channels) = planes[0].pixels.dim();
+        let blocks = (rows * (width - 2)).div_ceil(THREADS as usize);
+        let counts: Buffer<u64> = self.gpu.zeros(planes.len() * COUNTS + 2)?;
+        let chances: Buffer<f64> = self.gpu.empty(blocks * planes.len() * THRESHOLDS)?;
+        let Plane { low, high, step, .. } = planes[0];
+        let mut arguments: Vec<Arg> =
+            vec![values.into(), included.map_or_else(Arg::null, Arg::from)];
+        let numbers = [width, channels, planes.len(), rows, every, SAMPLE];
+        arguments.extend(numbers.map(|number| Arg::from(number as i32)));
+        arguments.extend([low, high, step].map(Arg::from));
+        arguments.extend([Arg::from(&counts), Arg::from(&chances)]);
+        let shape = Launch { grid: [blocks as u32, 1, 1], block: [THREADS, 1, 1], shared: 0 };
+        self.gpu.launch(&self.module, "count_impulses", shape, &arguments)?;
+        let (found, chances) = (counts.download()?, chances.download()?);
+        let span = f64::from(planes[0].span() + step);
+        let of = |(plane, found): (usize, &[u64])| {
+            let four = |at: usize| std::array::from_fn(|k| found[at + k]);
+            let chance = |k: usize| -> f64 {
+                let rooms = chances.iter().skip(plane * THRESHOLDS + k);
+                rooms.step_by(planes.len() * THRESHOLDS).sum::<f64>() / span
+            };
+            Counts {
+                pixels: found[0],
+                chance: std::array::from_fn(chance),
+                inside: std::array::from_fn(|k| found[1 + k]),
+                extreme: std::array::from_fn(|k| found[6 + k]),
+                eligible: [four(11), four(15)],
+                found: [four(19), four(23)],
+                grey: found[27],
+                sampled: found[28],
+                colourless: found[29],
+                ranges: found[30..].to_vec(),
+            }
+        };
+        let (each, out) = found.split_at(planes.len() * COUNTS);
+        Ok((each.chunks_exact(COUNTS).enumerate().map(of).collect(), [out[0], out[1]]))
     }
 }
 

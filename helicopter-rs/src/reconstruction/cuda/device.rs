@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
+use crate::algorithms::pde;
 use crate::error::Result;
 use crate::host::Host;
 use crate::reconstruction::autonomous_engine::mean_of;
 use crate::reconstruction::autonomous_run::{Algorithm, Options};
+use crate::reconstruction::regional_engine::cuda::CudaPredictor;
 use crate::utils::cuda_bindings::{source, Arg, Buffer, Gpu, Launch, Module, Plain, Source};
 
 fn reconstruction() -> Source {
@@ -122,6 +124,43 @@ pub trait Predict {
     fn is_asked_again(&self, options: &Options) -> bool {
         let _ = options;
         false
+    }
+}
+
+/// A network or an equation, solved where the loop is.
+pub struct OnDevice {
+    /// Where.
+    pub gpu: Arc<Gpu>,
+    /// What predicts.
+    pub predictor: CudaPredictor,
+}
+
+impl Predict for OnDevice {
+    fn predict(
+        &self,
+        context: &mut Buffer<f32>,
+        hidden: &Buffer<u8>,
+        shape: Shape,
+        host: &dyn Host,
+    ) -> Result<Option<Buffer<f32>>> {
+        match &self.predictor {
+            CudaPredictor::Pde(kind) => {
+                pde::cuda::solve_on(&self.gpu, (context, 0), (hidden, 0), shape, *kind, host)?;
+                Ok(None)
+            }
+            CudaPredictor::Network(network) => {
+                let image = std::mem::replace(context, self.gpu.empty(0)?);
+                let batch = (1, shape.0, shape.1, shape.2);
+                let (filled, sigma) = network.predict_on(image, hidden, batch, host)?;
+                network.square(&sigma)?;
+                *context = filled;
+                Ok(Some(sigma))
+            }
+        }
+    }
+
+    fn may_state_variance(&self) -> bool {
+        matches!(self.predictor, CudaPredictor::Network(_))
     }
 }
 

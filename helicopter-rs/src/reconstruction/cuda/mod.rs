@@ -14,7 +14,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use device::{Device, Fallback, Predict};
+pub use device::{Device, Fallback, OnDevice, Predict};
 pub use run::{run, run_on, DeviceRun};
-pub use scores::score;
+pub use scores::{score, score_of};
 pub use segments::{run as run_segments, DeviceSegments};

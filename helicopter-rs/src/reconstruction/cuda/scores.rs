@@ -1,11 +1,13 @@
 //! Measures of a prediction over hidden pixels, on a GPU; the twin is `reconstruction/scores.rs`.
 
-use ndarray::ArrayView2;
+use std::sync::Arc;
+
+use ndarray::{ArrayView2, ArrayView3};
 
 use super::device::{Device, Shape};
 use crate::error::Result;
 use crate::reconstruction::scores::Scores;
-use crate::utils::cuda_bindings::{Arg, Buffer, Launch};
+use crate::utils::cuda_bindings::{Arg, Buffer, Gpu, Launch};
 
 /// Sums that a block leaves.
 const SUMS: usize = 4;
@@ -48,6 +50,23 @@ pub(super) fn errors(
 fn fold(device: &Device, parts: &Buffer<f64>, count: usize, out: &Buffer<f64>) -> Result<()> {
     let shape = Launch { grid: [1, 1, 1], block: [256, 1, 1], shared: 0 };
     device.launch("fold", shape, &[parts.into(), (count as i32).into(), out.into()])
+}
+
+/// As [`crate::reconstruction::scores::score`], of arrays on the host.
+///
+/// # Errors
+///
+/// [`crate::error::Error::Device`].
+pub fn score_of(
+    gpu: &Arc<Gpu>,
+    truth: ArrayView3<f32>,
+    prediction: ArrayView3<f32>,
+    masks: (ArrayView2<bool>, ArrayView2<bool>),
+) -> Result<Scores> {
+    let device = Device::new(gpu)?;
+    let missing = gpu.zeros(truth.dim().0 * truth.dim().1)?;
+    let pixels = (&device.image(truth)?, &device.image(prediction)?);
+    score(&device, pixels, &missing, masks, truth.dim())
 }
 
 /// Compares `prediction` with `truth` over `scored`, a subset of `hidden`. Where the truth is `missing`

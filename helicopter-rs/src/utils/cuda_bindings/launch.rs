@@ -97,3 +97,9 @@ macro_rules! numbers {
     )*};
 }
 numbers!(i32, u32, i64, u64, f32, f64);
+
+/// The arguments of a kernel.
+macro_rules! args {
+    ($($value:expr),* $(,)?) => { &[$($crate::utils::cuda_bindings::Arg::from($value)),*] };
+}
+pub(crate) use args;

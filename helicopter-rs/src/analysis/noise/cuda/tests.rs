@@ -2,6 +2,7 @@
 
 use ndarray::{Array2, Array3};
 
+use super::super::impulses::find_impulses;
 use super::super::picture::Picture;
 use super::*;
 use crate::analysis::zengeza_detector;
@@ -117,4 +118,35 @@ fn cuda_says_of_the_noise_what_the_host_says() {
         let again = noise_level(&gpu, scene, &model, &NoHost).unwrap();
         assert_eq!(level, again);
     }
+}
+
+#[test]
+fn cuda_finds_the_impulses_of_the_host() {
+    let Some(gpu) = gpu() else { return };
+    let device = Device::new(&gpu).unwrap();
+    let mut seen = [false; 2];
+    for (channels, hit, every) in
+        [(1, 0, true), (1, 29, true), (1, 31, false), (3, 23, true), (3, 37, false), (3, 0, true)]
+    {
+        let (height, width) = (60, 75);
+        let mut image = scene(height, width, channels);
+        for ((y, x, c), value) in image.indexed_iter_mut() {
+            if hit > 0 && (y * 89 + x * 41) % hit == 3 && (channels == 1 || hit == 23 || c == x % 3)
+            {
+                *value = if hit == 31 { (y % 10) as f32 / 10.0 } else { (x % 2) as f32 };
+            }
+        }
+        let mask =
+            if every { Array2::from_elem((height, width), true) } else { some(height, width) };
+        let there = device.impulses(image.view(), mask.view(), &NoHost).unwrap();
+        let here = find_impulses(image.view(), mask.view(), &NoHost).unwrap();
+        assert_eq!(there.mask, here.mask);
+        for (a, b) in there.features.iter().zip(&here.features) {
+            assert!((a - b).abs() <= 1e-5 * b.abs() + 1e-6, "{a} {b}");
+        }
+        assert!((there.salt_pepper_density - here.salt_pepper_density).abs() < 1e-6);
+        assert!((there.impulse_density - here.impulse_density).abs() < 1e-6);
+        seen[usize::from(here.mask.iter().any(|&hit| hit))] = true;
+    }
+    assert_eq!(seen, [true; 2]);
 }
