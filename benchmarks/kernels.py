@@ -19,13 +19,19 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from cuda_driver import Nvrtc  # noqa: E402
 
-#: What is defined when a file is compiled, besides nothing.
-DEFINED = {
-    "network.cu": [("-DOUTPUTS=2",), ("-DOUTPUTS=4",), ("-DOUTPUTS=8",)],
-    "smoke.cu": [("-DFACTOR=3",)],
+#: The options that the crate compiles a file with, one way after the other.
+EXACT = ("--fmad=false",)
+OPTIONS = {
+    "border.cu": [()],
+    "exemplar.cu": [EXACT],
+    "network.cu": [(), *((f"-DOUTPUTS={outputs}",) for outputs in (2, 4, 8))],
+    "noise.cu": [EXACT],
     "pde.cu": [("-DBIHARMONIC=0",), ("-DBIHARMONIC=1",)],
+    "reconstruction.cu": [EXACT],
+    "smoke.cu": [("-DFACTOR=3",)],
+    "tables.cu": [EXACT],
 }
-ALWAYS = ("--std=c++17", "--fmad=false", "--ptxas-options=-v")
+ALWAYS = ("--std=c++17", "--ptxas-options=-v")
 #: The threads of a block, as `__launch_bounds__` has them.
 BOUNDS = re.compile(r"__launch_bounds__\(\s*(\w+)[^)]*\)\s*(?:void\s+)?(\w+)\s*\(")
 
@@ -50,10 +56,10 @@ def library():
 
 
 def variants():
-    """Each source with each set of definitions that it is compiled with."""
+    """Each source with each set of options that it is compiled with."""
     for path in sorted(KERNELS.glob("*.cu")):
-        for defined in DEFINED.get(path.name, [()]):
-            yield path, defined
+        for options in OPTIONS[path.name]:
+            yield path, options
 
 
 def resources(log):
@@ -107,16 +113,21 @@ def main():
     print(
         f"{'kernel':44}{'architecture':>13}{'registers':>10}{'spilled':>8}{'stack':>6}{'shared':>7}{'threads':>8}"
     )
-    for source, defined in variants():
+    for source, options in variants():
         text = source.read_text()
         blocks = {name: threads for threads, name in BOUNDS.findall(text)}
         for architecture in chosen:
             _, log = nvrtc.compile(
-                text, f"--gpu-architecture={architecture}", *ALWAYS, *defined, name=source.name
+                text, f"--gpu-architecture={architecture}", *ALWAYS, *options, name=source.name
             )
             for name, of in resources(log).items():
                 threads = int(blocks[name]) if blocks.get(name, "").isdigit() else 256
-                label = " ".join((f"{source.stem}.{name}", *(word[2:] for word in defined)))
+                label = " ".join(
+                    (
+                        f"{source.stem}.{name}",
+                        *(word[2:] for word in options if word.startswith("-D")),
+                    )
+                )
                 room = occupancy(threads, of["registers"], of["shared"])
                 print(
                     f"{label:44}{architecture:>13}{of['registers']:>10}{of['spilled']:>8}"

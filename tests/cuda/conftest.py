@@ -64,15 +64,27 @@ def driver(nvrtc):
     assert made.problems() == []
 
 
+@pytest.fixture(autouse=True)
+def complaints(request):
+    """What the emulator has to say of a test of the product is an error."""
+    if not EMULATED or "nvrtc" in request.fixturenames:
+        yield
+        return
+    library = ctypes.CDLL(str(FOLDER / "libcuda.so"))
+    library.emulatorProblems.restype = ctypes.c_size_t
+    text = ctypes.create_string_buffer(10_000)
+    library.emulatorProblems(None, ctypes.c_size_t(0), 1)
+    yield
+    library.emulatorProblems(text, ctypes.c_size_t(len(text)), 1)
+    assert text.value.decode() == ""
+
+
 @pytest.fixture
-def emulated(nvrtc):
-    """For tests of the product on the emulator: nothing may leak or be complained about."""
+def emulated():
+    """The controls of the emulated driver, for tests of the product in which something fails."""
+    if not EMULATED:
+        pytest.skip(f"a card does not fail on demand; {BUILD}")
     made = Driver(FOLDER / "libcuda.so")
-    made.reset()
-    made.problems()
-    before = made.counts()["live"]
     yield made
     made.reset()
-    assert made.problems() == []
-    assert made.counts()["live"] == before, "device memory was not freed"
     made.close()

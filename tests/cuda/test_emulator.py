@@ -275,13 +275,20 @@ def test_leaks_are_named_when_the_context_goes(nvrtc):
     driver = Driver()
     driver.empty(1234)
     driver.close()
+    flags, active = ctypes.c_uint(), ctypes.c_int()
+    driver("cuDevicePrimaryCtxGetState", 0, ctypes.byref(flags), ctypes.byref(active))
+    if active.value:  # an engine of an earlier test
+        driver("cuMemFreeAsync", driver.given[0], None)
+        pytest.skip("somebody else holds the context as well")
     (problem,) = driver.problems()
     assert "of 1234 bytes was never freed" in problem
     assert driver.counts()["live"] == 0
 
 
 def test_memory_runs_out(driver):
-    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    pool, free, total = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_size_t()
+    driver("cuDeviceGetDefaultMemPool", ctypes.byref(pool), 0)
+    driver("cuMemPoolTrimTo", pool, ctypes.c_size_t(0))
     driver("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
     a = driver.empty(1000)
     with pytest.raises(CudaError) as error:
@@ -298,14 +305,18 @@ def test_the_pool_keeps_what_its_threshold_allows(driver):
         driver("cuMemGetInfo_v2", ctypes.byref(free), ctypes.byref(total))
         return total.value - free.value
 
+    driver("cuMemPoolTrimTo", pool, ctypes.c_size_t(0))
+    start = taken()
+    before = ctypes.c_uint64()
+    driver("cuMemPoolGetAttribute", pool, 4, ctypes.byref(before))
     for threshold, kept in ((0, 0), (2**63, 1000)):
         driver("cuMemPoolSetAttribute", pool, 4, ctypes.byref(ctypes.c_uint64(threshold)))
         driver.free(driver.empty(1000))
         driver("cuStreamSynchronize", None)
-        assert taken() == kept
+        assert taken() - start == kept
     driver("cuMemPoolTrimTo", pool, ctypes.c_size_t(0))
-    assert taken() == 0
-    driver("cuMemPoolSetAttribute", pool, 4, ctypes.byref(ctypes.c_uint64(0)))
+    assert taken() == start
+    driver("cuMemPoolSetAttribute", pool, 4, ctypes.byref(before))
 
 
 def test_missing_synchronisation_shows_when_work_is_deferred(driver, image, monkeypatch):
