@@ -348,17 +348,17 @@ impl Pixels for DevicePixels<'_> {
             let Some(standing) = self.standing.take() else {
                 unreachable!("it has just been predicted")
             };
-            if self.factors.is_some() {
+            if let Some(mut factors) = self.factors.take() {
                 if fresh {
                     let all: Vec<usize> = (0..self.grid.count()).collect();
                     let (list, out) = (self.list(&all)?, device.gpu.empty(all.len() * SUMS)?);
                     self.take(&standing, (&list, 0, all.len()), None, Some(&out))?;
                     self.keep_sums(&all, &out)?;
                 }
-                let factors = self.factors.iter_mut().flatten().enumerate();
-                let mut chosen = vec![false; self.grid.count()];
-                patches.iter().for_each(|&patch| chosen[patch] = true);
-                factors.filter(|(patch, _)| chosen[*patch]).for_each(|(_, own)| *own = factor);
+                for &patch in patches {
+                    factors[patch] = factor;
+                }
+                self.factors = Some(factors);
             } else {
                 let (list, out) = (self.list(patches)?, device.gpu.empty(patches.len() * SUMS)?);
                 let factors = device.gpu.upload(&vec![factor; patches.len()])?;
