@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CARGO := $(shell command -v cargo 2>/dev/null)
-RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
+RUST_SOURCES := $(shell find helicopter-rs -name target -prune -o \( -name '*.rs' -o -name '*.cu' -o -name '*.toml' -o -name '*.pyi' -o -name 'Cargo.lock' \) -print 2>/dev/null)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # How many tests run at once. Those that measure time do so afterwards, on a quiet machine.
@@ -16,7 +16,7 @@ TEST := $(if $(CARGO),HELICOPTER_REQUIRE_RUST=1 )$(BIN)/python
 # a job says is shown when it has ended, in one piece.
 BESIDE := +$(MAKE) --no-print-directory --jobs 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-.PHONY: help demo emulator test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
+.PHONY: help demo emulator sanitize-cuda test-cuda test-cuda-python test test-rust test-python test-training lint lint-rust lint-python check exhaustive format \
 	coverage coverage-rust fuzz sanitize miri deny audit hostile bench lock clean
 .DEFAULT_GOAL := help
 
@@ -30,34 +30,67 @@ demo: $(VENV)/helicopter.stamp $(VENV)/accelerator.stamp ## analyse the sample p
 
 EMULATOR := helicopter-rs/target/emulator
 CXX ?= g++
-EMULATOR_FLAGS := -std=c++17 -O2 -g1 -Wall -Wextra -fPIC -shared -fvisibility=hidden -pthread
+EMULATOR_FLAGS := -std=c++17 -O1 -g1 -Wall -Wextra -fPIC -shared -fvisibility=hidden -pthread
+KERNEL_FLAGS :=
 
 emulator: $(EMULATOR)/libcuda.so $(EMULATOR)/libnvrtc.so ## the emulated CUDA driver, with g++
 
 $(EMULATOR)/libcuda.so: $(wildcard helicopter-rs/emulator/*)
 	@mkdir -p $(EMULATOR)/old
 	cp helicopter-rs/emulator/*.h $(EMULATOR)/
-	$(CXX) $(EMULATOR_FLAGS) -Wl,-soname,libcuda.so helicopter-rs/emulator/driver.cpp -ldl -o $@
-	$(CXX) $(EMULATOR_FLAGS) -O0 -DEMULATED_WITHOUT_POOLS -Wl,-soname,libcuda.so \
+	echo '$(KERNEL_FLAGS)' >$(EMULATOR)/kernel-flags
+	$(CXX) $(EMULATOR_FLAGS) $(KERNEL_FLAGS) -Wl,-soname,libcuda.so helicopter-rs/emulator/driver.cpp -ldl -o $@
+	$(CXX) $(EMULATOR_FLAGS) $(KERNEL_FLAGS) -O0 -DEMULATED_WITHOUT_POOLS -Wl,-soname,libcuda.so \
 	  helicopter-rs/emulator/driver.cpp -ldl -o $(EMULATOR)/old/libcuda.so
 
-$(EMULATOR)/libnvrtc.so: helicopter-rs/emulator/nvrtc.cpp helicopter-rs/emulator/source.hpp helicopter-rs/emulator/report.hpp
+$(EMULATOR)/libnvrtc.so: $(wildcard helicopter-rs/emulator/*)
 	@mkdir -p $(EMULATOR)
+	rm -rf $(EMULATOR)/cache $(EMULATOR)/home
 	$(CXX) $(EMULATOR_FLAGS) -O0 -Wl,-soname,libnvrtc.so.12 helicopter-rs/emulator/nvrtc.cpp -ldl -o $@
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.12
 	ln -sf libnvrtc.so $(EMULATOR)/libnvrtc.so.13
 
+HAVE_CXX := $(shell command -v $(CXX) 2>/dev/null)
+ON_EMULATOR = HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) XDG_CACHE_HOME=$(abspath $(EMULATOR))/home
+CUDA_TESTS = $(TEST) -m pytest --quiet -m cuda tests/cuda
+
+test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp $(if $(HAVE_CXX),emulator) ## CUDA on the emulated driver, and on a card where there is one
+ifdef CARGO
+	cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --features cuda --lib cuda
+	cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --features cuda --test cuda_faults
+endif
+	+$(MAKE) --no-print-directory test-cuda-python
+
+# The same tests on a card, where there is one.
+test-cuda-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp $(if $(HAVE_CXX),emulator)
+ifdef HAVE_CXX
+	$(ON_EMULATOR) $(CUDA_TESTS)
+else
+	@echo "CUDA is not tested here: the emulated driver needs $(CXX), which was not found."
+endif
+	@if $(BIN)/python -c 'import ctypes; raise SystemExit(ctypes.CDLL("libcuda.so.1").cuInit(0))' 2>/dev/null; then \
+	  echo "CUDA: the same tests on this machine's card."; $(CUDA_TESTS); \
+	else echo "CUDA: this machine has no card; its tests ran emulated only."; fi
+
+SANITIZED := $(EMULATOR)-sanitized
+sanitize-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## kernels and the emulated driver under address,undefined
+	+$(MAKE) --no-print-directory emulator EMULATOR=$(SANITIZED) \
+	  KERNEL_FLAGS='-g1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 HELICOPTER_CUDA_EMULATOR=$(abspath $(SANITIZED)) \
+	  XDG_CACHE_HOME=$(abspath $(SANITIZED))/home $(CUDA_TESTS)
+
 test: ## set up what tests need and pass them all
 	$(BESIDE) $(VENV)/accelerator.stamp $(VENV)/dev.stamp test-rust
-	+$(MAKE) --no-print-directory test-python
+	+$(MAKE) --no-print-directory test-python test-cuda-python
 
-test-rust:
+test-rust: $(if $(HAVE_CXX),emulator)
 ifdef CARGO
-	cd helicopter-rs && cargo test --locked --quiet
+	cd helicopter-rs && $(if $(HAVE_CXX),$(ON_EMULATOR)) cargo test --locked --quiet
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp
-	$(TEST) -m pytest --quiet $(AT_ONCE) -m 'not quiet and not exhaustive'
+	$(TEST) -m pytest --quiet $(AT_ONCE) -m 'not quiet and not exhaustive and not cuda'
 	$(TEST) -m pytest --quiet -m quiet
 
 test-training: $(VENV)/dev.stamp $(VENV)/accelerator.stamp ## train for a few steps; fetches PyTorch, some 3 GB

@@ -18,6 +18,7 @@ from typing_extensions import Self
 
 __all__ = [
     "AutonomousReconstructionEngine",
+    "CudaKernel",
     "DecisionModel",
     "HatataMDPEngine",
     "Network",
@@ -31,6 +32,7 @@ __all__ = [
     "_spin",
     "anomaly_measurements",
     "build_info",
+    "cuda_device",
     "exemplar_fill",
     "hidden_distance",
     "hidden_variance",
@@ -82,6 +84,9 @@ def squared_distances(
 def build_info() -> _BuildInfo:
     """How this module was built."""
 
+def cuda_device(number: int) -> dict[str, Any]:
+    """Name, compute capability and memory (free, all; in bytes) of a GPU, if it can be used."""
+
 def num_threads(threads: int | None = None) -> int:
     """The number of threads that a call with ``threads=threads`` runs on."""
 
@@ -108,6 +113,14 @@ def solve_pde(
 
     When the call raises, the hidden pixels are left in an undefined state.
     """
+
+@final
+class CudaKernel:
+    """A kernel of the user's, written in CUDA C++: predicts hidden pixels, a thread for each."""
+
+    def __new__(cls, source: str, entry: str, name: str, number: int) -> Self: ...
+    def run(self, context: _Image, mask: _Mask) -> tuple[_Image, NDArray[np.float32] | None]:
+        """The prediction, and the standard deviation of its errors if the kernel tells it."""
 
 @final
 class Network:

@@ -87,6 +87,7 @@ struct Function {
 
 struct Module {
     void *library;
+    int file;  // open as long as it is loaded: dlopen knows a library by its path
     std::map<std::string, std::unique_ptr<Function>> functions;
 };
 
@@ -230,10 +231,13 @@ class Device {
         const std::string path = "/proc/self/fd/" + std::to_string(file);
         void *library = written == object.size() ? dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
         if (!library) complain("a module cannot be loaded: %s", dlerror());
-        close(file);
-        if (!library) return INVALID_IMAGE;
+        if (!library) {
+            close(file);
+            return INVALID_IMAGE;
+        }
         auto module = std::make_unique<Module>();
         module->library = library;
+        module->file = file;
         *handle = module.get();
         modules[*handle] = std::move(module);
         ++modules_loaded;
@@ -246,6 +250,7 @@ class Device {
         synchronize_all();
         for (const auto &entry : found->second->functions) functions.erase(entry.second.get());
         dlclose(found->second->library);
+        close(found->second->file);
         modules.erase(found);
         return OK;
     }

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <cstdint>
 #include <vector>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -41,19 +42,18 @@ emulated_switch:
 
 namespace emulated {
 
-constexpr size_t STACK = size_t(1) << 18;
+constexpr size_t STACK = size_t(1) << 18, BELOW = size_t(1) << 20;  // out of reach below it
 
 class Fiber {
   public:
     // Stacks begin at different places in their pages: at one and the same, they would put each other
     // out of the processor's cache.
     Fiber(void (*body)(), size_t number) : body(body), size(STACK - number * 576 % 4032 / 64 * 64) {
-        const size_t page = size_t(sysconf(_SC_PAGESIZE));
-        void *map = mmap(nullptr, STACK + page, PROT_READ | PROT_WRITE,
+        void *map = mmap(nullptr, STACK + BELOW, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
         if (map == MAP_FAILED) throw std::bad_alloc();
-        mprotect(map, page, PROT_NONE);
-        stack = static_cast<char *>(map) + page;
+        mprotect(map, BELOW, PROT_NONE);
+        stack = static_cast<char *>(map) + BELOW;
         reset();
     }
 
@@ -116,7 +116,10 @@ class Fiber {
 #endif
     }
 
-    bool holds(const void *at) const { return at >= stack - 4096 && at < stack + STACK; }
+    // A place at the top of the stack from which a new call may begin.
+    uintptr_t top() const { return uintptr_t(stack + size) / 64 * 64 - 64; }
+
+    bool holds(const void *at) const { return at >= stack - BELOW && at < stack + STACK; }
 
   private:
     void (*body)();

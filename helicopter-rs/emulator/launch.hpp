@@ -6,6 +6,7 @@
 #pragma once
 #include <setjmp.h>
 #include <signal.h>
+#include <ucontext.h>
 
 #include <algorithm>
 #include <memory>
@@ -86,7 +87,10 @@ class Launcher {
         sigaction(SIGBUS, &mine, &bus);
         sigaction(SIGFPE, &mine, &fpe);
         runner = pthread_self();
-        if (sigsetjmp(out, 1) == 0) {
+#if !defined(__x86_64__)
+        if (sigsetjmp(out, 1) == 0)
+#endif
+        {
             const unsigned long long blocks = 1ull * job.grid.x * job.grid.y * job.grid.z;
             for (unsigned long long i = 0; i < blocks && failed.empty(); ++i) {
                 const unsigned long long b = order_name == "backwards" ? blocks - 1 - i : i;
@@ -94,15 +98,13 @@ class Launcher {
                                 unsigned(b / job.grid.x / job.grid.y)};
                 run_block();
             }
-        } else {
-            // a fault of the processor: its fibers are in the middle of something
-            for (auto &fiber : fibers) fiber->reset();
         }
         sigaction(SIGSEGV, &segv, nullptr);
         sigaction(SIGBUS, &bus, nullptr);
         sigaction(SIGFPE, &fpe, nullptr);
         if (none.ss_flags & SS_DISABLE) sigaltstack(&none, nullptr);
         if (!failed.empty()) {
+            // what ran and what waited is left in the middle
             for (auto &fiber : fibers) fiber->reset();
             complain("kernel %s, block (%u, %u, %u), %s", job.name.c_str(), state->block.x, state->block.y, state->block.z,
                      failed.c_str());
@@ -139,7 +141,9 @@ class Launcher {
     bool shuffled = false, deadlocked = false;
     std::mt19937 random;
     std::string failed;
+#if !defined(__x86_64__)
     sigjmp_buf out;
+#endif
     char signal_stack[65536];
     pthread_t runner{};
     unsigned long long blocks_run = 0;
@@ -299,7 +303,7 @@ class Launcher {
 
     void give_up(int line, const std::string &reason) {
         failed = thread_text(running) + ", line " + std::to_string(line) + ": " + reason;
-        siglongjmp(out, 1);
+        fibers[fiber_now]->leave(false);  // for good
     }
 
     std::string thread_text(unsigned t) const {
@@ -395,6 +399,7 @@ class Launcher {
         l.static_used = (l.static_used + alignment - 1) / alignment * alignment + bytes;
         if (l.static_used > STATIC_SHARED)
             l.give_up(0, "static shared memory of more than 48 KiB: " + std::to_string(l.static_used) + " bytes");
+        memset(l.arena + l.arena_used, CANARY, size_t(at - l.arena) - l.arena_used);
         l.arena_used = size_t(at - l.arena) + bytes + RED_ZONE;
         memset(at + bytes, CANARY, RED_ZONE);
         fill_unset(at, bytes);
@@ -406,7 +411,7 @@ class Launcher {
         for (const Variable &v : variables)
             for (size_t i = 1; i <= RED_ZONE; ++i) {
                 const bool after = v.at + v.bytes + i <= dynamic_end && static_cast<unsigned char>(v.at[v.bytes + i - 1]) != CANARY;
-                const bool before = static_cast<unsigned char>(v.at[-ptrdiff_t(i)]) != CANARY && &v == &variables[0];
+                const bool before = static_cast<unsigned char>(v.at[-ptrdiff_t(i)]) != CANARY;
                 if (!after && !before) continue;
                 failed = "something was written " + std::to_string(after ? i - 1 : i) + " bytes " +
                          (after ? "past the end of" : "before") + " a shared variable of " + std::to_string(v.bytes) + " bytes";
@@ -416,7 +421,9 @@ class Launcher {
 
     // -- faults of the processor --
 
-    static void on_fault(int signal, siginfo_t *info, void *) {
+    static void escape() { self->fibers[self->fiber_now]->leave(true); }
+
+    static void on_fault(int signal, siginfo_t *info, [[maybe_unused]] void *context) {
         Launcher *l = self;
         if (!l || !l->current || !pthread_equal(l->runner, pthread_self())) {
             ::signal(signal, SIG_DFL);
@@ -433,7 +440,14 @@ class Launcher {
         else
             what += l->memory.describe(at);
         l->failed = l->thread_text(l->running) + ": " + what;
+#if defined(__x86_64__)
+        // the handler returns as usual, but to where the fiber is left
+        greg_t *registers = static_cast<ucontext_t *>(context)->uc_mcontext.gregs;
+        registers[REG_RSP] = greg_t(l->fibers[l->fiber_now]->top() - 8);  // as a call leaves it
+        registers[REG_RIP] = greg_t(&escape);
+#else
         siglongjmp(l->out, 1);
+#endif
     }
 };
 

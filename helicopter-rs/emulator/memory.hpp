@@ -185,6 +185,8 @@ class Memory {
                 complain("something was written %zu bytes %s allocation %llu of %zu bytes",
                          before ? size_t(a.data - p) : size_t(p - a.data) - a.bytes, before ? "before" : "past the end of",
                          a.number, a.bytes);
+                memset(a.map + page, CANARY, size_t(a.data - a.map) - page);  // said once
+                memset(a.data + a.bytes, CANARY, size_t(a.map + a.pages - page - (a.data + a.bytes)));
                 return;
             }
         }

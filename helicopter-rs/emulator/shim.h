@@ -130,7 +130,7 @@ T shuffle_xor(int line, unsigned mask, T mine, int with, int width = 32) {
 }  // namespace emulated
 
 #define __syncthreads() emulated_state.runtime->barrier(__LINE__)
-#define __syncwarp(...) emulated::sync_warp(__LINE__, ##__VA_ARGS__)
+#define __syncwarp(...) emulated::sync_warp(__LINE__ __VA_OPT__(, ) __VA_ARGS__)
 #define __shfl_sync(...) emulated::shuffle_to(__LINE__, __VA_ARGS__)
 #define __shfl_down_sync(...) emulated::shuffle_down(__LINE__, __VA_ARGS__)
 #define __shfl_up_sync(...) emulated::shuffle_up(__LINE__, __VA_ARGS__)

@@ -15,6 +15,9 @@
 //!
 //! Everything outside [`python`] is plain Rust on array views and returns [`error::Result`].
 
+#[cfg(test)]
+extern crate self as helicopter_rs; // as the tests of `tests/` call it, whose helpers are used within
+
 pub mod algorithms;
 pub mod analysis;
 pub mod error;

@@ -32,16 +32,16 @@ class Engine:
     @property
     def _backend(self) -> Backend:
         """What computes; not kept, so that engines can be pickled and copied."""
-        return backend_of(self.backend)
+        return backend_of(self.backend, self.device)
 
 
-def backend_of(name: str) -> Backend:
-    """Return the backend of this name, ``"rust"`` or ``"python"``."""
+def backend_of(name: str, device: str = "cpu") -> Backend:
+    """Return the backend of this name, ``"rust"`` or ``"python"``, on a device."""
     # imported on use: the Rust backend needs no SciPy, and the Python one no accelerator
     if name == "rust":
         from .rust import RustBackend
 
-        return RustBackend()
+        return RustBackend(device)
     from .reference import backend
 
     return backend

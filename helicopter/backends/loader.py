@@ -6,12 +6,16 @@ accelerator is missing, broken or of another version.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import importlib
+import importlib.util
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from helicopter._messages import shown
 from helicopter._version import __version__
@@ -20,16 +24,16 @@ from helicopter.errors import DeviceError, InvalidOptionError, RustAccelerationE
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["BackendName", "BackendStatus", "Device", "accelerator", "report", "resolve"]
+__all__ = ["BackendName", "BackendStatus", "accelerator", "gpu_number", "report", "resolve"]
 
 BackendName = Literal["rust", "python"]
-Device = Literal["cpu"]
 
 DISABLE_VARIABLE = "HELICOPTER_DISABLE_RUST"
 
 _INSTALL = "python -m pip install ./helicopter-rs (in a clone of Helicopter)"
-_NO_CUDA = "this version of Helicopter has no CUDA backend yet"
-_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]+)?")
+_DEVICE = re.compile(r"auto|cpu|cuda(:[0-9]{1,4})?")
+#: Where the wheels of NVIDIA's compiler put it, below the package `nvidia`.
+_COMPILERS = ("cu13/lib/libnvrtc.so.13", "cuda_nvrtc/lib/libnvrtc.so.12")
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def accelerator() -> ModuleType | None:
     return _find().module
 
 
-def resolve(use_rust_acceleration: bool | None, device: str) -> tuple[BackendName, Device]:
+def resolve(use_rust_acceleration: bool | None, device: str) -> tuple[BackendName, str]:
     """Decide what an engine runs on.
 
     Parameters
@@ -80,19 +84,20 @@ def resolve(use_rust_acceleration: bool | None, device: str) -> tuple[BackendNam
     use_rust_acceleration
         True: Rust or an error. False: Python. None: Rust if it can be used, else Python.
     device
-        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``.
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:N"``. ``"auto"`` takes the first GPU if there
+        is one and Rust may be used, else the CPU.
 
     Returns
     -------
     tuple
-        The names of the backend and of the device.
+        The names of the backend and of the device, ``"cpu"`` or ``"cuda:N"``.
 
     Raises
     ------
     InvalidOptionError
         If one of the two is none of the values above.
     DeviceError
-        If a CUDA device is asked for, which this version cannot serve.
+        If a GPU is asked for that cannot be used: what is missing, and how to get it.
     RustAccelerationError
         If Rust is asked for and cannot be used.
     """
@@ -106,14 +111,31 @@ def resolve(use_rust_acceleration: bool | None, device: str) -> tuple[BackendNam
             'device must be "auto", "cpu", "cuda" or "cuda:N" (N: the number of a GPU), '
             f"got {shown(device)} ({type(device).__name__})"
         )
-    if device.startswith("cuda"):
-        raise DeviceError(
-            f'device="{device}" cannot be used: {_NO_CUDA}. Use device="cpu" or device="auto".'
-        )
+    on_gpu = device.startswith("cuda")
     if use_rust_acceleration is False:
+        if on_gpu:
+            raise DeviceError(
+                f'device="{device}" cannot be used with use_rust_acceleration=False: GPUs are used '
+                "by the Rust backend. Leave one of the two out."
+            )
         return "python", "cpu"
     found = _find()
+    if on_gpu and found.module is None:
+        raise DeviceError(
+            f'device="{device}" cannot be used: GPUs are used by the Rust backend, but '
+            f'{found.reason}. {found.remedy}, or use device="cpu" or device="auto".'
+        )
     if found.module is not None:
+        if device == "cpu":
+            return "rust", "cpu"
+        number = gpu_number(device) or 0
+        problem = _gpu_problem(number)
+        if not problem:
+            return "rust", f"cuda:{number}"
+        if on_gpu:
+            raise DeviceError(
+                f'device="{device}" cannot be used: {problem}. Use device="cpu" or device="auto".'
+            )
         return "rust", "cpu"
     if use_rust_acceleration is None:
         return "python", "cpu"
@@ -121,6 +143,35 @@ def resolve(use_rust_acceleration: bool | None, device: str) -> tuple[BackendNam
         f"use_rust_acceleration=True, but {found.reason}. {found.remedy}, "
         "or use_rust_acceleration=False for the Python backend."
     )
+
+
+def gpu_number(device: str) -> int | None:
+    """Return N of ``"cuda:N"``, 0 of ``"cuda"``, None of everything else."""
+    return int(device[5:] or 0) if device.startswith("cuda") else None
+
+
+def _gpu_problem(number: int) -> str:
+    """Say why a GPU cannot be used; nothing if it can."""
+    module: Any = _find().module
+    if module is None:
+        return "GPUs are used by the Rust backend, which is not"
+    _load_compiler()
+    try:
+        module.cuda_device(number)
+    except DeviceError as problem:
+        return str(problem)
+    return ""
+
+
+@functools.cache
+def _load_compiler() -> None:
+    """Load the compiler of NVIDIA's wheel, which the system's loader does not find by itself."""
+    spec = importlib.util.find_spec("nvidia")
+    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+        for name in _COMPILERS:
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(str(Path(folder) / name), mode=ctypes.RTLD_GLOBAL)
+                return
 
 
 def report() -> tuple[BackendStatus, ...]:
@@ -136,8 +187,16 @@ def report() -> tuple[BackendStatus, ...]:
             __version__,
             "The Rust backend gives the same results sooner." if rust else "",
         ),
-        BackendStatus("cuda", False, False, None, _sentence(_NO_CUDA)),
+        _gpu_status(),
     )
+
+
+def _gpu_status() -> BackendStatus:
+    problem = _gpu_problem(0)
+    if problem:
+        return BackendStatus("cuda", False, False, None, _sentence(problem))
+    module: Any = _find().module
+    return BackendStatus("cuda", True, True, module.cuda_device(0)["name"], "")
 
 
 def _is_device(value: object) -> bool:

@@ -17,7 +17,7 @@ from helicopter.errors import RustAccelerationError
 from helicopter.models._network import NetworkWeights
 
 from ._threads import chosen_threads
-from .loader import accelerator
+from .loader import accelerator, gpu_number
 from .protocol import (
     AnomalyEvidence,
     AutonomousOptions,
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
         SegmentTask,
     )
 
-__all__ = ["RustBackend"]
+__all__ = ["RustBackend", "as_rust"]
 
 
 class RustBackend:
@@ -62,38 +62,47 @@ class RustBackend:
 
     name: Literal["rust"] = "rust"
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         self._rust: Any = accelerator()
         if self._rust is None:
             raise RustAccelerationError("the accelerator helicopter_rs cannot be used any more.")
+        self._device = device
+        self._gpu = gpu_number(device)
 
-    def __reduce__(self) -> tuple[type[RustBackend], tuple[()]]:
-        return RustBackend, ()  # whoever unpickles has an accelerator of their own
+    def __reduce__(self) -> tuple[type[RustBackend], tuple[str]]:
+        return RustBackend, (self._device,)  # whoever unpickles has an accelerator of their own
 
     def reconstruct(
         self, context: Image, mask: Mask, algorithm: BuiltIn, model: UncertaintyModel
     ) -> Map:
-        engine = self._rust.RegionalReconstructionEngine(_as_rust(algorithm), model)
+        engine = self._rust.RegionalReconstructionEngine(
+            as_rust(algorithm, self._gpu), model, gpu=self._gpu
+        )
         return engine.reconstruct(context, mask, threads=chosen_threads())
 
     def exemplar(self, context: Image, mask: Mask, seed: int) -> None:
-        self._rust.exemplar_fill(context, mask, seed=seed, threads=chosen_threads())
+        self._rust.exemplar_fill(context, mask, seed=seed, gpu=self._gpu, threads=chosen_threads())
 
     def hidden_distance(self, mask: Mask) -> Map:
-        return self._rust.hidden_distance(mask, threads=chosen_threads())
+        return self._rust.hidden_distance(mask, gpu=self._gpu, threads=chosen_threads())
 
     def hidden_variance(self, context: Image, mask: Mask, model: UncertaintyModel) -> Map:
-        return self._rust.hidden_variance(context, mask, model, threads=chosen_threads())
+        return self._rust.hidden_variance(
+            context, mask, model, gpu=self._gpu, threads=chosen_threads()
+        )
 
     def noise_level(self, image: Image, included: Mask, quantum: float) -> FineNoise:
         detector = _noise_detector(image.shape[2])
-        return FineNoise(**detector.level(image, included, quantum, threads=chosen_threads()))
+        found = detector.level(
+            image, included, quantum, gpu=self._gpu, threads=chosen_threads()
+        )
+        return FineNoise(**found)
 
     def analyze_noise(
         self, image: Image, included: Mask, quantum: float, segments: Labels | None
     ) -> tuple[NoiseRun, list[NoiseRun]]:
         whole, parts = _noise_detector(image.shape[2]).analyze(
-            image, included, quantum, segments, threads=chosen_threads()
+            image, included, quantum, segments, gpu=self._gpu, threads=chosen_threads()
         )
         return _noise_run(whole), [_noise_run(part) for part in parts]
 
@@ -115,7 +124,9 @@ class RustBackend:
         return self._rust.segment(pixels, options, threads=chosen_threads())
 
     def score(self, truth: Image, prediction: Image, hidden: Mask, scored: Mask) -> Scores:
-        found = self._rust.score(truth, prediction, hidden, scored, threads=chosen_threads())
+        found = self._rust.score(
+            truth, prediction, hidden, scored, gpu=self._gpu, threads=chosen_threads()
+        )
         return Scores(**found)
 
     def autonomous(
@@ -127,7 +138,9 @@ class RustBackend:
         model: UncertaintyModel,
         progress: Progress | None,
     ) -> AutonomousRun:
-        engine = self._rust.AutonomousReconstructionEngine(_as_rust(algorithm), model, options)
+        engine = self._rust.AutonomousReconstructionEngine(
+            as_rust(algorithm, self._gpu), model, options, gpu=self._gpu
+        )
         found = engine.autonomous_analyze(
             image, missing, threads=chosen_threads(), progress=progress
         )
@@ -149,7 +162,7 @@ class RustBackend:
         progress: Progress | None,
     ) -> SegmentAwareRun:
         engine = self._rust.SegmentAwareReconstructionEngine(
-            _as_rust(algorithm), model, options, halo=halo
+            as_rust(algorithm, self._gpu), model, options, halo=halo, gpu=self._gpu
         )
         found = engine.segment_aware_reconstruction(
             image, missing, chosen, labels, tasks, threads=chosen_threads(), progress=progress
@@ -254,12 +267,13 @@ def _noise_run(found: dict[str, Any]) -> NoiseRun:
     return NoiseRun(**found)
 
 
-def _as_rust(algorithm: Algorithm) -> Any:
+def as_rust(algorithm: Algorithm, gpu: int | None) -> Any:
     """What predicts, as Rust takes it."""
-    return _network(algorithm) if isinstance(algorithm, NetworkWeights) else algorithm
+    return _network(algorithm, gpu) if isinstance(algorithm, NetworkWeights) else algorithm
 
 
 @lru_cache(maxsize=4)
-def _network(weights: NetworkWeights) -> Any:
+def _network(weights: NetworkWeights, gpu: int | None) -> Any:
     """The weights as Rust lays them out, once for all engines that use them."""
-    return cast("Any", accelerator()).Network(weights.data)
+    rust = cast("Any", accelerator())
+    return rust.Network(weights.data) if gpu is None else rust.CudaNetwork(weights.data, gpu)

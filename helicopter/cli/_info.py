@@ -55,7 +55,7 @@ def _print(facts: Mapping[str, Any]) -> None:
     for heading in ("backend", "version", "used", "why not"):
         table.add_column(heading)
     for status in facts["backends"]:
-        used = status["name"] == facts["backend"]
+        used = status["name"] in (facts["backend"], facts["device"].partition(":")[0])
         table.add_row(
             status["name"],
             status["version"] or "-",

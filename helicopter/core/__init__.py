@@ -23,6 +23,7 @@ from .prediction._masking import MASKING_STRATEGIES
 from .prediction._texture import texture_faithfulness
 from .regional_engine import RegionalReconstructionEngine
 from .registry import (
+    CudaKernel,
     CustomReconstructionKernel,
     algorithms,
     register_algorithm,
@@ -76,6 +77,7 @@ __all__ = [
     "AutonomousAnalysis",
     "AutonomousReconstructionEngine",
     "CrossReconstruction",
+    "CudaKernel",
     "CustomReconstructionKernel",
     "HatataMDPEngine",
     "IsotonicCalibrator",

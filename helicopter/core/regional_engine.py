@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from helicopter._shared.patches import PatchGrid
 from helicopter._shared.progress import ProgressCallback, as_callback
 from helicopter.errors import InvalidMaskError, InvalidOptionError
 
+from .prediction._at_device import on_device, reconstruct_on_device
 from .prediction._cross import assign_folds, measure_patches, predict_folds, surprise
 from .prediction._engine import PredictingEngine
 from .prediction._error_law import confidence_of, remainder_of
@@ -26,7 +27,7 @@ from .results._regional import (
     UnderstandingScore,
     UnderstandingTest,
 )
-from .validation import prepare_image, require_visible
+from .validation import check_range, prepare_image, require_visible
 
 if TYPE_CHECKING:
     import os
@@ -79,6 +80,7 @@ class RegionalReconstructionEngine(PredictingEngine):
         mask: object,
         *,
         data_range: tuple[float, float] | None = None,
+        out: Literal["host", "device"] | None = None,
         progress: bool | ProgressCallback | None = None,
     ) -> RegionalReconstruction:
         """Fill the hidden pixels of an image.
@@ -92,6 +94,11 @@ class RegionalReconstructionEngine(PredictingEngine):
             True = hidden, to be predicted.
         data_range : tuple of float, optional
             The values of black and white.
+        out : {"host", "device"}, optional
+            Where results are to be: NumPy arrays, or arrays on the GPU that PyTorch and CuPy use in
+            place (``torch.as_tensor(result.reconstruction, device="cuda")``, ``cupy.asarray``). By
+            default where the image is. An image on a GPU (any with ``__cuda_array_interface__``,
+            float32, no alpha) is used in place by an engine of that GPU, and so is its mask there.
         progress : None, True or callable
             See `helicopter._shared.progress.as_callback`.
 
@@ -104,6 +111,15 @@ class RegionalReconstructionEngine(PredictingEngine):
         InvalidImageError, InvalidMaskError, InvalidOptionError
         """
         started = time.perf_counter()
+        if out is not None:
+            check_choice(out, "out", ("host", "device"))
+        if on_device(image):
+            return self._reconstruct_there(image, mask, data_range, out or "device", started)
+        if out == "device":
+            raise InvalidOptionError(
+                "out: got 'device' for an image in the memory of the host; expected one on the "
+                'GPU, as torch.as_tensor(image, device="cuda") makes it, or out="host".'
+            )
         if mask is None:
             raise InvalidMaskError(
                 "mask: got None; expected an array of bool, True = hidden, to be predicted."
@@ -131,6 +147,34 @@ class RegionalReconstructionEngine(PredictingEngine):
             data_range=(prepared.low, prepared.high),
             _law=self._law,
             _remainder=remainder_of(prepared, context, restored),
+        )
+
+    def _reconstruct_there(
+        self,
+        image: Any,
+        mask: Any,
+        data_range: tuple[float, float] | None,
+        out: str,
+        started: float,
+    ) -> RegionalReconstruction:
+        """Fill an image on the GPU that the engine runs on."""
+        low, high = check_range(np.dtype(np.float32), data_range)
+        filled, sigma, confidence = reconstruct_on_device(
+            image, mask, self.device, self._algorithm, self._model, self._law, (low, high)
+        )
+        if out == "host":
+            filled, sigma, confidence = (part.to_host() for part in (filled, sigma, confidence))
+        return RegionalReconstruction(
+            reconstruction=filled,
+            uncertainty_map=sigma,
+            confidence_map=confidence,
+            algorithm=self.algorithm,
+            backend=self.backend,
+            device=self.device,
+            seconds=time.perf_counter() - started,
+            data_range=(low, high),
+            _law=self._law,
+            _remainder=None,
         )
 
     def _predict(self, context: Image, hidden: Mask) -> Map:

@@ -12,6 +12,8 @@ from helicopter._shared.checks import check_name
 from helicopter.errors import InvalidOptionError, KernelError
 from helicopter.models import load_network
 
+from ._cuda_kernel import CudaKernel
+
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILT_IN",
     "DEFAULT",
+    "CudaKernel",
     "CustomReconstructionKernel",
     "algorithms",
     "find_algorithm",
@@ -38,7 +41,7 @@ _registered: dict[str, Kernel] = {}
 _lock = threading.Lock()
 
 
-def register_algorithm(name: str, kernel: Callable[[Image, Mask], Any]) -> None:
+def register_algorithm(name: str, kernel: Callable[[Image, Mask], Any] | str) -> None:
     """Make a prediction algorithm of your own available to every engine, on both backends.
 
     Parameters
@@ -46,7 +49,8 @@ def register_algorithm(name: str, kernel: Callable[[Image, Mask], Any]) -> None:
     name : str
         What to pass as ``algorithm=``. A registered name may be registered again, a built-in one
         may not.
-    kernel : callable
+    kernel : callable or str
+        CUDA C++ as a str is that of `helicopter.core.CudaKernel`, which see. Otherwise
         ``kernel(context, mask) -> prediction`` or ``-> (prediction, sigma)``:
 
         - `context`: float32 (H, W, C), C = 1 or 3, in [0, 1]; hidden pixels are 0. A copy: do with
@@ -68,9 +72,12 @@ def register_algorithm(name: str, kernel: Callable[[Image, Mask], Any]) -> None:
         raise InvalidOptionError(
             f"name: {name!r} is built in and cannot be replaced; choose another name."
         )
+    if isinstance(kernel, str):
+        kernel = CudaKernel(kernel)
     if not callable(kernel):
         raise InvalidOptionError(
-            f"kernel: got {type(kernel).__name__}; expected a callable kernel(context, mask)."
+            f"kernel: got {type(kernel).__name__}; expected a callable kernel(context, mask), or "
+            "CUDA C++ as a str."
         )
     with _lock:
         _registered[name] = _checked(name, kernel)
@@ -207,7 +214,7 @@ class CustomReconstructionKernel:
     def __init__(self, algorithm: str) -> None:
         self.algorithm = check_name(algorithm, "algorithm")
 
-    def register_algorithm(self, name: str, kernel: Callable[[Image, Mask], Any]) -> None:
+    def register_algorithm(self, name: str, kernel: Callable[[Image, Mask], Any] | str) -> None:
         """Register `kernel` under `name`; see `helicopter.register_algorithm`."""
         register_algorithm(name, kernel)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PreparedImage",
     "check_mask",
+    "check_range",
     "check_segments",
     "prepare_image",
     "prepare_values",
@@ -114,7 +115,7 @@ def prepare_image(
     PreparedImage, bool ndarray of shape (H, W)
     """
     array, mask = _checked(image, hidden, name, hide_transparent)
-    low, high = _range_of(array.dtype, data_range)
+    low, high = check_range(array.dtype, data_range)
     channels = 1 if array.ndim == 2 else min(array.shape[2], 3)
     colour = (array[:, :, None] if array.ndim == 2 else array)[:, :, :channels]
     pixels = np.empty((*array.shape[:2], channels), dtype=np.float32)
@@ -221,7 +222,8 @@ def _as_array(given: object, name: str, error: type[Exception], accepted: str) -
     return array
 
 
-def _range_of(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
+def check_range(dtype: np.dtype[Any], data_range: object) -> tuple[float, float]:
+    """Return the values of black and white, those of the dtype if none are given."""
     if data_range is None:
         return 0.0, {"uint8": 255.0, "uint16": 65535.0}.get(dtype.name, 1.0)
     accepted = "a pair of finite numbers (low, high) with low < high (within 1e30), or None"

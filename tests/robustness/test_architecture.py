@@ -16,8 +16,8 @@ FLOORS = (
 )  # fmt: skip
 #: The same within core, where each file or folder is a subject.
 ROOMS = (
-    "validation", "prediction._error_law", "results", "evidence", "registry", "segments", "noise",
-    "prediction", "hatata_mdp", "regional_engine", "zengeza_detector", "autonomous_engine",
+    "validation", "prediction._error_law", "results", "evidence", "_cuda_kernel", "registry", "segments",
+    "noise", "prediction", "hatata_mdp", "regional_engine", "zengeza_detector", "autonomous_engine",
     "segment_aware", "anomalies", "_analyzer",
 )  # fmt: skip
 

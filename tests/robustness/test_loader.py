@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from helicopter.backends import (
     set_num_threads,
 )
 from helicopter.backends import _threads as threads
+from helicopter.backends.loader import gpu_number
 
 ROOT = Path(errors.__file__).resolve().parents[1]
 
@@ -65,6 +67,15 @@ print(json.dumps({
     "report": {one.name: [one.available, one.used, one.version, one.reason] for one in report()},
     "threads": get_num_threads(),
 }))
+"""
+
+
+#: What stands in the accelerator's place, on a machine without a GPU.
+STANDING_IN = f"""
+from helicopter.errors import DeviceError
+__version__ = {__version__!r}
+def num_threads(): return 7
+def cuda_device(number): raise DeviceError("there is no GPU")
 """
 
 
@@ -113,7 +124,7 @@ def test_an_accelerator_that_cannot_be_used_harms_nobody_and_is_explained(tmp_pa
 
 
 def test_a_matching_accelerator_is_used_once_it_is_needed(tmp_path):
-    text = f"__version__ = {__version__!r}\ndef num_threads(): return 7"
+    text = STANDING_IN
     found = look(tmp_path, text)
     assert not found["early"]
     assert found["automatic"] == ["rust", "cpu"]
@@ -129,7 +140,7 @@ def test_a_matching_accelerator_is_used_once_it_is_needed(tmp_path):
 
 @pytest.mark.parametrize(("value", "off"), [("1", True), ("yes", True), ("0", False), ("", False)])
 def test_a_variable_switches_the_accelerator_off(tmp_path, value, off):
-    text = f"__version__ = {__version__!r}\ndef num_threads(): return 7"
+    text = STANDING_IN
     found = look(tmp_path, text, HELICOPTER_DISABLE_RUST=value)
     assert found["automatic"] == ["python" if off else "rust", "cpu"]
     if off:
@@ -168,17 +179,25 @@ def test_a_device_is_one_of_the_known(value):
 
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:13"])
 @pytest.mark.parametrize("use_rust_acceleration", [None, True, False])
-def test_cuda_is_refused_for_now_whatever_the_backend(device, use_rust_acceleration):
-    with pytest.raises(errors.DeviceError, match="no CUDA backend yet") as caught:
+def test_without_a_gpu_one_is_refused_and_auto_is_the_cpu(device, use_rust_acceleration):
+    if next(status for status in report() if status.name == "cuda").available:
+        pytest.skip("there is a GPU here")
+    with pytest.raises(errors.DeviceError) as caught:
         resolve(use_rust_acceleration, device)
-    assert f'device="{device}"' in str(caught.value)
-    assert 'Use device="cpu" or device="auto"' in str(caught.value)
+    assert f'device="{device}" cannot be used' in str(caught.value)
+    assert re.search("CUDA driver|not installed|acceleration=False", str(caught.value))
+    assert resolve(None, "auto")[1] == "cpu"
+
+
+def test_the_number_of_a_gpu():
+    numbers = [gpu_number(device) for device in ("auto", "cpu", "cuda", "cuda:0", "cuda:12")]
+    assert numbers == [None, None, 0, 0, 12]
 
 
 def test_the_report_names_every_backend_and_says_why_not():
     statuses = report()
     assert [status.name for status in statuses] == ["rust", "python", "cuda"]
-    assert [status.used for status in statuses].count(True) == 1
+    assert [status.used for status in statuses[:2]].count(True) == 1
     for status in statuses:
         assert isinstance(status, BackendStatus)
         assert bool(status.reason) != status.used

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 pub use super::noise::answers::FineNoise;
 use super::noise::answers::{self, KINDS, SCALES};
-use super::noise::block_features::{extract_features, BlockFeatures};
+use super::noise::block_features::{extract_features, BlockFeatures, Measure};
 use super::noise::compression::find_compression;
 use super::noise::impulses::{find_impulses, repair, Impulses};
 use super::noise::learnt::NoiseModel;
@@ -30,6 +30,48 @@ pub struct Scene<'a> {
     pub included: ArrayView2<'a, bool>,
     /// Step of the input's values; 0 of floats.
     pub quantum: f64,
+}
+
+/// Where blocks are measured.
+pub(super) trait Place: Sync {
+    /// Pixels on the [0, 1] scale, which of them count if not all do, and what makes levels of them.
+    fn picture<'a>(
+        &self,
+        pixels: ArrayView3<'a, f32>,
+        included: Option<ArrayView2<'a, bool>>,
+        unit: f32,
+    ) -> Result<Box<dyn Measure + 'a>>;
+
+    /// As [`find_impulses`].
+    fn impulses(
+        &self,
+        pixels: ArrayView3<f32>,
+        included: ArrayView2<bool>,
+        host: &dyn Host,
+    ) -> Result<Impulses>;
+}
+
+/// In the memory of the host.
+struct OnHost;
+
+impl Place for OnHost {
+    fn picture<'a>(
+        &self,
+        pixels: ArrayView3<'a, f32>,
+        included: Option<ArrayView2<'a, bool>>,
+        unit: f32,
+    ) -> Result<Box<dyn Measure + 'a>> {
+        Ok(Box::new(Picture::Given { pixels, included, unit }))
+    }
+
+    fn impulses(
+        &self,
+        pixels: ArrayView3<f32>,
+        included: ArrayView2<bool>,
+        host: &dyn Host,
+    ) -> Result<Impulses> {
+        find_impulses(pixels, included, host)
+    }
 }
 
 /// What is found out about the noise of one image or segment, on the [0, 1] scale.
@@ -73,9 +115,19 @@ pub struct NoiseRun {
 ///
 /// [`crate::error::Error::Cancelled`].
 pub fn noise_level(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<FineNoise> {
-    let impulses = find_impulses(scene.pixels, scene.included, host)?;
+    noise_level_with(&OnHost, scene, model, host)
+}
+
+/// [`noise_level`], with blocks measured elsewhere.
+pub(super) fn noise_level_with(
+    place: &dyn Place,
+    scene: Scene,
+    model: &NoiseModel,
+    host: &dyn Host,
+) -> Result<FineNoise> {
+    let impulses = place.impulses(scene.pixels, scene.included, host)?;
     let pixels = without_impulses(scene, &impulses, host)?;
-    let Some(blocks) = features_of(pixels.view(), scene, model, host)? else {
+    let Some(blocks) = features_of(place, pixels.view(), scene, model, host)? else {
         return Ok(unknown(scene));
     };
     Ok(answers::conclude_level(&blocks, share_of(&impulses), model).0.fine)
@@ -92,7 +144,18 @@ pub fn analyze(
     model: &NoiseModel,
     host: &dyn Host,
 ) -> Result<(NoiseRun, Vec<NoiseRun>)> {
-    let whole = examine(scene, true, model, host)?;
+    analyze_with(&OnHost, scene, segments, model, host)
+}
+
+/// [`analyze`], with blocks measured elsewhere.
+pub(super) fn analyze_with(
+    place: &dyn Place,
+    scene: Scene,
+    segments: Option<ArrayView2<i32>>,
+    model: &NoiseModel,
+    host: &dyn Host,
+) -> Result<(NoiseRun, Vec<NoiseRun>)> {
+    let whole = examine(place, scene, true, model, host)?;
     let Some(labels) = segments else { return Ok((whole, Vec::new())) };
     let boxes = bounding_boxes(labels);
     let runs = boxes
@@ -107,7 +170,7 @@ pub fn analyze(
             let pixels = only_included(pixels, included.view());
             let part =
                 Scene { pixels: pixels.view(), included: included.view(), quantum: scene.quantum };
-            examine(part, false, model, host)
+            examine(place, part, false, model, host)
         })
         .collect::<Result<Vec<_>>>()?;
     Ok((whole, runs))
@@ -120,7 +183,7 @@ pub fn analyze(
 ///
 /// [`crate::error::Error::Cancelled`].
 pub fn measurements(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<Vec<f64>> {
-    let measured = measure(scene, model, host)?;
+    let measured = measure(&OnHost, scene, model, host)?;
     let Some(blocks) = measured.blocks else { return Ok(Vec::new()) };
     let mut out = blocks.values;
     out.push(share_of(&measured.impulses));
@@ -141,15 +204,20 @@ struct Measured {
     blocks: Option<BlockFeatures>,
 }
 
-fn measure(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<Measured> {
-    let impulses = find_impulses(scene.pixels, scene.included, host)?;
+fn measure(
+    place: &dyn Place,
+    scene: Scene,
+    model: &NoiseModel,
+    host: &dyn Host,
+) -> Result<Measured> {
+    let impulses = place.impulses(scene.pixels, scene.included, host)?;
     let mut pixels = without_impulses(scene, &impulses, host)?;
     let periodic = find_periodic(pixels.view(), scene.included, host)?;
     let compression = find_compression(scene.pixels, scene.included, host)?;
     if !periodic.components.is_empty() {
         pixels = remove(pixels.view(), &periodic.components, host)?.into();
     }
-    let blocks = features_of(pixels.view(), scene, model, host)?;
+    let blocks = features_of(place, pixels.view(), scene, model, host)?;
     let mut others = impulses.features.to_vec();
     others.extend(periodic.features);
     others.extend(compression.features);
@@ -164,8 +232,14 @@ fn measure(scene: Scene, model: &NoiseModel, host: &dyn Host) -> Result<Measured
     })
 }
 
-fn examine(scene: Scene, maps: bool, model: &NoiseModel, host: &dyn Host) -> Result<NoiseRun> {
-    let measured = measure(scene, model, host)?;
+fn examine(
+    place: &dyn Place,
+    scene: Scene,
+    maps: bool,
+    model: &NoiseModel,
+    host: &dyn Host,
+) -> Result<NoiseRun> {
+    let measured = measure(place, scene, model, host)?;
     let (height, width, _) = scene.pixels.dim();
     let mut run = NoiseRun {
         fine: unknown(scene),
@@ -262,6 +336,7 @@ fn bounding_boxes(labels: ArrayView2<i32>) -> Vec<(i32, Ends, Ends)> {
 }
 
 fn features_of(
+    place: &dyn Place,
     pixels: ArrayView3<f32>,
     scene: Scene,
     model: &NoiseModel,
@@ -271,8 +346,8 @@ fn features_of(
     let map = (!everything).then_some(scene.included);
     let Some((low, high)) = ends(pixels, map) else { return Ok(None) };
     let unit = 255.0 / high.max(1e-6);
-    let picture = Picture::Given { pixels, included: map, unit };
-    extract_features(&picture, (low, high), scene.quantum, model, host)
+    let picture = place.picture(pixels, map, unit)?;
+    extract_features(&*picture, unit, (low, high), scene.quantum, model, host)
 }
 
 /// The least and the largest value, `None` of no pixels.

@@ -6,6 +6,7 @@ use numpy::{IntoPyArray, PyArray2};
 use pyo3::prelude::*;
 
 use super::crossing::Crossing;
+use super::cuda::{self, CudaNetwork};
 use super::network::Network;
 use super::records::{FromPython, ToPython};
 use super::{convert, errors};
@@ -13,8 +14,10 @@ use crate::algorithms::pde;
 use crate::memory::takes;
 use crate::reconstruction::autonomous_engine::{self, Algorithm, Options};
 use crate::reconstruction::online_scale::UncertaintyModel;
+use crate::reconstruction::regional_engine::cuda::CudaPredictor;
 use crate::reconstruction::regional_engine::{self, Predictor};
-use crate::reconstruction::{scores, uncertainty};
+use crate::reconstruction::{cuda as loop_cuda, scores, uncertainty};
+use crate::utils::cuda_bindings::Gpu;
 
 /// The equations, by the names that users know.
 pub const KINDS: [(&str, pde::Kind); 2] =
@@ -22,31 +25,37 @@ pub const KINDS: [(&str, pde::Kind); 2] =
 
 /// Distance of every pixel to the nearest visible one, in pixels, at most 64.
 #[pyfunction]
-#[pyo3(signature = (mask, *, threads=None))]
+#[pyo3(signature = (mask, *, gpu=None, threads=None))]
 pub fn hidden_distance<'py>(
     py: Python<'py>,
     mask: &Bound<'py, PyAny>,
+    gpu: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     const OPERATION: &str = "hidden_distance";
     let mask = convert::mask(OPERATION, "mask", mask)?;
     let hidden = mask.as_array();
     let (height, width) = hidden.dim();
+    let gpu = cuda::gpu(OPERATION, gpu)?;
     let distance = Crossing::new(OPERATION)
         .takes(takes::variance((height, width, 1)))
         .threads(threads)?
-        .run(py, |host| uncertainty::hidden_distance(hidden, host))?;
+        .run(py, |host| match &gpu {
+            Some(gpu) => uncertainty::cuda::hidden_distance(gpu, hidden),
+            None => uncertainty::hidden_distance(hidden, host),
+        })?;
     Ok(distance.into_pyarray(py))
 }
 
 /// Predicts the variance of the error of every hidden pixel; 0 at visible ones.
 #[pyfunction]
-#[pyo3(signature = (context, mask, model, *, threads=None))]
+#[pyo3(signature = (context, mask, model, *, gpu=None, threads=None))]
 pub fn hidden_variance<'py>(
     py: Python<'py>,
     context: &Bound<'py, PyAny>,
     mask: &Bound<'py, PyAny>,
     model: &Bound<'py, PyAny>,
+    gpu: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyArray2<f32>>> {
     const OPERATION: &str = "hidden_variance";
@@ -55,22 +64,27 @@ pub fn hidden_variance<'py>(
     let mask = convert::mask(OPERATION, "mask", mask)?;
     let (context, hidden) = (context.as_array(), mask.as_array());
     convert::same_size(py, OPERATION, context.dim(), hidden.dim())?;
+    let gpu = cuda::gpu(OPERATION, gpu)?;
     let variance = Crossing::new(OPERATION)
         .takes(takes::variance(context.dim()))
         .threads(threads)?
-        .run(py, |host| uncertainty::hidden_variance(context, hidden, &model, host))?;
+        .run(py, |host| match &gpu {
+            Some(gpu) => uncertainty::cuda::hidden_variance(gpu, context, hidden, &model),
+            None => uncertainty::hidden_variance(context, hidden, &model, host),
+        })?;
     Ok(variance.into_pyarray(py))
 }
 
 /// Compares a prediction with the truth.
 #[pyfunction]
-#[pyo3(signature = (truth, prediction, hidden, scored, *, threads=None))]
+#[pyo3(signature = (truth, prediction, hidden, scored, *, gpu=None, threads=None))]
 pub fn score<'py>(
     py: Python<'py>,
     truth: &Bound<'py, PyAny>,
     prediction: &Bound<'py, PyAny>,
     hidden: &Bound<'py, PyAny>,
     scored: &Bound<'py, PyAny>,
+    gpu: Option<&Bound<'py, PyAny>>,
     threads: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     const OPERATION: &str = "score";
@@ -87,29 +101,45 @@ pub fn score<'py>(
         let got = format!("one of shape {:?}", prediction.dim());
         return Err(errors::invalid(py, OPERATION, "image", &expected, &got));
     }
-    let scores = Crossing::new(OPERATION)
-        .threads(threads)?
-        .run(py, |host| scores::score(truth, prediction, hidden, scored, host))?;
+    let gpu = cuda::gpu(OPERATION, gpu)?;
+    let scores = Crossing::new(OPERATION).threads(threads)?.run(py, |host| match &gpu {
+        Some(gpu) => loop_cuda::score_of(gpu, truth, prediction, (hidden, scored)),
+        None => scores::score(truth, prediction, hidden, scored, host),
+    })?;
     scores.to_python(py)
 }
 
 /// Fills any mask in any image, and says how sure each pixel is.
 #[pyclass(frozen, module = "helicopter_rs")]
 pub struct RegionalReconstructionEngine {
-    predictor: Predictor,
+    predictor: Where<Predictor, CudaPredictor>,
     model: UncertaintyModel,
+}
+
+/// What predicts on the processor, or on a GPU.
+enum Where<H, D> {
+    Host(H),
+    Device(Arc<Gpu>, D),
 }
 
 #[pymethods]
 impl RegionalReconstructionEngine {
     #[new]
-    fn new(algorithm: &Bound<'_, PyAny>, model: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (algorithm, model, *, gpu=None))]
+    fn new(
+        algorithm: &Bound<'_, PyAny>,
+        model: &Bound<'_, PyAny>,
+        gpu: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
         const OPERATION: &str = "RegionalReconstructionEngine";
         let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
-        let predictor = if let Ok(network) = algorithm.cast::<Network>() {
-            Predictor::Network(Arc::clone(&network.get().0))
-        } else {
-            Predictor::Pde(convert::choice(OPERATION, "algorithm", &KINDS, algorithm)?)
+        let predictor = match cuda::gpu(OPERATION, gpu)? {
+            Some(gpu) => Where::Device(gpu, cuda_predictor(OPERATION, algorithm)?),
+            None => Where::Host(if let Ok(network) = algorithm.cast::<Network>() {
+                Predictor::Network(Arc::clone(&network.get().0))
+            } else {
+                Predictor::Pde(convert::choice(OPERATION, "algorithm", &KINDS, algorithm)?)
+            }),
         };
         Ok(Self { predictor, model })
     }
@@ -132,12 +162,25 @@ impl RegionalReconstructionEngine {
         let (predictor, model) = (&self.predictor, &self.model);
         let size = pixels.dim();
         let bytes = match predictor {
-            Predictor::Network(_) => takes::network(size),
-            Predictor::Pde(_) => takes::equation(size).saturating_add(takes::variance(size)),
+            Where::Host(Predictor::Network(_)) => takes::network(size),
+            Where::Host(Predictor::Pde(_)) => {
+                takes::equation(size).saturating_add(takes::variance(size))
+            }
+            Where::Device(..) => takes::variance(size),
         };
         let crossing = Crossing::new(OPERATION).takes(bytes).threads(threads)?;
-        let variance = crossing.run(py, |host| {
-            regional_engine::reconstruct(pixels.view_mut(), hidden, predictor, model, host)
+        let variance = crossing.run(py, |host| match predictor {
+            Where::Host(predictor) => {
+                regional_engine::reconstruct(pixels.view_mut(), hidden, predictor, model, host)
+            }
+            Where::Device(gpu, predictor) => regional_engine::cuda::reconstruct(
+                gpu,
+                pixels.view_mut(),
+                hidden,
+                predictor,
+                model,
+                host,
+            ),
         })?;
         Ok(variance.into_pyarray(py))
     }
@@ -146,7 +189,7 @@ impl RegionalReconstructionEngine {
 /// Hides most of an image, redraws it from the rest, and says how well that went.
 #[pyclass(frozen, module = "helicopter_rs")]
 pub struct AutonomousReconstructionEngine {
-    algorithm: Algorithm,
+    algorithm: Predicting,
     kernel: Option<Py<PyAny>>,
     model: UncertaintyModel,
     options: Options,
@@ -155,13 +198,15 @@ pub struct AutonomousReconstructionEngine {
 #[pymethods]
 impl AutonomousReconstructionEngine {
     #[new]
+    #[pyo3(signature = (algorithm, model, options, *, gpu=None))]
     fn new(
         algorithm: &Bound<'_, PyAny>,
         model: &Bound<'_, PyAny>,
         options: &Bound<'_, PyAny>,
+        gpu: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         const OPERATION: &str = "AutonomousReconstructionEngine";
-        let (algorithm, kernel) = predictor(OPERATION, algorithm)?;
+        let (algorithm, kernel) = predictor(OPERATION, algorithm, gpu)?;
         let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
         let options = loop_options(OPERATION, options)?;
         Ok(Self { algorithm, kernel, model, options })
@@ -189,8 +234,13 @@ impl AutonomousReconstructionEngine {
             .threads(threads)?
             .progress(progress)?
             .kernel(self.kernel.as_ref().map(|kernel| kernel.bind(py)))?
-            .run(py, |host| {
-                autonomous_engine::run(pixels, missing, algorithm, options, model, host)
+            .run(py, |host| match algorithm {
+                Predicting::Host(algorithm) => {
+                    autonomous_engine::run(pixels, missing, algorithm, options, model, host)
+                }
+                Predicting::Device(gpu, algorithm) => {
+                    loop_cuda::run(gpu, pixels, missing, algorithm.as_ref(), options, model, host)
+                }
             })?
             .to_python(py)
     }
@@ -217,11 +267,45 @@ pub(super) fn loop_options(operation: &str, given: &Bound<'_, PyAny>) -> PyResul
     }
 }
 
+static KERNEL: Algorithm = Algorithm::Kernel;
+
+/// What predicts in a loop, on the processor or on a GPU.
+pub(super) enum Predicting {
+    Host(Algorithm),
+    Device(Arc<Gpu>, Box<dyn loop_cuda::Predict + Send + Sync>),
+}
+
+/// What predicts on a GPU: a network that is there, or an equation.
+pub(super) fn cuda_predictor(operation: &str, given: &Bound<'_, PyAny>) -> PyResult<CudaPredictor> {
+    if let Ok(network) = given.cast::<CudaNetwork>() {
+        return Ok(CudaPredictor::Network(Arc::clone(&network.get().0)));
+    }
+    Ok(CudaPredictor::Pde(convert::choice(operation, "algorithm", &KINDS, given)?))
+}
+
 /// What predicts: a network, a kernel of the user's, or an equation.
 pub(super) fn predictor(
-    operation: &str,
+    operation: &'static str,
     given: &Bound<'_, PyAny>,
-) -> PyResult<(Algorithm, Option<Py<PyAny>>)> {
+    gpu: Option<&Bound<'_, PyAny>>,
+) -> PyResult<(Predicting, Option<Py<PyAny>>)> {
+    let Some(gpu) = cuda::gpu(operation, gpu)? else {
+        let (algorithm, kernel) = on_host(operation, given)?;
+        return Ok((Predicting::Host(algorithm), kernel));
+    };
+    let is_network = given.cast::<CudaNetwork>().is_ok();
+    let (of, kernel): (Box<dyn loop_cuda::Predict + Send + Sync>, _) =
+        if given.is_callable() && !is_network {
+            let fallback = loop_cuda::Fallback { algorithm: &KERNEL, gpu: Arc::clone(&gpu) };
+            (Box::new(fallback), Some(given.clone().unbind()))
+        } else {
+            let predictor = cuda_predictor(operation, given)?;
+            (Box::new(loop_cuda::OnDevice { gpu: Arc::clone(&gpu), predictor }), None)
+        };
+    Ok((Predicting::Device(gpu, of), kernel))
+}
+
+fn on_host(operation: &str, given: &Bound<'_, PyAny>) -> PyResult<(Algorithm, Option<Py<PyAny>>)> {
     if let Ok(network) = given.cast::<Network>() {
         return Ok((Algorithm::Network(Arc::clone(&network.get().0)), None));
     }

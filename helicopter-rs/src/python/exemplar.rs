@@ -5,7 +5,7 @@ use pyo3::types::PyBool;
 
 use super::crossing::Crossing;
 use super::engines::require_visible;
-use super::{convert, errors};
+use super::{convert, cuda, errors};
 use crate::algorithms::exemplar;
 use crate::memory::takes;
 
@@ -13,12 +13,13 @@ const OPERATION: &str = "exemplar_fill";
 
 /// Fills the hidden pixels of `image`, in place, with what is found elsewhere in it.
 #[pyfunction]
-#[pyo3(signature = (image, mask, *, seed=0, threads=None, progress=None))]
+#[pyo3(signature = (image, mask, *, seed=0, gpu=None, threads=None, progress=None))]
 pub fn exemplar_fill(
     py: Python<'_>,
     image: &Bound<'_, PyAny>,
     mask: &Bound<'_, PyAny>,
     #[pyo3(from_py_with = seed_of)] seed: u64,
+    gpu: Option<&Bound<'_, PyAny>>,
     threads: Option<&Bound<'_, PyAny>>,
     progress: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<()> {
@@ -27,11 +28,15 @@ pub fn exemplar_fill(
     let (mut pixels, hidden) = (image.as_array_mut(), mask.as_array());
     convert::same_size(py, OPERATION, pixels.dim(), hidden.dim())?;
     require_visible(py, OPERATION, hidden)?;
+    let gpu = cuda::gpu(OPERATION, gpu)?;
     Crossing::new(OPERATION)
         .takes(takes::exemplar(pixels.dim()))
         .threads(threads)?
         .progress(progress)?
-        .run(py, |host| exemplar::fill(pixels.view_mut(), hidden, seed, host))
+        .run(py, |host| match &gpu {
+            Some(gpu) => exemplar::cuda::fill(gpu, pixels.view_mut(), hidden, seed, host),
+            None => exemplar::fill(pixels.view_mut(), hidden, seed, host),
+        })
 }
 
 /// A seed, which is held in 64 bits.

@@ -13,6 +13,7 @@ use pyo3::prelude::*;
 pub mod anomaly;
 pub mod convert;
 pub mod crossing;
+pub mod cuda;
 pub mod decision_model;
 pub mod engines;
 pub mod errors;
@@ -35,6 +36,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub fn helicopter_rs(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", VERSION)?;
     anomaly::register(module)?;
+    cuda::register(module)?;
     decision_model::register(module)?;
     engines::register(module)?;
     exemplar::register(module)?;

@@ -7,8 +7,11 @@ use pyo3::types::PyDict;
 
 use super::crossing::Crossing;
 use super::records::ToPython;
-use super::{convert, errors};
-use crate::analysis::noise::learnt::{self, Tensor, Tensors};
+use super::{convert, cuda, errors};
+use crate::analysis::noise::{
+    self,
+    learnt::{self, Tensor, Tensors},
+};
 use crate::analysis::zengeza_detector::{self, Scene};
 use crate::memory::takes;
 
@@ -56,13 +59,14 @@ impl ZengezaNoiseDetector {
     }
 
     /// The level of the fine noise.
-    #[pyo3(signature = (image, included, quantum, *, threads=None))]
+    #[pyo3(signature = (image, included, quantum, *, gpu=None, threads=None))]
     fn level<'py>(
         &self,
         py: Python<'py>,
         image: &Bound<'py, PyAny>,
         included: &Bound<'py, PyAny>,
         quantum: &Bound<'py, PyAny>,
+        gpu: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         const OPERATION: &str = "level";
@@ -72,15 +76,20 @@ impl ZengezaNoiseDetector {
         let scene = Scene { pixels: image.as_array(), included: included.as_array(), quantum };
         self.check(py, OPERATION, scene)?;
         let model = &self.model.get().0;
+        let gpu = cuda::gpu(OPERATION, gpu)?;
         let fine = Crossing::new(OPERATION)
             .takes(takes::noise(scene.pixels.dim()))
             .threads(threads)?
-            .run(py, |host| zengeza_detector::noise_level(scene, model, host))?;
+            .run(py, |host| match &gpu {
+                Some(gpu) => noise::cuda::noise_level(gpu, scene, model, host),
+                None => zengeza_detector::noise_level(scene, model, host),
+            })?;
         fine.to_python(py)
     }
 
     /// The whole analysis, and that of each segment, in the order of labels.
-    #[pyo3(signature = (image, included, quantum, segments=None, *, threads=None))]
+    #[pyo3(signature = (image, included, quantum, segments=None, *, gpu=None, threads=None))]
+    #[expect(clippy::too_many_arguments, reason = "they are keyword arguments")]
     fn analyze<'py>(
         &self,
         py: Python<'py>,
@@ -88,6 +97,7 @@ impl ZengezaNoiseDetector {
         included: &Bound<'py, PyAny>,
         quantum: &Bound<'py, PyAny>,
         segments: Option<&Bound<'py, PyAny>>,
+        gpu: Option<&Bound<'py, PyAny>>,
         threads: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         const OPERATION: &str = "analyze";
@@ -103,10 +113,14 @@ impl ZengezaNoiseDetector {
             convert::same_size(py, OPERATION, scene.pixels.dim(), labels.dim())?;
         }
         let model = &self.model.get().0;
+        let gpu = cuda::gpu(OPERATION, gpu)?;
         let (whole, parts) = Crossing::new(OPERATION)
             .takes(takes::noise(scene.pixels.dim()))
             .threads(threads)?
-            .run(py, |host| zengeza_detector::analyze(scene, labels, model, host))?;
+            .run(py, |host| match &gpu {
+                Some(gpu) => noise::cuda::analyze(gpu, scene, labels, model, host),
+                None => zengeza_detector::analyze(scene, labels, model, host),
+            })?;
         Ok((whole.to_python(py)?, parts.to_python(py)?))
     }
 

@@ -4,18 +4,19 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::crossing::Crossing;
-use super::engines::{loop_options, predictor};
+use super::engines::{loop_options, predictor, Predicting};
 use super::records::{FromPython, ToPython};
 use super::{convert, errors};
 use crate::memory::takes;
-use crate::reconstruction::autonomous_engine::{Algorithm, Options};
+use crate::reconstruction::autonomous_engine::Options;
+use crate::reconstruction::cuda;
 use crate::reconstruction::online_scale::UncertaintyModel;
 use crate::reconstruction::segment_aware::{self, Scene, Task};
 
 /// Hides most of every segment, and redraws each from the rest of it.
 #[pyclass(frozen, module = "helicopter_rs")]
 pub struct SegmentAwareReconstructionEngine {
-    algorithm: Algorithm,
+    algorithm: Predicting,
     kernel: Option<Py<PyAny>>,
     model: UncertaintyModel,
     options: Options,
@@ -25,16 +26,17 @@ pub struct SegmentAwareReconstructionEngine {
 #[pymethods]
 impl SegmentAwareReconstructionEngine {
     #[new]
-    #[pyo3(signature = (algorithm, model, options, *, halo=None))]
+    #[pyo3(signature = (algorithm, model, options, *, halo=None, gpu=None))]
     fn new(
         algorithm: &Bound<'_, PyAny>,
         model: &Bound<'_, PyAny>,
         options: &Bound<'_, PyAny>,
         halo: Option<&Bound<'_, PyAny>>,
+        gpu: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         const OPERATION: &str = "SegmentAwareReconstructionEngine";
         let halo = halo.map(|given| convert::count(OPERATION, "halo", given)).transpose()?;
-        let (algorithm, kernel) = predictor(OPERATION, algorithm)?;
+        let (algorithm, kernel) = predictor(OPERATION, algorithm, gpu)?;
         let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
         let options = loop_options(OPERATION, options)?;
         Ok(Self { algorithm, kernel, model, options, halo: halo.unwrap_or(0) })
@@ -91,8 +93,22 @@ impl SegmentAwareReconstructionEngine {
             .threads(threads)?
             .progress(progress)?
             .kernel(self.kernel.as_ref().map(|kernel| kernel.bind(py)))?
-            .run(py, |host| {
-                segment_aware::run(&scene, &tasks, *halo, algorithm, options, model, host)
+            .run(py, |host| match algorithm {
+                Predicting::Host(algorithm) => {
+                    segment_aware::run(&scene, &tasks, *halo, algorithm, options, model, host)
+                }
+                Predicting::Device(gpu, algorithm) => cuda::run_segments(
+                    gpu,
+                    None,
+                    &scene,
+                    &tasks,
+                    *halo,
+                    algorithm.as_ref(),
+                    options,
+                    model,
+                    host,
+                )?
+                .download(),
             })?
             .to_python(py)
     }

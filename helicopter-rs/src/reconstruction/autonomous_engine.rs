@@ -3,10 +3,11 @@
 //! Nothing that is stored up to and including the step that predicts a patch depends on the patch's
 //! own truth. The twin in `helicopter/backends/reference/` is the law and says why each step is so.
 
-mod prediction;
+mod host_pixels;
+mod pixels;
 mod stopping;
 
-use ndarray::{aview0, s, Array2, Array3, ArrayView2, ArrayView3, Axis, Zip};
+use ndarray::{aview0, Array2, ArrayView2, ArrayView3, Zip};
 
 pub use super::autonomous_run::{
     Algorithm, Course, EvidenceStop, Iteration, Options, Run, StopReason,
@@ -14,15 +15,17 @@ pub use super::autonomous_run::{
 use super::online_scale::{OnlineScale, UncertaintyModel};
 use super::patches::PatchGrid;
 use super::scores::score;
-use super::strategies::{priorities, Strategy};
-use super::uncertainty::local_variogram;
+use super::strategies::Strategy;
 use crate::analysis::hatata_mdp::Verification;
 use crate::error::Result;
 use crate::host::Host;
 use crate::utils::ranking::{random_ranks, STREAM_INITIAL, STREAM_TIES};
 use crate::utils::tensor_ops::copy_where;
 
-use prediction::Predicted;
+pub(super) use host_pixels::HostPixels;
+#[cfg(feature = "cuda")]
+pub(super) use host_pixels::{mean_of, BLANK, BLANK_VARIANCE};
+pub(super) use pixels::{Measured, Pixels, Stated};
 use stopping::{pooled_quality, PatchError};
 
 /// The hidden patches are predicted in about this many batches.
@@ -30,58 +33,47 @@ const BATCHES: usize = 24;
 /// What the plateau is unless somebody says otherwise.
 pub const PLATEAU: f64 = 1e-3;
 
-/// State of one run. `context` and `hidden` are what predictions may be made from.
+/// State of one run: all that decisions are made of. `P` holds the image and predicts.
 ///
 /// Only pixels that are `own` are hidden by choice, predicted and scored; the others are there to be
 /// seen, unless they are missing.
-pub(super) struct Loop<'a> {
-    pub image: ArrayView3<'a, f32>,
+pub(super) struct Loop<'a, P> {
+    pub pixels: P,
     missing: ArrayView2<'a, bool>,
     own: ArrayView2<'a, bool>,
-    algorithm: &'a Algorithm,
     options: &'a Options,
-    model: &'a UncertaintyModel,
     host: &'a dyn Host,
-    grid: PatchGrid,
+    pub grid: PatchGrid,
     scale: OnlineScale,
     tie_break: Vec<u64>,
     /// Patches with own pixels.
     concerned: Vec<bool>,
     waiting: Vec<bool>,
     pub initially_hidden: Array2<bool>,
-    hidden: Array2<bool>,
-    /// What has never truly been seen; differs from `hidden` when the book is closed.
-    unseen: Array2<bool>,
-    context: Array3<f32>,
-    pub prediction: Array3<f32>,
-    pub variance: Array2<f32>,
-    confidence: Vec<f64>,
+    pub confidence: Vec<f64>,
     /// Mean predicted variance of each patch and its mean distance from what was seen.
-    stated: Vec<Option<(f64, f64)>>,
-    standing: Option<Predicted>,
-    base_variance: Option<Array2<f32>>,
+    stated: Vec<Option<Stated>>,
     pub errors: Vec<PatchError>,
     /// Of every patch that was looked at; NaN where there is no truth.
-    patch_qualities: Vec<f64>,
+    pub patch_qualities: Vec<f64>,
     verification: Option<Verification<'a>>,
 }
 
-impl<'a> Loop<'a> {
+impl<'a, P: Pixels> Loop<'a, P> {
     /// The masks are what is missing, whose pixels are predicted, and which of them are hidden, whole
-    /// patches; by default these are chosen here.
+    /// patches; by default these are chosen here. `pixels` is given what is hidden.
     pub fn new(
-        image: ArrayView3<'a, f32>,
         (missing, own, chosen): (
             ArrayView2<'a, bool>,
             ArrayView2<'a, bool>,
-            Option<ArrayView2<'a, bool>>,
+            Option<ArrayView2<bool>>,
         ),
-        algorithm: &'a Algorithm,
         options: &'a Options,
-        model: &'a UncertaintyModel,
+        model: &UncertaintyModel,
         host: &'a dyn Host,
-    ) -> Self {
-        let (height, width, _) = image.dim();
+        pixels: impl FnOnce(PatchGrid, &Array2<bool>) -> Result<P>,
+    ) -> Result<Self> {
+        let (height, width) = missing.dim();
         let grid = PatchGrid { height, width, size: options.patch_size };
         let concerned: Vec<bool> =
             grid.sums(own, i64::from).into_iter().map(|pixels| pixels > 0).collect();
@@ -97,19 +89,11 @@ impl<'a> Loop<'a> {
         Zip::from(&mut hidden).and(missing).and(own).for_each(|hidden, &missing, &own| {
             *hidden = *hidden && own || missing;
         });
-        let mut context = image.to_owned();
-        for (mut pixel, &hidden) in context.lanes_mut(Axis(2)).into_iter().zip(&hidden) {
-            if hidden {
-                pixel.fill(0.0);
-            }
-        }
-        Self {
-            image,
+        Ok(Self {
+            pixels: pixels(grid, &hidden)?,
             missing,
             own,
-            algorithm,
             options,
-            model,
             host,
             grid,
             concerned,
@@ -117,46 +101,20 @@ impl<'a> Loop<'a> {
             tie_break: random_ranks(options.seed, STREAM_TIES, grid.count()),
             confidence: waiting.iter().map(|&hidden| f64::from(u8::from(!hidden))).collect(),
             waiting,
-            initially_hidden: hidden.clone(),
-            unseen: hidden.clone(),
-            hidden,
-            prediction: context.clone(),
-            context,
-            variance: Array2::zeros((height, width)),
+            initially_hidden: hidden,
             stated: vec![None; grid.count()],
-            standing: None,
-            base_variance: None,
             errors: Vec::new(),
             patch_qualities: Vec::new(),
             verification: options.stop.as_ref().map(|stop: &EvidenceStop| {
                 Verification::new(&stop.policy, stop.most_looks, stop.time)
             }),
-        }
+        })
     }
 
     fn choose(&mut self, strategy: Strategy, batch: usize) -> Result<Vec<usize>> {
-        let mut variogram = None;
-        if strategy == Strategy::ContentAware {
-            variogram = Some(local_variogram(self.context.view(), self.unseen.view(), self.host)?);
-        }
-        if strategy == Strategy::UncertaintyGuided {
-            if self.algorithm.may_state_variance() {
-                self.predict_everything()?;
-            } else {
-                self.ensure_base_variance()?;
-            }
-        }
-        let stated = self.algorithm.may_state_variance();
-        let variance = match (&self.standing, &self.base_variance) {
-            (Some(standing), _) if stated => &standing.variance,
-            (_, Some(variance)) => variance,
-            _ => &self.variance, // not looked at by the other strategies
-        };
         let unknown: Vec<bool> =
             self.waiting.iter().zip(&self.concerned).map(|(w, c)| *w || !c).collect();
-        let priority = priorities(strategy, &self.grid, &unknown, variance.view(), || {
-            variogram.unwrap_or_default()
-        });
+        let priority = self.pixels.priorities(strategy, &unknown)?;
         let mut patches: Vec<usize> =
             (0..self.grid.count()).filter(|&patch| self.waiting[patch]).collect();
         patches.sort_unstable_by_key(|&patch| (-priority[patch], self.tie_break[patch], patch));
@@ -164,37 +122,28 @@ impl<'a> Loop<'a> {
         Ok(patches)
     }
 
+    /// Stores the predictions of the still hidden pixels of `patches`, with their uncertainty.
+    fn predict(&mut self, patches: &[usize]) -> Result<()> {
+        if patches.is_empty() {
+            return Ok(());
+        }
+        let stated = self.pixels.predict(patches, self.scale.variance_factor() as f32)?;
+        for (&patch, stated) in patches.iter().zip(stated) {
+            if self.stated[patch].is_none() {
+                // a confidence is stated once, before the score
+                self.confidence[patch] = self.scale.confidence(stated);
+                self.stated[patch] = Some(stated);
+            }
+        }
+        Ok(())
+    }
+
     /// Adds predicted patches to the context: the truth, or the prediction.
-    fn accept(&mut self, patches: &[usize], reveal: bool) {
+    fn accept(&mut self, patches: &[usize], reveal: bool) -> Result<()> {
         for &patch in patches {
-            let (rows, cols) = self.grid.rectangle(patch);
-            let part = s![rows.clone(), cols.clone(), ..];
-            let plane = s![rows, cols];
-            let source = if reveal { self.image.slice(part) } else { self.prediction.slice(part) };
-            Zip::from(self.context.slice_mut(part).lanes_mut(Axis(2)))
-                .and(source.lanes(Axis(2)))
-                .and(self.hidden.slice_mut(plane))
-                .and(self.unseen.slice_mut(plane))
-                .and(self.missing.slice(plane))
-                .and(self.own.slice(plane))
-                .for_each(|mut context, source, hidden, unseen, &missing, &own| {
-                    if *hidden && own && !(reveal && missing) {
-                        context.iter_mut().zip(source).for_each(|(to, &from)| *to = from);
-                        *hidden = false;
-                        *unseen &= !reveal;
-                    }
-                });
             self.waiting[patch] = false;
         }
-        if reveal {
-            self.base_variance = None;
-        }
-        // what a differential equation says of the rest stays true once its own words are taken
-        // for granted, so a closed book is predicted once; and so with the network, which corrects it
-        let asked = matches!(self.algorithm, Algorithm::Kernel) && !self.options.ask_once;
-        if reveal || asked {
-            self.standing = None;
-        }
+        self.pixels.accept(patches, reveal)
     }
 
     /// Predicts what is still hidden when the loop stops; nothing of it is scored.
@@ -204,9 +153,9 @@ impl<'a> Loop<'a> {
             self.host.check()?;
             let patches = self.choose(strategy, batch)?;
             self.predict(&patches)?;
-            self.accept(&patches, false);
+            self.accept(&patches, false)?;
         }
-        let open = &self.hidden & &self.own;
+        let open = &self.pixels.hidden() & &self.own;
         let open = self.grid.sums(open.view(), i64::from);
         let rest: Vec<usize> = (0..self.grid.count()).filter(|&p| open[p] > 0).collect();
         self.predict(&rest)
@@ -219,7 +168,7 @@ impl<'a> Loop<'a> {
         let looked = self.look_at(&patches);
         patches.truncate(looked);
         let confidence = patches.iter().map(|&patch| self.confidence[patch]).sum::<f64>();
-        self.accept(&patches, self.options.open_book);
+        self.accept(&patches, self.options.open_book)?;
         Ok(Iteration {
             strategy: strategy.name(),
             quality: pooled_quality(&self.errors[before..]),
@@ -256,9 +205,9 @@ impl<'a> Loop<'a> {
             }
         };
         let done = patches.iter().filter(|&&patch| !self.waiting[patch]).count();
-        let still_hidden = self.hidden.clone();
+        let still_hidden = self.pixels.hidden().to_owned();
         self.draw_rest(strategy, batch)?;
-        self.standing = None; // as large as the image, and no longer looked at
+        self.pixels.forget();
         let confident = patches.iter().map(|&patch| self.confidence[patch]).sum::<f64>();
         Ok(Course {
             history,
@@ -324,11 +273,15 @@ pub fn run(
     let Some(own) = everything.broadcast(missing.dim()) else {
         unreachable!("a single value fits every shape")
     };
-    let mut state = Loop::new(image, (missing, own, None), algorithm, options, model, host);
+    let pixels = |grid, hidden: &Array2<bool>| {
+        Ok(HostPixels::new(image, (missing, own, hidden), grid, algorithm, options, model, host))
+    };
+    let mut state = Loop::new((missing, own, None), options, model, host, pixels)?;
     let course = state.walk(&|done, total| host.progress(done, total))?;
     let confidence = state.confidence_map();
-    let mut reconstruction = state.context;
-    copy_where(&mut reconstruction, &state.prediction, state.hidden.view());
+    let HostPixels { context, prediction, variance, hidden, .. } = state.pixels;
+    let mut reconstruction = context;
+    copy_where(&mut reconstruction, &prediction, hidden.view());
 
     let known = |hidden: &Array2<bool>| {
         let mut out = hidden.clone();
@@ -339,18 +292,18 @@ pub fn run(
     let of_rest = options.open_book && remaining.iter().any(|&pixel| pixel);
     // a missing truth counts as what was predicted, so that it cannot speak in the windows of SSIM
     let mut truth = image.to_owned();
-    copy_where(&mut truth, &state.prediction, missing);
+    copy_where(&mut truth, &prediction, missing);
     let scores = score(
         truth.view(),
-        state.prediction.view(),
+        prediction.view(),
         state.initially_hidden.view(),
         if of_rest { remaining.view() } else { measured.view() },
         host,
     )?;
     Ok(Run {
         reconstruction,
-        prediction: state.prediction,
-        variance: state.variance,
+        prediction,
+        variance,
         confidence,
         drawn: if options.open_book { course.still_hidden } else { state.initially_hidden.clone() },
         hidden: state.initially_hidden,

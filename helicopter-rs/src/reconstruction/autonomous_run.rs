@@ -27,6 +27,14 @@ impl Algorithm {
     pub fn may_state_variance(&self) -> bool {
         !matches!(self, Algorithm::Pde(_))
     }
+
+    /// Whether it predicts anew once its own predictions are taken for granted. What a differential
+    /// equation says of the rest stays true then, so a closed book is predicted once; and so with the
+    /// network, which corrects it.
+    #[must_use]
+    pub(super) fn is_asked_again(&self, options: &Options) -> bool {
+        matches!(self, Algorithm::Kernel) && !options.ask_once
+    }
 }
 
 /// Stop when the patches that were scored are evidence enough.

@@ -5,6 +5,8 @@
 
 pub mod autonomous_engine;
 pub mod autonomous_run;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod online_scale;
 pub mod patches;
 pub mod regional_engine;

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use ndarray::{s, Array2, Array3, ArrayView2, ArrayView3, ArrayViewMut2, Axis, Zip};
 use rayon::prelude::*;
 
-use super::autonomous_engine::Loop;
+use super::autonomous_engine::{HostPixels, Loop};
 use super::autonomous_run::{Algorithm, Course, Options, StopReason};
 use super::online_scale::UncertaintyModel;
 use super::patches::Rectangle;
@@ -79,6 +79,38 @@ pub struct Scene<'a> {
     pub chosen: ArrayView2<'a, bool>,
     /// The number of each pixel's segment.
     pub labels: ArrayView2<'a, i32>,
+}
+
+impl Scene<'_> {
+    /// What cannot be seen within a segment's bounds, and what is its own.
+    pub(super) fn masks_of(
+        &self,
+        number: usize,
+        task: &Task,
+        halo: usize,
+    ) -> (Array2<bool>, Array2<bool>) {
+        let (rows, cols) = task.bounds.clone();
+        let plane = s![rows, cols];
+        let own = self.labels.slice(plane).mapv(|label| label as usize == number);
+        // pixels of others are missing: they are neither shown nor scored, and nobody asks for them
+        let mut missing = if halo == 0 { own.clone() } else { widened(&own, halo) };
+        Zip::from(&mut missing)
+            .and(self.missing.slice(plane))
+            .for_each(|missing, &unknown| *missing = !*missing || unknown);
+        (missing, own)
+    }
+}
+
+impl Task {
+    /// What this says takes the place of what `options` say.
+    pub(super) fn options(&self, options: &Options) -> Options {
+        Options {
+            max_iterations: Some(self.max_iterations),
+            target_quality: self.target_quality,
+            plateau: self.plateau,
+            ..options.clone()
+        }
+    }
 }
 
 /// What all segments have in common.
@@ -156,23 +188,18 @@ impl Common<'_, '_> {
         let scene = self.scene;
         let (rows, cols) = task.bounds.clone();
         let (part, plane) = (s![rows.clone(), cols.clone(), ..], s![rows, cols]);
-        let own = scene.labels.slice(plane).mapv(|label| label as usize == number);
-        // pixels of others are missing: they are neither shown nor scored, and nobody asks for them
-        let mut missing = if self.halo == 0 { own.clone() } else { widened(&own, self.halo) };
-        Zip::from(&mut missing)
-            .and(scene.missing.slice(plane))
-            .for_each(|missing, &unknown| *missing = !*missing || unknown);
-        let options = Options {
-            max_iterations: Some(task.max_iterations),
-            target_quality: task.target_quality,
-            plateau: task.plateau,
-            ..self.options.clone()
-        };
+        let (missing, own) = scene.masks_of(number, task, self.halo);
+        let options = task.options(self.options);
         let image = scene.image.slice(part);
         let chosen = scene.chosen.slice(plane);
         let (views, host) = ((missing.view(), own.view()), self.host);
+        let (algorithm, model) = (self.algorithm, self.model);
+        let pixels = |grid, hidden: &Array2<bool>| {
+            let masks = (views.0, views.1, hidden);
+            Ok(HostPixels::new(image, masks, grid, algorithm, &options, model, host))
+        };
         let parts = (views.0, views.1, Some(chosen));
-        let mut state = Loop::new(image, parts, self.algorithm, &options, self.model, host);
+        let mut state = Loop::new(parts, &options, model, host, pixels)?;
         let course = state.walk(&|_, _| {})?;
         let confidence = state.confidence_map();
         let outcome = outcome(&state, &course, views);
@@ -182,12 +209,14 @@ impl Common<'_, '_> {
         let run = &mut found.run;
         let mut prediction = run.prediction.slice_mut(part);
         let pixels = prediction.lanes_mut(Axis(2)).into_iter();
-        for ((mut to, from), _) in
-            pixels.zip(state.prediction.lanes(Axis(2))).zip(&drawn).filter(|(_, &drawn)| drawn)
+        for ((mut to, from), _) in pixels
+            .zip(state.pixels.prediction.lanes(Axis(2)))
+            .zip(&drawn)
+            .filter(|(_, &drawn)| drawn)
         {
             to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
         }
-        take(run.variance.slice_mut(plane), &state.variance, &drawn);
+        take(run.variance.slice_mut(plane), &state.pixels.variance, &drawn);
         take(run.confidence.slice_mut(plane), &confidence, &drawn);
         run.hidden.slice_mut(plane).zip_mut_with(&drawn, |hidden, &drawn| *hidden |= drawn);
         found.outcomes[number] = Some(outcome);
@@ -235,14 +264,19 @@ fn widened(own: &Array2<bool>, halo: usize) -> Array2<bool> {
 }
 
 fn outcome(
-    state: &Loop,
+    state: &Loop<HostPixels>,
     course: &Course,
     (missing, own): (ArrayView2<bool>, ArrayView2<bool>),
 ) -> Outcome {
-    let channels = state.image.dim().2;
+    let channels = state.pixels.image.dim().2;
     // (prediction, truth) of the known pixels that are hidden, or shown
     let known = |hidden: bool| {
-        let pixels = state.prediction.lanes(Axis(2)).into_iter().zip(state.image.lanes(Axis(2)));
+        let pixels = state
+            .pixels
+            .prediction
+            .lanes(Axis(2))
+            .into_iter()
+            .zip(state.pixels.image.lanes(Axis(2)));
         let masks = state.initially_hidden.iter().zip(missing).zip(own);
         pixels
             .zip(masks)

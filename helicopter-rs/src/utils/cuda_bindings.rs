@@ -43,6 +43,7 @@ pub struct Source {
 }
 
 /// The kernels in a file of `src/kernels`.
+#[allow(unused_macros, reason = "where nothing is compiled for a GPU")]
 macro_rules! source {
     ($name:literal) => {
         $crate::utils::cuda_bindings::Source {
@@ -58,14 +59,31 @@ macro_rules! source {
 #[allow(unused_imports, reason = "where nothing is compiled for a GPU")]
 pub(crate) use source;
 
-/// Whether a GPU can be used, and if not, why.
+/// What a GPU is.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Its name.
+    pub name: String,
+    /// Compute capability.
+    pub architecture: (i32, i32),
+    /// Bytes that are free, and all.
+    pub memory: (usize, usize),
+}
+
+/// What the GPU of this number is, if it can be used.
 ///
 /// # Errors
 ///
 /// [`crate::error::Error::Device`]: what is missing, and how to get it.
-pub fn available() -> crate::error::Result<()> {
+pub fn describe(ordinal: usize) -> crate::error::Result<Description> {
     #[cfg(feature = "cuda")]
-    return Gpu::open(0).map(drop);
+    {
+        let gpu = Gpu::open(ordinal)?;
+        let (name, architecture) = (gpu.name().to_owned(), gpu.architecture());
+        Ok(Description { name, architecture, memory: gpu.memory()? })
+    }
     #[cfg(not(feature = "cuda"))]
-    Err(crate::error::Error::Device("helicopter-rs was built without the feature `cuda`".into()))
+    Err(crate::error::Error::Device(format!(
+        "helicopter-rs was built without CUDA, so GPU {ordinal} cannot be used"
+    )))
 }

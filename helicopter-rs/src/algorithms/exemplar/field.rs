@@ -108,8 +108,13 @@ impl Search<'_> {
     }
 
     fn key(&self, sweep: usize) -> u64 {
-        key(key(key(self.seed, STREAM_EXEMPLAR), self.level as u64), sweep as u64)
+        sweep_key(self.seed, self.level, sweep)
     }
+}
+
+/// What the random numbers of a sweep start from.
+pub(super) fn sweep_key(seed: u64, level: usize, sweep: usize) -> u64 {
+    key(key(key(seed, STREAM_EXEMPLAR), level as u64), sweep as u64)
 }
 
 /// A 32-bit random number as a number from 0 to `count` - 1.

@@ -11,12 +11,14 @@
 //! The twin is `helicopter/backends/reference/algorithms/exemplar/__init__.py`, which is the law. Both give the same bits:
 //! patches are compared in integers, votes are summed in a fixed order, random numbers are hashes.
 
-use ndarray::{ArrayView2, ArrayViewMut3};
+use ndarray::{ArrayView2, ArrayView3, ArrayViewMut3};
 
 use crate::algorithms::pde;
 use crate::error::{Error, Result};
 use crate::host::Host;
 
+#[cfg(feature = "cuda")]
+pub mod cuda;
 mod field;
 mod frame;
 mod level;
@@ -61,32 +63,13 @@ pub fn fill(
     seed: u64,
     host: &dyn Host,
 ) -> Result<()> {
-    let (height, width, channels) = image.dim();
-    if mask.dim() != (height, width) || !matches!(channels, 1 | 3) {
-        let expected = "of 1 or 3 channels, and of the mask's height and width";
-        let got = format!("one of shape {:?}", image.dim());
-        return Err(Error::argument("exemplar_fill", "image", expected, got));
-    }
-    if !mask.iter().any(|&hidden| hidden) {
-        return Ok(());
-    }
-    let finest = Frame::of_image(image.view(), mask, host)?;
-    let Some(radius) = RADII.into_iter().find(|&radius| finest.has_sources(radius)) else {
-        pde::solve(image, mask, pde::Kind::Harmonic, host)?;
-        host.progress(1, 1);
+    let Some((mut frames, radius)) = pyramid(image.view(), mask, host)? else {
+        if mask.iter().any(|&hidden| hidden) {
+            pde::solve(image, mask, pde::Kind::Harmonic, host)?;
+            host.progress(1, 1);
+        }
         return Ok(());
     };
-    host.check()?;
-    let mut frames = Vec::new();
-    let mut coarsest = finest;
-    while let Some(coarser) = coarser(&coarsest, radius) {
-        host.check()?;
-        frames.push(std::mem::replace(&mut coarsest, coarser));
-    }
-    membrane::fill(&mut coarsest);
-    frames.push(coarsest);
-
-    let rounds = |level: usize| (ROUNDS + MORE_ROUNDS * level).min(MOST_ROUNDS);
     let work: usize = frames.iter().enumerate().map(|(l, frame)| rounds(l) * frame.hidden()).sum();
     let mut done = 0;
     let mut above: Option<(Level, Field)> = None;
@@ -126,6 +109,43 @@ pub fn fill(
         votes::deliver(&level, &field, &mut image);
     }
     Ok(())
+}
+
+/// Rounds of a level.
+fn rounds(level: usize) -> usize {
+    (ROUNDS + MORE_ROUNDS * level).min(MOST_ROUNDS)
+}
+
+/// The frames from the finest to the coarsest, which is full, and the radius of patches; none where
+/// nothing is hidden, or hardly any patch is wholly visible.
+fn pyramid(
+    image: ArrayView3<f32>,
+    mask: ArrayView2<bool>,
+    host: &dyn Host,
+) -> Result<Option<(Vec<Frame>, usize)>> {
+    let (height, width, channels) = image.dim();
+    if mask.dim() != (height, width) || !matches!(channels, 1 | 3) {
+        let expected = "of 1 or 3 channels, and of the mask's height and width";
+        let got = format!("one of shape {:?}", image.dim());
+        return Err(Error::argument("exemplar_fill", "image", expected, got));
+    }
+    if !mask.iter().any(|&hidden| hidden) {
+        return Ok(None);
+    }
+    let finest = Frame::of_image(image, mask, host)?;
+    let Some(radius) = RADII.into_iter().find(|&radius| finest.has_sources(radius)) else {
+        return Ok(None);
+    };
+    host.check()?;
+    let mut frames = Vec::new();
+    let mut coarsest = finest;
+    while let Some(coarser) = coarser(&coarsest, radius) {
+        host.check()?;
+        frames.push(std::mem::replace(&mut coarsest, coarser));
+    }
+    membrane::fill(&mut coarsest);
+    frames.push(coarsest);
+    Ok(Some((frames, radius)))
 }
 
 /// The frame at half the resolution, if it is of any use.

@@ -12,7 +12,7 @@ use crate::utils::ranking::random_ranks;
 use crate::utils::simd::{Isa, Kernel, Plain, Simd};
 
 /// Stripes and a little noise, and a mask of blocks.
-fn scene(height: usize, width: usize, channels: usize) -> (Array3<f32>, Array2<bool>) {
+pub(super) fn scene(height: usize, width: usize, channels: usize) -> (Array3<f32>, Array2<bool>) {
     let noise = random_ranks(1, 9, height * width * channels);
     let image = Array3::from_shape_fn((height, width, channels), |(y, x, c)| {
         let stripe = if (x + 2 * y) % 10 < 5 { 0.2 } else { 0.7 };

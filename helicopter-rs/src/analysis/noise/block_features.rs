@@ -53,13 +53,40 @@ pub(super) fn count(channels: usize) -> usize {
     of_heads + of_bins + of_copies + OTHERS + of_low_detail
 }
 
+/// A picture whose blocks can be measured, wherever its pixels are.
+pub(in crate::analysis) trait Measure {
+    /// Height, width, channels.
+    fn dim(&self) -> (usize, usize, usize);
+
+    /// Measures all blocks of a picture at least as large as one.
+    fn measure(&self, low: f32, high: f32, host: &dyn Host) -> Result<Blocks>;
+
+    /// Means of squares of 2 x 2 pixels.
+    fn halved(&self) -> Result<Box<dyn Measure>>;
+}
+
+impl Measure for Picture<'_> {
+    fn dim(&self) -> (usize, usize, usize) {
+        self.dim()
+    }
+
+    fn measure(&self, low: f32, high: f32, host: &dyn Host) -> Result<Blocks> {
+        measure_blocks(self, low, high, host)
+    }
+
+    fn halved(&self) -> Result<Box<dyn Measure>> {
+        Ok(Box::new(self.halved()))
+    }
+}
+
 /// Looks at all blocks; `None` when none of them can be used.
 ///
 /// # Errors
 ///
 /// [`crate::error::Error::Cancelled`].
 pub(in crate::analysis) fn extract_features(
-    picture: &Picture,
+    picture: &dyn Measure,
+    unit: f32,
     (darkest, brightest): (f32, f32),
     quantum: f64,
     model: &NoiseModel,
@@ -69,10 +96,9 @@ pub(in crate::analysis) fn extract_features(
     if height.min(width) < SIDE {
         return Ok(None);
     }
-    let Picture::Given { unit, .. } = *picture else { return Ok(None) };
     let (low, high) = (darkest * unit, brightest * unit);
     let step = quantum * f64::from(unit);
-    let blocks = measure_blocks(picture, low, high, host)?;
+    let blocks = picture.measure(low, high, host)?;
     let valid: usize = count_valid(&blocks);
     if valid == 0 {
         return Ok(None);
@@ -133,23 +159,24 @@ pub(in crate::analysis) fn extract_features(
 /// Features of smaller copies of the picture.
 fn coarse(
     features: &mut Vec<f64>,
-    picture: &Picture,
+    picture: &dyn Measure,
     step: f64,
     full: &Weighing,
     host: &dyn Host,
 ) -> Result<()> {
     let channels = picture.dim().2;
-    let mut smaller: Option<Picture<'static>> = None;
+    let mut smaller: Option<Box<dyn Measure>> = None;
     let mut fraction = step;
     for _ in 1..LEVELS {
-        let (height, width, _) = smaller.as_ref().map_or_else(|| picture.dim(), Picture::dim);
+        let larger = smaller.as_deref().unwrap_or(picture);
+        let (height, width, _) = larger.dim();
         if height.min(width) < 2 * SIDE {
             features.extend(std::iter::repeat_n(0.0, FEW_HEADS * POOLED_BANDS * channels + 2));
             continue;
         }
-        let half = smaller.as_ref().map_or_else(|| picture.halved(), Picture::halved);
+        let half = larger.halved()?;
         fraction /= 2.0;
-        let blocks = measure_blocks(&half, full.low, full.high, host)?;
+        let blocks = half.measure(full.low, full.high, host)?;
         let base = base_of(&blocks, fraction);
         let weighing = Weighing { blocks: &blocks, base, heads: FEW_HEADS, ..*full };
         let (sums, _) = sum_up(&weighing, host)?;

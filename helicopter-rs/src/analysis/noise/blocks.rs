@@ -20,9 +20,9 @@ const SPARSE_COPIES: [usize; 2] = [1 << 16, 1 << 17];
 /// Blocks whose coefficients have less mean energy (in squared levels) are constant, up to rounding.
 const CONSTANT: f32 = 1e-6;
 /// How near the ends of the range counts as there: what is subtracted from an image leaves roundings.
-const AT_THE_ENDS: f32 = 1e-2;
+pub(super) const AT_THE_ENDS: f32 = 1e-2;
 /// Rows of blocks in a strip. Fixed, so that sums do not depend on the number of threads.
-const STRIP: usize = 8;
+pub(super) const STRIP: usize = 8;
 /// Planes in colour: luminance first, then two that the content has little part in.
 pub(super) const COLOURS: usize = 3;
 
@@ -72,6 +72,12 @@ pub(in crate::analysis) struct Strip {
 }
 
 impl Strip {
+    /// Of values that have been measured elsewhere.
+    #[cfg(feature = "cuda")]
+    pub(super) fn new(vectors: usize, values: Vec<f32>) -> Self {
+        Self { vectors, values }
+    }
+
     /// A field of a vector of blocks.
     #[inline(always)]
     pub(super) fn get<V: F32x8>(&self, field: usize, vector: usize) -> V {
@@ -129,6 +135,19 @@ pub(super) fn fine<V: F32x8>(strip: &Strip, layout: Layout, plane: usize, vector
     three.add(strip.get(layout.energy(plane, 4), vector)).mul(V::splat(0.5))
 }
 
+/// What is recorded of the blocks of a picture of this height, width and number of channels, how many rows
+/// and columns of them there are, and how far apart they are.
+pub(super) fn lattice_of(
+    (height, width, planes): (usize, usize, usize),
+    given: bool,
+) -> (Layout, (usize, usize), (usize, usize)) {
+    let pixels = height * width;
+    let sparse = if given { SPARSE } else { SPARSE_COPIES };
+    let [down, right] = sparse.map(|enough| if pixels > enough { 2 * CELL } else { CELL });
+    let lattice = ((height - SIDE) / down + 1, (width - SIDE) / right + 1);
+    (Layout { planes }, lattice, (down, right))
+}
+
 /// Measures all blocks of a picture at least as large as one.
 ///
 /// # Errors
@@ -140,13 +159,8 @@ pub(super) fn measure_blocks(
     high: f32,
     host: &dyn Host,
 ) -> Result<Blocks> {
-    let (height, width, planes) = picture.dim();
-    let pixels = height * width;
-    let sparse = if matches!(picture, Picture::Given { .. }) { SPARSE } else { SPARSE_COPIES };
-    let [down, right] = sparse.map(|enough| if pixels > enough { 2 * CELL } else { CELL });
-    let stride = (down, right);
-    let lattice = ((height - SIDE) / stride.0 + 1, (width - SIDE) / stride.1 + 1);
-    let layout = Layout { planes };
+    let given = matches!(picture, Picture::Given { .. });
+    let (layout, lattice, stride) = lattice_of(picture.dim(), given);
     let strips = (0..lattice.0.div_ceil(STRIP))
         .into_par_iter()
         .map_init(Rows::default, |rows, index| {

@@ -3,7 +3,7 @@
 //! The twin of `helicopter/backends/reference/analysis/noise/impulses/__init__.py`, which explains the idea. Here, the
 //! neighbours of a whole row are put in order at once, in loops that become vector instructions.
 
-mod counts;
+pub(super) mod counts;
 mod marks;
 mod repair;
 #[cfg(test)]
@@ -97,6 +97,50 @@ pub fn find_impulses(
     included: ArrayView2<bool>,
     host: &dyn Host,
 ) -> Result<Impulses> {
+    find_impulses_with(&count_rows, pixels, included, host)
+}
+
+/// Counts on some rows (every so many) of planes, and how many pixels stand out in at least one and in at
+/// least two of these.
+pub(super) type Count<'c> = dyn Fn(
+        &[Plane],
+        Option<ArrayView2<bool>>,
+        &[usize],
+        usize,
+        &dyn Host,
+    ) -> Result<(Vec<Counts>, [u64; 2])>
+    + 'c;
+
+fn count_rows(
+    planes: &[Plane],
+    included: Option<ArrayView2<bool>>,
+    rows: &[usize],
+    every: usize,
+    host: &dyn Host,
+) -> Result<(Vec<Counts>, [u64; 2])> {
+    let strips: Vec<(Vec<Counts>, [u64; 2])> = rows
+        .par_chunks(STRIP)
+        .map(|rows| {
+            host.check()?;
+            Ok(count_strip(planes, included, rows, every))
+        })
+        .collect::<Result<_>>()?;
+    let mut counts = vec![Counts::new(); planes.len()];
+    let mut out = [0; 2];
+    for (strip, strip_out) in &strips {
+        counts.iter_mut().zip(strip).for_each(|(to, from)| to.add(from));
+        out.iter_mut().zip(strip_out).for_each(|(to, from)| *to += from);
+    }
+    Ok((counts, out))
+}
+
+/// [`find_impulses`], with pixels counted elsewhere.
+pub(super) fn find_impulses_with(
+    count: &Count,
+    pixels: ArrayView3<f32>,
+    included: ArrayView2<bool>,
+    host: &dyn Host,
+) -> Result<Impulses> {
     let (height, width, channels) = pixels.dim();
     let included = (!masks::all(included)).then_some(included);
     let [every, fine] = [MANY, FINE].map(|enough| (height * width / enough).clamp(1, SPARSEST));
@@ -115,23 +159,30 @@ pub fn find_impulses(
         high: high + high + high,
         step: 3.0 * step,
     };
-    let mut found =
-        measure(vec![if channels == 1 { channel(0) } else { joint }], included, every, host)?;
+    let mut found = measure(
+        count,
+        vec![if channels == 1 { channel(0) } else { joint }],
+        included,
+        every,
+        host,
+    )?;
     if channels == 3 {
-        let coarse = measure((0..3).map(channel).collect(), included, every * COARSE, host)?;
+        let coarse = measure(count, (0..3).map(channel).collect(), included, every * COARSE, host)?;
         let apart = coarse.coincidence < COINCIDENCE;
         if (coarse.found[0] && !found.found[0]) || (coarse.found[1] && apart) {
-            found = measure((0..3).map(channel).collect(), included, every, host)?;
+            found = measure(count, (0..3).map(channel).collect(), included, every, host)?;
         }
     }
     if found.found != [false; 2] && fine < every {
-        found = Measured { found: found.found, ..measure(found.planes, included, fine, host)? };
+        found =
+            Measured { found: found.found, ..measure(count, found.planes, included, fine, host)? };
     }
     found.conclude(mask, included, host)
 }
 
 /// Counts on every so many rows, in one or more planes.
 fn measure<'a>(
+    count: &Count,
     planes: Vec<Plane<'a>>,
     included: Option<ArrayView2<bool>>,
     every: usize,
@@ -139,19 +190,7 @@ fn measure<'a>(
 ) -> Result<Measured<'a>> {
     let height = planes[0].pixels.dim().0;
     let rows: Vec<usize> = (1..height - 1).step_by(every).collect();
-    let strips: Vec<(Vec<Counts>, [u64; 2])> = rows
-        .par_chunks(STRIP)
-        .map(|rows| {
-            host.check()?;
-            Ok(count_strip(&planes, included, rows, every))
-        })
-        .collect::<Result<_>>()?;
-    let mut counts = vec![Counts::new(); planes.len()];
-    let mut out = [0; 2];
-    for (strip, strip_out) in &strips {
-        counts.iter_mut().zip(strip).for_each(|(to, from)| to.add(from));
-        out.iter_mut().zip(strip_out).for_each(|(to, from)| *to += from);
-    }
+    let (counts, out) = count(&planes, included, &rows, every, host)?;
     let each: Vec<[f64; 2]> =
         planes.iter().zip(&counts).map(|(plane, counts)| densities(plane, counts)).collect();
     let densities = together(&each);

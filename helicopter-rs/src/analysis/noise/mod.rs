@@ -17,6 +17,8 @@ pub(super) mod block_features;
 pub(super) mod blocks;
 pub mod compression;
 mod cosines;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod impulses;
 pub mod learnt;
 pub(super) mod level_map;

@@ -1,8 +1,6 @@
 //! How good the loop's predictions were, and whether that is reason enough to stop.
 
-use ndarray::{s, Axis};
-
-use super::{Iteration, Loop, StopReason};
+use super::{Iteration, Loop, Measured, Pixels, StopReason};
 use crate::analysis::hatata_mdp::Decision;
 
 /// The target counts as reached when it lies below this one-sided 95 % bound of the quality ...
@@ -30,26 +28,10 @@ pub(super) fn pooled_quality(errors: &[PatchError]) -> f64 {
     quality_of(errors.iter().map(|(squared, _)| squared).sum::<f64>() / size as f64)
 }
 
-impl Loop<'_> {
+impl<P: Pixels> Loop<'_, P> {
     /// Compares a stored prediction with the truth.
     fn score_patch(&mut self, patch: usize) {
-        let (rows, cols) = self.grid.rectangle(patch);
-        let (mut squared, mut absolute, mut size) = (0.0, 0.0, 0_usize);
-        let part = s![rows.clone(), cols.clone(), ..];
-        let (predicted, truth) = (self.prediction.slice(part), self.image.slice(part));
-        let plane = s![rows, cols];
-        let known = self.own.slice(plane).into_iter().zip(self.missing.slice(plane));
-        let pixels = predicted.lanes(Axis(2)).into_iter().zip(truth.lanes(Axis(2)));
-        for ((prediction, truth), _) in
-            pixels.zip(known).filter(|(_, (&own, &missing))| own && !missing)
-        {
-            for (&p, &t) in prediction.iter().zip(truth) {
-                let error = f64::from(p) - f64::from(t);
-                squared += error * error;
-                absolute += error.abs();
-                size += 1;
-            }
-        }
+        let Measured { squared, absolute, size } = self.pixels.measure(patch);
         self.patch_qualities.push(if size == 0 {
             f64::NAN
         } else {

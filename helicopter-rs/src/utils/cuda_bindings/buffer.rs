@@ -80,6 +80,10 @@ impl<T: Plain> Buffer<T> {
     /// # Errors
     ///
     /// As [`Buffer::download`].
+    ///
+    /// # Panics
+    ///
+    /// If `host` is longer than this.
     pub fn download_into(&self, host: &mut [T]) -> Result<()> {
         assert!(host.len() <= self.len, "more values are asked for than there are");
         if !host.is_empty() {
@@ -97,6 +101,10 @@ impl<T: Plain> Buffer<T> {
     /// # Errors
     ///
     /// As [`Buffer::download`].
+    ///
+    /// # Panics
+    ///
+    /// If `host` is longer than this.
     pub fn write(&mut self, host: &[T]) -> Result<()> {
         assert!(host.len() <= self.len, "more values are given than there is room for");
         if host.is_empty() {
@@ -130,6 +138,10 @@ impl<T: Plain> Buffer<T> {
     /// # Errors
     ///
     /// As [`Buffer::download`].
+    ///
+    /// # Panics
+    ///
+    /// If the other is longer, or of another GPU.
     pub fn copy_from(&mut self, other: &Self) -> Result<()> {
         assert!(other.len <= self.len && Arc::ptr_eq(&self.gpu, &other.gpu));
         if other.len == 0 {

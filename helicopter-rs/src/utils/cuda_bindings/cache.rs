@@ -1,6 +1,7 @@
 //! Compiled kernels on disk, found by what they were made of. A file is written whole or not at all, one
 //! that is damaged counts as absent, and where nothing can be written all works without.
 
+use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +27,10 @@ pub(super) fn key(source: &Source, options: &[String], compiler: (i32, i32)) -> 
     for option in options {
         add(option.as_bytes());
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize().iter().fold(String::new(), |mut name, byte| {
+        write!(name, "{byte:02x}").expect("text takes all");
+        name
+    })
 }
 
 /// `$XDG_CACHE_HOME/helicopter/kernels`, or what stands for it.

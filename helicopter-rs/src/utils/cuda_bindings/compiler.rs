@@ -46,12 +46,12 @@ pub(super) fn compile(source: &Source, options: &[String]) -> Result<Vec<u8>> {
     }
     let program = Program(result::create_program(&text, Some(&name)).map_err(failed)?);
     // SAFETY: the program lives, and so do its text and name.
-    if let Err(error) = unsafe { result::compile_program(program.0, options) } {
+    if unsafe { result::compile_program(program.0, options) }.is_err() {
         // SAFETY: as above.
         let log = unsafe { result::get_program_log(program.0) }.unwrap_or_default();
         let log: Vec<u8> = log.iter().map(|&c: &c_char| c as u8).filter(|&c| c != 0).collect();
         return Err(Error::Device(format!(
-            "the CUDA source {} does not compile ({error}):\n{}",
+            "the CUDA source {} does not compile:\n{}",
             source.name,
             String::from_utf8_lossy(&log).trim_end()
         )));

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::ffi::{c_void, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use cudarc::driver::sys::CUdevice_attribute as Of;
 use cudarc::driver::{result, sys, DriverError};
 
 use super::buffer::{Buffer, Plain};
@@ -20,8 +21,8 @@ const SHARED: u32 = 48 * 1024;
 
 /// The process that has used a GPU first; one forked from it cannot.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
-/// Those that are open, by their number.
-static OPEN: Mutex<Vec<(usize, Weak<Gpu>)>> = Mutex::new(Vec::new());
+/// Those that are open, by their number. They stay so: to open one takes longer than most work.
+static OPEN: Mutex<Vec<Arc<Gpu>>> = Mutex::new(Vec::new());
 
 /// A GPU that is open: its context, its stream, its kernels. All work is done in the order of the
 /// stream, from whatever thread it comes.
@@ -73,23 +74,19 @@ impl Gpu {
 
     fn find(ordinal: usize) -> Result<Arc<Self>> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(_, gpu)| gpu.strong_count() > 0);
-        if let Some(gpu) =
-            open.iter().find(|(of, _)| *of == ordinal).and_then(|(_, gpu)| gpu.upgrade())
-        {
-            return Ok(gpu);
+        if let Some(gpu) = open.iter().find(|gpu| gpu.ordinal == ordinal) {
+            return Ok(Arc::clone(gpu));
         }
         let gpu = Arc::new(Self::new(ordinal)?);
         PROCESS.store(std::process::id(), Ordering::Release);
-        open.push((ordinal, Arc::downgrade(&gpu)));
+        open.push(Arc::clone(&gpu));
         Ok(gpu)
     }
 
     fn new(ordinal: usize) -> Result<Self> {
         let fail = |what: &str, error: DriverError| failure(what, error, "");
-        let none = |error: DriverError| {
-            Error::Device(format!("no GPU can be used ({}): use device=\"cpu\"", said(error)))
-        };
+        let none =
+            |error: DriverError| Error::Device(format!("no GPU can be used ({})", said(error)));
         result::init().map_err(none)?;
         let mut version = 0;
         // SAFETY: a place for a number.
@@ -98,8 +95,7 @@ impl Gpu {
             .map_err(|error| fail("asking for the driver's version", error))?;
         if version < LEAST_DRIVER {
             return Err(Error::Device(format!(
-                "the CUDA driver is of version {}.{}; at least 11.4 is needed. Install a newer \
-                 driver, or use device=\"cpu\"",
+                "the CUDA driver is of version {}.{}; at least 11.4 is needed",
                 version / 1000,
                 version % 1000 / 10
             )));
@@ -107,7 +103,7 @@ impl Gpu {
         let count = result::device::get_count().map_err(none)?;
         if i64::from(count) <= ordinal as i64 {
             return Err(Error::Device(format!(
-                "device=\"cuda:{ordinal}\" was asked for, and there are {count} GPUs, numbered from 0"
+                "there is no GPU {ordinal}: {count} are there, numbered from 0"
             )));
         }
         let device = result::device::get(ordinal as i32).map_err(none)?;
@@ -117,15 +113,12 @@ impl Gpu {
             unsafe { result::device::get_attribute(device, of) }
                 .map_err(|error| fail("asking what the GPU can do", error))
         };
-        use sys::CUdevice_attribute as Of;
         let architecture = (
             attribute(Of::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?,
             attribute(Of::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?,
         );
         if attribute(Of::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED)? == 0 {
-            return Err(Error::Device(format!(
-                "{name} has no memory pools, which are needed; use device=\"cpu\""
-            )));
+            return Err(Error::Device(format!("{name} has no memory pools, which are needed")));
         }
         // SAFETY: the device is one; the context is released in `drop`.
         let context = unsafe { result::primary_ctx::retain(device) }
@@ -274,6 +267,35 @@ impl Gpu {
         Ok(made)
     }
 
+    /// A copy of values that lie on this GPU already, in memory of somebody else's.
+    ///
+    /// So many of them must be there; nothing can check that here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gpu::empty`].
+    pub fn copy_of<T: Plain>(self: &Arc<Self>, address: u64, len: usize) -> Result<Buffer<T>> {
+        let made = self.empty::<T>(len)?;
+        if len > 0 {
+            let bytes = len * size_of::<T>();
+            // SAFETY: the new memory is as long as that; of the other the caller says so.
+            let copied =
+                unsafe { result::memcpy_dtod_async(made.address(), address, bytes, self.stream) };
+            self.check("a copy on the GPU", copied)?;
+        }
+        Ok(made)
+    }
+
+    /// Waits until all work on the GPU is done, that of other libraries in this process too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if some of it failed.
+    pub fn synchronize_all(&self) -> Result<()> {
+        self.bind()?;
+        self.check("work on the GPU", result::ctx::synchronize())
+    }
+
     /// The kernels of a source, compiled for this GPU with these options, once.
     ///
     /// # Errors
@@ -312,6 +334,25 @@ impl Gpu {
         self.check("loading kernels", loaded).map(Module)
     }
 
+    /// Looks for a kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Device`] if there is none of this name.
+    pub fn require(&self, module: &Module, name: &str) -> Result<()> {
+        self.bind()?;
+        self.function(module, name).map(drop)
+    }
+
+    fn function(&self, module: &Module, name: &str) -> Result<sys::CUfunction> {
+        let entry = CString::new(name)
+            .map_err(|_| Error::Device(format!("{name:?} is no name of a kernel")))?;
+        debug_assert!(!module.0.is_null());
+        // SAFETY: the module is loaded as long as the GPU is open.
+        let function = unsafe { result::module::get_function(module.0, entry) };
+        self.check(&format!("looking for the kernel {name}"), function)
+    }
+
     /// Starts a kernel, which has ended when the stream has got so far.
     ///
     /// The arguments must be what the kernel declares: number, types, and as much memory as it reads and
@@ -325,12 +366,7 @@ impl Gpu {
             return Ok(());
         }
         self.bind()?;
-        let entry = CString::new(name)
-            .map_err(|_| Error::Device(format!("{name:?} is no name of a kernel")))?;
-        debug_assert!(!module.0.is_null());
-        // SAFETY: the module is loaded as long as the GPU is open.
-        let function = unsafe { result::module::get_function(module.0, entry) };
-        let function = self.check(&format!("looking for the kernel {name}"), function)?;
+        let function = self.function(module, name)?;
         if shape.shared > SHARED {
             // SAFETY: the function is one of the module's.
             let set = unsafe {
@@ -371,9 +407,11 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if self.bind().is_err() {
+        if only_one_process().is_err() {
             return; // another process's
         }
+        // after a failure nothing of it works any more, but that it is let go of: the next is a new one
+        let _ = self.bind();
         let modules =
             std::mem::take(&mut *self.modules.lock().unwrap_or_else(PoisonError::into_inner));
         // SAFETY: all handles are of this context, and nobody uses them any more: buffers hold a GPU.
@@ -401,7 +439,7 @@ fn only_one_process() -> Result<()> {
     }
     Err(Error::Device(
         "CUDA was used before this process was forked, and cannot be used after: start processes \
-         with multiprocessing.get_context(\"spawn\"), or use device=\"cpu\""
+         with multiprocessing.get_context(\"spawn\")"
             .into(),
     ))
 }

@@ -15,6 +15,7 @@ const DRIVER: &[&str] = &[
     "cuDevicePrimaryCtxRetain",
     "cuDevicePrimaryCtxRelease_v2",
     "cuCtxSetCurrent",
+    "cuCtxSynchronize",
     "cuMemGetInfo_v2",
     "cuDeviceGetDefaultMemPool",
     "cuMemPoolSetAttribute",
@@ -52,8 +53,8 @@ pub(super) fn driver() -> Result<()> {
     // SAFETY: a library that the system finds under the driver's name is the driver.
     if !unsafe { driver::sys::is_culib_present() } {
         return Err(Error::Device(
-            "the CUDA driver (libcuda) was not found: device=\"cuda\" needs a GPU of NVIDIA and its \
-             driver; use device=\"cpu\", or install the driver"
+            "the CUDA driver (libcuda) was not found; it is installed with the driver of a GPU of \
+             NVIDIA"
                 .into(),
         ));
     }
@@ -63,7 +64,7 @@ pub(super) fn driver() -> Result<()> {
         if found.is_err() {
             return Err(Error::Device(format!(
                 "the CUDA driver has no {symbol}: it is too old; at least that of CUDA 11.4 (470) is \
-                 needed. Install a newer driver, or use device=\"cpu\""
+                 needed"
             )));
         }
     }
@@ -76,7 +77,7 @@ pub(super) fn compiler() -> Result<()> {
     if !unsafe { nvrtc::sys::is_culib_present() } {
         return Err(Error::Device(
             "the CUDA compiler (libnvrtc, of version 12 or 13) was not found: install it with \
-             pip install nvidia-cuda-nvrtc-cu12, or with the CUDA toolkit, or use device=\"cpu\""
+             pip install nvidia-cuda-nvrtc-cu12, or with the CUDA toolkit"
                 .into(),
         ));
     }

@@ -16,36 +16,36 @@ use crate::utils::simd::kernel;
 const THRESHOLDS: [(usize, f32); 5] = [(0, 0.5), (0, 1.0), (0, 2.0), (1, 1.0), (1, 2.0)];
 const FLOOR: f32 = 0.06;
 pub(super) const MARGINS: [f64; 4] = [0.04, 0.08, 0.16, 0.32];
-pub(super) const SAMPLE: usize = 4;
-const BINS: usize = 256;
+pub(in crate::analysis::noise) const SAMPLE: usize = 4;
+pub(in crate::analysis::noise) const BINS: usize = 256;
 const NORMAL_RANGE: f64 = 1.7043;
 /// Counted rows that one task works on. Fixed, so that sums do not depend on the number of threads.
 pub(super) const STRIP: usize = 64;
 
 /// One value a pixel, made from the channels; and what values mean.
 #[derive(Clone, Copy)]
-pub(super) struct Plane<'a> {
-    pub(super) pixels: ArrayView3<'a, f32>,
+pub(in crate::analysis::noise) struct Plane<'a> {
+    pub(in crate::analysis::noise) pixels: ArrayView3<'a, f32>,
     /// Which channel; all of them added up if none.
-    pub(super) channel: Option<usize>,
-    pub(super) low: f32,
-    pub(super) high: f32,
-    pub(super) step: f32,
+    pub(in crate::analysis::noise) channel: Option<usize>,
+    pub(in crate::analysis::noise) low: f32,
+    pub(in crate::analysis::noise) high: f32,
+    pub(in crate::analysis::noise) step: f32,
 }
 
 /// Sums over the pixels whose eight neighbours are all known.
 #[derive(Clone)]
-pub(super) struct Counts {
-    pub(super) pixels: u64,
-    pub(super) chance: [f64; 5],
-    pub(super) inside: [u64; 5],
-    pub(super) extreme: [u64; 5],
-    pub(super) eligible: [[u64; 4]; 2],
-    pub(super) found: [[u64; 4]; 2],
-    pub(super) grey: u64,
-    pub(super) sampled: u64,
-    pub(super) colourless: u64,
-    pub(super) ranges: Vec<u64>,
+pub(in crate::analysis::noise) struct Counts {
+    pub(in crate::analysis::noise) pixels: u64,
+    pub(in crate::analysis::noise) chance: [f64; 5],
+    pub(in crate::analysis::noise) inside: [u64; 5],
+    pub(in crate::analysis::noise) extreme: [u64; 5],
+    pub(in crate::analysis::noise) eligible: [[u64; 4]; 2],
+    pub(in crate::analysis::noise) found: [[u64; 4]; 2],
+    pub(in crate::analysis::noise) grey: u64,
+    pub(in crate::analysis::noise) sampled: u64,
+    pub(in crate::analysis::noise) colourless: u64,
+    pub(in crate::analysis::noise) ranges: Vec<u64>,
 }
 
 /// The lowest and the highest value of the included pixels of every so many rows; both 0 if there is
@@ -113,7 +113,7 @@ impl<'a> Plane<'a> {
         (row.dim().1 == 1).then(|| row.to_slice()).flatten()
     }
 
-    pub(super) fn span(&self) -> f32 {
+    pub(in crate::analysis::noise) fn span(&self) -> f32 {
         self.high - self.low
     }
 
@@ -148,7 +148,7 @@ impl<'a> Plane<'a> {
 }
 
 impl Counts {
-    pub(super) fn new() -> Self {
+    pub(in crate::analysis::noise) fn new() -> Self {
         Self {
             pixels: 0,
             chance: [0.0; 5],

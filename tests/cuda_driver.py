@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 #: Where `make emulator` puts the emulated libraries, if nothing else is said.
 FOLDER = Path(os.environ.get("HELICOPTER_CUDA_EMULATOR", ROOT / "helicopter-rs/target/emulator"))
 
@@ -73,6 +73,7 @@ class Driver:
 
     def __init__(self, path=FOLDER / "libcuda.so"):
         self.library = ctypes.CDLL(str(path))
+        self.given = []
         self("cuInit", 0)
         context = ctypes.c_void_p()
         self("cuDevicePrimaryCtxRetain", ctypes.byref(context), 0)
@@ -94,6 +95,7 @@ class Driver:
     def empty(self, size, stream=None):
         at = ctypes.c_uint64()
         self("cuMemAllocAsync", ctypes.byref(at), ctypes.c_size_t(size), stream)
+        self.given.append(at)
         return at
 
     def upload(self, array, stream=None):
@@ -111,6 +113,7 @@ class Driver:
     def free(self, *pointers, stream=None):
         for at in pointers:
             self("cuMemFreeAsync", at, stream)
+            self.given.remove(at)
 
     def module(self, image):
         handle = ctypes.c_void_p()
@@ -145,7 +148,7 @@ class Driver:
         self.library.emulatorReset()
 
     def counts(self):
-        """How many allocations live, with how many bytes; the highest; launches, allocations, modules."""
+        """Count allocations that live, their bytes and highest, and all that was done so far."""
         numbers = (ctypes.c_uint64 * 6)()
         self.library.emulatorCounts(numbers)
         names = ("live", "bytes", "peak", "launches", "allocations", "modules")
