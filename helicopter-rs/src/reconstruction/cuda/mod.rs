@@ -10,7 +10,6 @@ mod pixels;
 mod run;
 mod scores;
 mod segments;
-mod tables;
 #[cfg(test)]
 mod tests;
 

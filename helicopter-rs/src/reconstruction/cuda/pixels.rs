@@ -3,14 +3,17 @@
 use ndarray::{s, Array2, Array3, ArrayView2, Zip};
 
 use super::device::{Device, Predict, Shape};
-use super::tables::Tables;
 use crate::error::Result;
 use crate::host::Host;
 use crate::reconstruction::autonomous_engine::{
     Measured, Options, Pixels, Stated, BLANK, BLANK_VARIANCE,
 };
+use crate::reconstruction::online_scale::UncertaintyModel;
 use crate::reconstruction::patches::{PatchGrid, Rectangle};
 use crate::reconstruction::strategies::{priorities, Strategy};
+use crate::reconstruction::uncertainty::cuda::{
+    hidden_distance_on, hidden_variance_on, local_variogram_on,
+};
 use crate::utils::cuda_bindings::{Arg, Buffer};
 
 /// Sums of a patch: of variances and distances, pixels in them; of squared and absolute errors, values
@@ -21,7 +24,7 @@ const SUMS: usize = 6;
 #[derive(Clone, Copy)]
 pub(super) struct Setting<'a> {
     pub device: &'a Device,
-    pub tables: &'a Tables,
+    pub model: &'a UncertaintyModel,
     pub predictor: &'a dyn Predict,
     pub options: &'a Options,
     pub host: &'a dyn Host,
@@ -120,8 +123,10 @@ impl<'a> DevicePixels<'a> {
 
     fn ensure_base_variance(&mut self) -> Result<()> {
         if self.base_variance.is_none() {
-            let tables = self.setting.tables;
-            self.base_variance = Some(tables.variance(&self.context, &self.unseen, self.shape)?);
+            let Setting { device, model, .. } = self.setting;
+            let (context, unseen) = (&self.context, &self.unseen);
+            let variance = hidden_variance_on(&device.gpu, context, unseen, self.shape, model)?;
+            self.base_variance = Some(variance);
         }
         Ok(())
     }
@@ -131,7 +136,7 @@ impl<'a> DevicePixels<'a> {
         if self.standing.is_some() {
             return Ok(());
         }
-        let Setting { device, tables, predictor, host, .. } = self.setting;
+        let Setting { device, predictor, host, .. } = self.setting;
         let mut mean = device.copy(&self.context)?;
         let variance = if self.known_hidden.iter().all(|&hidden| hidden) {
             Some(self.blank(&mut mean)?)
@@ -145,7 +150,7 @@ impl<'a> DevicePixels<'a> {
             let Some(base) = &self.base_variance else { unreachable!("it has just been made") };
             device.copy(base)?
         };
-        let distance = tables.distance(&self.unseen, self.plane())?;
+        let distance = hidden_distance_on(&device.gpu, &self.unseen, self.plane())?;
         self.standing =
             Some(Predicted { mean, variance, distance, top: 0, left: 0, width: self.shape.1 });
         Ok(())
@@ -163,7 +168,7 @@ impl<'a> DevicePixels<'a> {
 
     /// Predicts what is hidden in a part of the image from the visible rest of that part.
     fn predict_window(&self, (rows, cols): &Rectangle) -> Result<Predicted> {
-        let Setting { device, tables, predictor, host, .. } = self.setting;
+        let Setting { device, model, predictor, host, .. } = self.setting;
         host.check()?;
         let channels = self.shape.2;
         let (top, left, height, width) = (rows.start, cols.start, rows.len(), cols.len());
@@ -195,9 +200,9 @@ impl<'a> DevicePixels<'a> {
         let variance = match stated {
             Some(variance) => variance,
             // looks at visible pixels only, so it may as well come after the fill
-            None => tables.variance(&mean, &unseen, shape)?,
+            None => hidden_variance_on(&device.gpu, &mean, &unseen, shape, model)?,
         };
-        let distance = tables.distance(&unseen, (height, width))?;
+        let distance = hidden_distance_on(&device.gpu, &unseen, (height, width))?;
         Ok(Predicted { mean, variance, distance, top, left, width })
     }
 
@@ -304,7 +309,7 @@ impl Pixels for DevicePixels<'_> {
         let [height, width, size] =
             [self.grid.height, self.grid.width, self.grid.size].map(|n| n as i32);
         if strategy == Strategy::ContentAware {
-            let cells = self.setting.tables.variogram(&self.context, &self.unseen, self.shape)?;
+            let cells = local_variogram_on(&device.gpu, &self.context, &self.unseen, self.shape)?;
             let arguments: [Arg; 6] = [
                 (&cells).into(),
                 height.into(),
@@ -343,17 +348,17 @@ impl Pixels for DevicePixels<'_> {
             let Some(standing) = self.standing.take() else {
                 unreachable!("it has just been predicted")
             };
-            if self.factors.is_some() {
+            if let Some(mut factors) = self.factors.take() {
                 if fresh {
                     let all: Vec<usize> = (0..self.grid.count()).collect();
                     let (list, out) = (self.list(&all)?, device.gpu.empty(all.len() * SUMS)?);
                     self.take(&standing, (&list, 0, all.len()), None, Some(&out))?;
                     self.keep_sums(&all, &out)?;
                 }
-                let factors = self.factors.iter_mut().flatten().enumerate();
-                let mut chosen = vec![false; self.grid.count()];
-                patches.iter().for_each(|&patch| chosen[patch] = true);
-                factors.filter(|(patch, _)| chosen[*patch]).for_each(|(_, own)| *own = factor);
+                for &patch in patches {
+                    factors[patch] = factor;
+                }
+                self.factors = Some(factors);
             } else {
                 let (list, out) = (self.list(patches)?, device.gpu.empty(patches.len() * SUMS)?);
                 let factors = device.gpu.upload(&vec![factor; patches.len()])?;

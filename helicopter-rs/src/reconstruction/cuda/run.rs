@@ -7,7 +7,6 @@ use ndarray::{aview0, Array2, ArrayView2, ArrayView3, Zip};
 use super::device::{image_of, plane_of, Device, Predict, Shape};
 use super::pixels::{DevicePixels, Setting};
 use super::scores::score;
-use super::tables::Tables;
 use crate::error::Result;
 use crate::host::Host;
 use crate::reconstruction::autonomous_engine::{Course, Loop, Options, Run};
@@ -110,8 +109,7 @@ pub fn run_on(
     let Some(own) = everything.broadcast(missing.dim()) else {
         unreachable!("a single value fits every shape")
     };
-    let tables = Tables::new(&device.gpu, model)?;
-    let setting = Setting { device, tables: &tables, predictor, options, host };
+    let setting = Setting { device, model, predictor, options, host };
     let pixels = |grid: PatchGrid, hidden: &Array2<bool>| {
         DevicePixels::new(setting, image, (missing, own, hidden), shape.2, grid)
     };

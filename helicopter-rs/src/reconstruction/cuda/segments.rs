@@ -9,7 +9,6 @@ use super::device::{image_of, plane_of, Device, Predict, Shape};
 use super::pixels::{DevicePixels, Setting};
 use super::run::confidence_map;
 use super::scores::errors;
-use super::tables::Tables;
 use crate::error::Result;
 use crate::host::Host;
 use crate::reconstruction::autonomous_engine::{Loop, Options};
@@ -72,7 +71,6 @@ pub fn run(
     host: &dyn Host,
 ) -> Result<DeviceSegments> {
     let device = Device::new(gpu)?;
-    let tables = Tables::new(gpu, model)?;
     let shape = scene.image.dim();
     let uploaded = if image.is_none() { Some(device.image(scene.image)?) } else { None };
     let Some(image) = image.or(uploaded.as_ref()) else {
@@ -106,8 +104,7 @@ pub fn run(
     for (number, task) in tasks.iter().enumerate() {
         host.check()?;
         let options = task.options(options);
-        let setting =
-            Setting { device: &device, tables: &tables, predictor, options: &options, host };
+        let setting = Setting { device: &device, model, predictor, options: &options, host };
         let masks = scene.masks_of(number, task, halo);
         done += masks.1.iter().filter(|&&own| own).count();
         reconstruct(setting, image, scene, task, model, &masks, &mut found)?;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3};
 
-use super::{run, run_segments, score, Device, Fallback};
+use super::{run, run_segments, score, Device, Fallback, OnDevice};
 use crate::algorithms::pde::Kind;
 use crate::analysis::hatata_mdp::Policy;
 use crate::error::Result;
 use crate::host::{Host, NoHost, Prediction};
 use crate::reconstruction::autonomous_engine::{self, Algorithm, EvidenceStop, Options, Run};
 use crate::reconstruction::online_scale::UncertaintyModel;
+use crate::reconstruction::regional_engine::cuda::CudaPredictor;
 use crate::reconstruction::scores;
 use crate::reconstruction::segment_aware::{self, Scene, Task};
 use crate::reconstruction::strategies::Strategy;
@@ -206,6 +207,42 @@ fn a_kernel_of_the_host_predicts_for_the_loop() {
         let strategy = Strategy::UncertaintyGuided;
         let options = Options { ask_once, context_size, strategy, ..options() };
         compare(&gpu, &image, &missing, &Algorithm::Kernel, &options, &Kernel);
+    }
+}
+
+#[test]
+fn what_is_solved_there_leads_to_the_same_decisions() {
+    let Some(gpu) = gpu() else { return };
+    let image = picture(48, 56, 3);
+    let missing = nothing_missing(&image);
+    let predictor = CudaPredictor::Pde(Kind::Harmonic);
+    let predictor = OnDevice { gpu: Arc::clone(&gpu), predictor };
+    for (open_book, strategy) in [
+        (false, Strategy::UncertaintyGuided),
+        (false, Strategy::Adaptive),
+        (true, Strategy::Adaptive),
+    ] {
+        let options = Options { open_book, strategy, ..options() };
+        let (image, missing) = (image.view(), missing.view());
+        let there = run(&gpu, image, missing, &predictor, &options, &model(), &NoHost).unwrap();
+        let here =
+            autonomous_engine::run(image, missing, &HARMONIC, &options, &model(), &NoHost).unwrap();
+        let patches = |run: &Run| -> Vec<Vec<usize>> {
+            run.history.iter().map(|step| step.patches.clone()).collect()
+        };
+        assert_eq!(patches(&there), patches(&here));
+        assert_eq!((there.stop_reason, &there.hidden), (here.stop_reason, &here.hidden));
+        for (a, b) in there.prediction.iter().zip(&here.prediction) {
+            assert!((a - b).abs() <= 1e-6, "{a} {b}");
+        }
+        for (&a, &b) in there.variance.iter().zip(&here.variance) {
+            assert!(near(f64::from(a), f64::from(b), 1e-3));
+        }
+        for (one, other) in there.history.iter().zip(&here.history) {
+            assert!((one.quality - other.quality).abs() <= 1e-5);
+            assert!((one.confidence - other.confidence).abs() <= 1e-4);
+        }
+        assert!((there.scores.ssim - here.scores.ssim).abs() <= 1e-4);
     }
 }
 
