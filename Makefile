@@ -52,11 +52,15 @@ $(EMULATOR)/libnvrtc.so: $(wildcard helicopter-rs/emulator/*)
 
 HAVE_CXX := $(shell command -v $(CXX) 2>/dev/null)
 ON_EMULATOR = HELICOPTER_CUDA_EMULATOR=$(abspath $(EMULATOR)) XDG_CACHE_HOME=$(abspath $(EMULATOR))/home
+# Any complaint of the emulator's ends a test; and all that may be in another order is.
+STRICT := HELICOPTER_EMULATOR_STRICT=1
+OTHERWISE := HELICOPTER_EMULATOR_ORDER=backwards HELICOPTER_EMULATOR_GUARD=before HELICOPTER_EMULATOR_DEFER=1
 CUDA_TESTS = $(TEST) -m pytest --quiet -m cuda tests/cuda
 
 test-cuda: $(VENV)/dev.stamp $(VENV)/accelerator.stamp $(if $(HAVE_CXX),emulator) ## CUDA on the emulated driver, and on a card where there is one
 ifdef CARGO
-	cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --features cuda --lib cuda
+	cd helicopter-rs && $(ON_EMULATOR) $(STRICT) cargo test --locked --quiet --features cuda --lib cuda
+	cd helicopter-rs && $(ON_EMULATOR) $(STRICT) $(OTHERWISE) cargo test --locked --quiet --features cuda --lib cuda
 	cd helicopter-rs && $(ON_EMULATOR) cargo test --locked --quiet --features cuda --test cuda_faults
 endif
 	+$(MAKE) --no-print-directory test-cuda-python
@@ -86,7 +90,7 @@ test: ## set up what tests need and pass them all
 
 test-rust: $(if $(HAVE_CXX),emulator)
 ifdef CARGO
-	cd helicopter-rs && $(if $(HAVE_CXX),$(ON_EMULATOR)) cargo test --locked --quiet
+	cd helicopter-rs && $(if $(HAVE_CXX),$(ON_EMULATOR) $(STRICT)) cargo test --locked --quiet
 endif
 
 test-python: $(VENV)/dev.stamp $(VENV)/accelerator.stamp

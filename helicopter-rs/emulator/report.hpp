@@ -3,6 +3,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -20,6 +21,13 @@ inline Problems &problems() {
     return *kept;
 }
 
+// A setting of the emulator, from the environment.
+inline const char *setting(const char *name, const char *otherwise) {
+    const std::string full = std::string("HELICOPTER_EMULATOR_") + name;
+    const char *given = getenv(full.c_str());
+    return given && *given ? given : otherwise;
+}
+
 __attribute__((format(printf, 1, 2))) inline void complain(const char *format, ...) {
     char text[1024];
     va_list list;
@@ -29,13 +37,7 @@ __attribute__((format(printf, 1, 2))) inline void complain(const char *format, .
     std::lock_guard<std::mutex> guard(problems().lock);
     problems().all.push_back(text);
     fprintf(stderr, "emulated CUDA: %s\n", text);
-}
-
-// A setting of the emulator, from the environment.
-inline const char *setting(const char *name, const char *otherwise) {
-    const std::string full = std::string("HELICOPTER_EMULATOR_") + name;
-    const char *given = getenv(full.c_str());
-    return given && *given ? given : otherwise;
+    if (strcmp(setting("STRICT", "0"), "0") != 0) abort();
 }
 
 }  // namespace emulated

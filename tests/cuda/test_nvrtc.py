@@ -39,7 +39,7 @@ def test_kernels_compile(compiler, source, defined):
         assert set(used) == names
         for name, of in used.items():
             print(f"sm_{number} {source.stem}.{name}: {of}")
-            assert of["registers"] <= 128, (name, of)
+            assert of["registers"] <= (136 if number == 90 else 168), (number, name, of)
             # a few words where the cap on registers is tighter, none on Hopper
             assert of["spilled"] <= (0 if number == 90 else 64), (number, name, of)
 
