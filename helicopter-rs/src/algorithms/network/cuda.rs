@@ -148,21 +148,19 @@ impl CudaNetwork {
         let hidden: Vec<u8> = masks.iter().map(|&hidden| u8::from(hidden)).collect();
         let hidden = self.gpu.upload(&hidden)?;
         let rows = images.view_mut().into_shape_with_order((count * height, width, channels));
-        let sigma = match rows {
-            Ok(mut rows) => in_order(&mut rows, |pixels| {
-                let on_device = self.gpu.upload(pixels)?;
-                let (filled, sigma) =
-                    self.predict_on(on_device, &hidden, (count, height, width, channels), host)?;
-                filled.download_into(pixels)?;
-                sigma.download()
-            })?,
-            Err(_) => {
-                let mut copy = images.to_owned();
-                let sigma = self.predict_batch(copy.view_mut(), masks, host)?;
-                images.assign(&copy);
-                return Ok(sigma);
-            }
+        let Ok(mut rows) = rows else {
+            let mut copy = images.to_owned();
+            let sigma = self.predict_batch(copy.view_mut(), masks, host)?;
+            images.assign(&copy);
+            return Ok(sigma);
         };
+        let sigma = in_order(&mut rows, |pixels| {
+            let on_device = self.gpu.upload(pixels)?;
+            let (filled, sigma) =
+                self.predict_on(on_device, &hidden, (count, height, width, channels), host)?;
+            filled.download_into(pixels)?;
+            sigma.download()
+        })?;
         let sigma = Array3::from_shape_vec((count, height, width), sigma);
         sigma.map_err(|error| Error::Panic(error.to_string()))
     }
@@ -301,7 +299,7 @@ impl CudaNetwork {
 
     fn maps(&self, (images, height, width): (usize, usize, usize)) -> Result<Maps> {
         let planes = |level: usize, channels: usize| {
-            let (rows, _, pitch) = self.layers.size(level, height, width);
+            let (rows, _, pitch) = Layers::size(level, height, width);
             // zeros: rows end at multiples of four, and what is beyond the map is read along
             self.gpu.zeros::<f32>(images * channels * rows * pitch)
         };
@@ -327,7 +325,7 @@ impl CudaNetwork {
         let hidden = (batch.hidden, first * pixels);
         let (h, w, c) = (batch.height as i32, batch.width as i32, batch.channels as i32);
         let (top, left) = (window.0.start as i32, window.1.start as i32);
-        let (height, width, pitch) = self.layers.size(0, window.0.len(), window.1.len());
+        let (height, width, pitch) = Layers::size(0, window.0.len(), window.1.len());
         let (map_rows, map_cols, map_pitch) = (height as i32, width as i32, pitch as i32);
         let positions = Launch {
             grid: [width.div_ceil(32) as u32, height.div_ceil(8) as u32, count as u32],
@@ -377,7 +375,7 @@ impl CudaNetwork {
 
     /// Computes one map of a tile of the given size in pixels.
     fn layer(&self, layer: &Layer, count: usize, tile: (usize, usize), maps: &Maps) -> Result<()> {
-        let (height, width, pitch) = self.layers.size(layer.level, tile.0, tile.1);
+        let (height, width, pitch) = Layers::size(layer.level, tile.0, tile.1);
         let (rows, cols, line) = (height as i32, width as i32, pitch as i32);
         let (inputs, outputs) = (layer.inputs as i32, layer.outputs as i32);
         let (a, b) = (&maps.a[layer.level], &maps.b[layer.level]);
@@ -414,7 +412,7 @@ impl CudaNetwork {
             );
         }
         // between this level and the next lower one, whose positions are counted
-        let (height, width, pitch) = self.layers.size(layer.level + 1, tile.0, tile.1);
+        let (height, width, pitch) = Layers::size(layer.level + 1, tile.0, tile.1);
         let blocks = (height * width).div_ceil(POSITIONS) as u32;
         let launch = Launch {
             grid: [blocks, layer.blocks as u32, count as u32],

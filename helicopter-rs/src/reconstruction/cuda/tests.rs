@@ -150,7 +150,7 @@ fn the_loop_decides_as_on_the_host() {
             if context_size.is_some() && name != "uncertainty_guided" {
                 continue;
             }
-            let options = Options { strategy, open_book, context_size, ..options() };
+            let options = Options { context_size, strategy, open_book, ..options() };
             compare(&gpu, &image, &missing, &HARMONIC, &options, &NoHost);
         }
     }
@@ -175,7 +175,7 @@ fn the_loop_has_holes_limits_and_evidence_as_on_the_host() {
             value: 0.0,
         };
         let stop = Some(EvidenceStop { threshold: 0.9, policy, most_looks: 6, time: None });
-        let evident = Options { stop, open_book, ..options() };
+        let evident = Options { open_book, stop, ..options() };
         let found = compare(&gpu, &image, &missing, &HARMONIC, &evident, &NoHost);
         assert_eq!(found.stop_reason, "evidence_sufficient");
     }
@@ -205,7 +205,7 @@ fn a_kernel_of_the_host_predicts_for_the_loop() {
     let missing = nothing_missing(&image);
     for (ask_once, context_size) in [(false, None), (true, None), (false, Some(24))] {
         let strategy = Strategy::UncertaintyGuided;
-        let options = Options { ask_once, context_size, strategy, ..options() };
+        let options = Options { context_size, strategy, ask_once, ..options() };
         compare(&gpu, &image, &missing, &Algorithm::Kernel, &options, &Kernel);
     }
 }
@@ -222,7 +222,7 @@ fn what_is_solved_there_leads_to_the_same_decisions() {
         (false, Strategy::Adaptive),
         (true, Strategy::Adaptive),
     ] {
-        let options = Options { open_book, strategy, ..options() };
+        let options = Options { strategy, open_book, ..options() };
         let (image, missing) = (image.view(), missing.view());
         let there = run(&gpu, image, missing, &predictor, &options, &model(), &NoHost).unwrap();
         let here =

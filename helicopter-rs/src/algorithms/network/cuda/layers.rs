@@ -173,7 +173,7 @@ impl Layers {
     }
 
     /// Rows, columns and pitch of a map for a tile in pixels, whose sides are multiples of the unit.
-    pub fn size(&self, level: usize, height: usize, width: usize) -> (usize, usize, usize) {
+    pub fn size(level: usize, height: usize, width: usize) -> (usize, usize, usize) {
         let (rows, cols) = (height / (2 << level), width / (2 << level));
         (rows, cols, cols.next_multiple_of(4))
     }
@@ -194,7 +194,7 @@ impl Layers {
         let levels = self.widths.iter().zip(&self.others).enumerate();
         levels
             .map(|(level, (a, b))| {
-                let (rows, _, pitch) = self.size(level, height, width);
+                let (rows, _, pitch) = Self::size(level, height, width);
                 4 * (a + b) * rows * pitch
             })
             .sum()

@@ -28,7 +28,8 @@ fn image(height: usize, width: usize, channels: usize) -> Array3<f32> {
 fn apart(a: (&Array3<f32>, &Array2<f32>), b: (&Array3<f32>, &Array2<f32>)) -> (f32, f32) {
     let worse = |worst: f32, now: f32| if now.is_nan() { f32::INFINITY } else { worst.max(now) };
     let pixels = a.0.iter().zip(b.0).fold(0.0, |worst, (a, b)| worse(worst, (a - b).abs()));
-    let relative = |a: f32, b: f32| if a == b { 0.0 } else { (a / b - 1.0).abs() };
+    let relative =
+        |a: f32, b: f32| if a.to_bits() == b.to_bits() { 0.0 } else { (a / b - 1.0).abs() };
     let sigma = a.1.iter().zip(b.1).fold(0.0, |worst, (&a, &b)| worse(worst, relative(a, b)));
     (pixels, sigma)
 }

@@ -256,8 +256,8 @@ fn coarser(
     let matrix = gpu.zeros::<f32>(ROW * count)?;
     let warps = Launch { grid: [count.div_ceil(8) as u32, 1, 1], block: [256, 1, 1], shared: 0 };
     let of_matrix = count as i32;
-    match fine {
-        Some(level) => picture.run(
+    if let Some(level) = fine {
+        picture.run(
             "galerkin_coarse",
             warps,
             args![
@@ -272,29 +272,28 @@ fn coarser(
                 w,
                 s
             ],
-        ),
-        None => {
-            let (image_height, image_width) = (picture.size.0 as i32, picture.size.1 as i32);
-            let (top, left) = (window.top as i32, window.left as i32);
-            picture.run(
-                "galerkin_finest",
-                warps,
-                args![
-                    active,
-                    &listed,
-                    &matrix,
-                    of_matrix,
-                    pitch,
-                    image_height,
-                    image_width,
-                    top,
-                    left,
-                    h,
-                    w,
-                    s
-                ],
-            )
-        }
+        )
+    } else {
+        let (image_height, image_width) = (picture.size.0 as i32, picture.size.1 as i32);
+        let (top, left) = (window.top as i32, window.left as i32);
+        picture.run(
+            "galerkin_finest",
+            warps,
+            args![
+                active,
+                &listed,
+                &matrix,
+                of_matrix,
+                pitch,
+                image_height,
+                image_width,
+                top,
+                left,
+                h,
+                w,
+                s
+            ],
+        )
     }?;
     let vector = || gpu.zeros::<f32>(channels * cells);
     let (r, z, spare) = (vector()?, vector()?, vector()?);
