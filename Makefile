@@ -169,7 +169,7 @@ endif
 
 # Miri knows no instructions of a processor by name, so kernels are their plain versions there; what starts
 # threads is for the sanitizers.
-MIRI_TESTS ?= memory:: ranking simd:: pde::kernels network::tests::products
+MIRI_TESTS ?= memory:: ranking simd:: pde::kernels
 miri: ## what is pure in the crate, under Miri; wants nightly with miri and rust-src
 	cd helicopter-rs && cargo +nightly miri test --locked --target-dir target/miri --lib -- $(MIRI_TESTS)
 

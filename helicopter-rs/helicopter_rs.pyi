@@ -2,7 +2,8 @@
 
 Arrays are borrowed, not copied: they must be C-contiguous and of exactly the dtype that is named.
 The interpreter is released while a function works. An array that a call works on must not be
-changed from another thread meanwhile.
+changed from another thread meanwhile. ``gpu`` is the number of the GPU that a call is to run on, if it
+is to run on one.
 
 Records cross by the names of their fields, which are those of the classes in
 `helicopter.backends.protocol`: what is given may be any object with these attributes, what comes
@@ -19,7 +20,9 @@ from typing_extensions import Self
 __all__ = [
     "AutonomousReconstructionEngine",
     "CudaKernel",
+    "CudaNetwork",
     "DecisionModel",
+    "DeviceArray",
     "HatataMDPEngine",
     "Network",
     "NoiseModel",
@@ -33,6 +36,7 @@ __all__ = [
     "anomaly_measurements",
     "build_info",
     "cuda_device",
+    "cuda_reconstruct",
     "exemplar_fill",
     "hidden_distance",
     "hidden_variance",
@@ -115,6 +119,50 @@ def solve_pde(
     """
 
 @final
+class DeviceArray:
+    """Float32 values on a GPU, which PyTorch, CuPy and others use in place."""
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Rows, columns, and channels if there are any."""
+
+    @property
+    def device(self) -> int:
+        """The number of the GPU."""
+
+    def to_host(self) -> NDArray[np.float32]:
+        """A copy in NumPy."""
+
+def cuda_reconstruct(
+    image: object,
+    mask: object,
+    algorithm: Literal["harmonic", "biharmonic"] | CudaNetwork,
+    model: _Attributes,
+    low: float,
+    high: float,
+    law: tuple[list[float], list[float]] | None,
+    right: float,
+    *,
+    gpu: int,
+) -> tuple[DeviceArray, DeviceArray, DeviceArray]:
+    """Fill an image that lies on a GPU; return it, the errors' standard deviation and confidence.
+
+    `image` and `mask` have a ``__cuda_array_interface__``; `law` is how errors are distributed,
+    confidence by the logarithm of the standard deviation, or None for Laplace's law.
+    """
+
+@final
+class CudaNetwork:
+    """A trained network whose weights are on a GPU."""
+
+    def __new__(cls, data: bytes, number: int) -> Self: ...
+    @property
+    def is_lost(self) -> bool:
+        """Whether its GPU failed in a way that took the weights with it."""
+
+@final
 class CudaKernel:
     """A kernel of the user's, written in CUDA C++: predicts hidden pixels, a thread for each."""
 
@@ -153,6 +201,7 @@ def exemplar_fill(
     mask: _Mask,
     *,
     seed: int = 0,
+    gpu: int | None = None,
     threads: int | None = None,
     progress: _Progress | None = None,
 ) -> None:
@@ -169,7 +218,11 @@ class RegionalReconstructionEngine:
     """
 
     def __new__(
-        cls, algorithm: Literal["harmonic", "biharmonic"] | Network, model: _Attributes
+        cls,
+        algorithm: Literal["harmonic", "biharmonic"] | Network | CudaNetwork,
+        model: _Attributes,
+        *,
+        gpu: int | None = None,
     ) -> Self: ...
     def reconstruct(
         self, image: _Image, mask: _Mask, *, threads: int | None = None
@@ -185,9 +238,11 @@ class AutonomousReconstructionEngine:
 
     def __new__(
         cls,
-        algorithm: Literal["harmonic", "biharmonic"] | Network | _Kernel,
+        algorithm: Literal["harmonic", "biharmonic"] | Network | CudaNetwork | _Kernel,
         model: _Attributes,
         options: _Attributes,
+        *,
+        gpu: int | None = None,
     ) -> Self: ...
     def autonomous_analyze(
         self,
@@ -205,11 +260,12 @@ class SegmentAwareReconstructionEngine:
 
     def __new__(
         cls,
-        algorithm: Literal["harmonic", "biharmonic"] | Network | _Kernel,
+        algorithm: Literal["harmonic", "biharmonic"] | Network | CudaNetwork | _Kernel,
         model: _Attributes,
         options: _Attributes,
         *,
         halo: int | None = None,
+        gpu: int | None = None,
     ) -> Self: ...
     def segment_aware_reconstruction(
         self,
@@ -246,7 +302,13 @@ class ZengezaNoiseDetector:
 
     def __new__(cls, model: NoiseModel) -> Self: ...
     def level(
-        self, image: _Image, included: _Mask, quantum: float, *, threads: int | None = None
+        self,
+        image: _Image,
+        included: _Mask,
+        quantum: float,
+        *,
+        gpu: int | None = None,
+        threads: int | None = None,
     ) -> _Fields:
         """Estimate the fine noise alone; the fields are those of `FineNoise`."""
 
@@ -257,6 +319,7 @@ class ZengezaNoiseDetector:
         quantum: float,
         segments: _Labels | None = None,
         *,
+        gpu: int | None = None,
         threads: int | None = None,
     ) -> tuple[_Fields, list[_Fields]]:
         """Analyse the whole and each segment, in the order of `np.unique`.
@@ -293,11 +356,18 @@ class HatataMDPEngine:
         `evidence` is an `Evidence`, `policy` a `StoppingRun`.
         """
 
-def hidden_distance(mask: _Mask, *, threads: int | None = None) -> NDArray[np.float32]:
+def hidden_distance(
+    mask: _Mask, *, gpu: int | None = None, threads: int | None = None
+) -> NDArray[np.float32]:
     """Distance of every pixel to the nearest visible one, in pixels, at most 64."""
 
 def hidden_variance(
-    context: _Image, mask: _Mask, model: _Attributes, *, threads: int | None = None
+    context: _Image,
+    mask: _Mask,
+    model: _Attributes,
+    *,
+    gpu: int | None = None,
+    threads: int | None = None,
 ) -> NDArray[np.float32]:
     """Predict the variance of the error of every hidden pixel; 0 at visible ones."""
 
@@ -307,6 +377,7 @@ def score(
     hidden: _Mask,
     scored: _Mask,
     *,
+    gpu: int | None = None,
     threads: int | None = None,
 ) -> _Fields:
     """Compare over `scored`: the fields of `Scores`."""

@@ -309,12 +309,12 @@ class Device {
         return OK;
     }
 
-    // All that a context held is gone with it.
-    void reset() {
+    // All that a context held is gone with it; who lets go of it should have freed that before.
+    void reset(bool let_go) {
         synchronize_all();
         memory.check_all();
         // after a failure nothing can be freed any more, and nobody is to blame for that
-        if (sticky == OK && !lost) memory.report_leaks();
+        if (let_go && sticky == OK && !lost) memory.report_leaks();
         std::vector<char *> left;
         for (const auto &entry : memory.live)
             if (!entry.second.host) left.push_back(entry.second.data);

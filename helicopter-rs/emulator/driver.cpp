@@ -135,7 +135,7 @@ API int cuDevicePrimaryCtxRetain(void **context, int) {
 API int cuDevicePrimaryCtxReset_v2(int) {
     Device &d = Device::get();
     std::lock_guard<std::recursive_mutex> guard(d.lock);
-    d.reset();
+    d.reset(false);
     return OK;
 }
 
@@ -144,7 +144,7 @@ API int cuDevicePrimaryCtxRelease_v2(int) {
     std::lock_guard<std::recursive_mutex> guard(d.lock);
     if (getpid() != d.pid) return NOT_INITIALIZED;
     if (d.references == 0) return INVALID_CONTEXT;
-    if (--d.references == 0) d.reset();
+    if (--d.references == 0) d.reset(true);
     return OK;
 }
 

@@ -267,7 +267,13 @@ def _noise_run(found: dict[str, Any]) -> NoiseRun:
 
 def as_rust(algorithm: Algorithm, gpu: int | None) -> Any:
     """What predicts, as Rust takes it."""
-    return _network(algorithm, gpu) if isinstance(algorithm, NetworkWeights) else algorithm
+    if not isinstance(algorithm, NetworkWeights):
+        return algorithm
+    network = _network(algorithm, gpu)
+    if gpu is not None and network.is_lost:
+        _network.cache_clear()
+        network = _network(algorithm, gpu)
+    return network
 
 
 @lru_cache(maxsize=4)

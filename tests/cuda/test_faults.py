@@ -15,11 +15,11 @@ from helicopter.errors import DeviceError
 pytestmark = pytest.mark.cuda
 
 
-def _reconstruct():
+def _reconstruct(algorithm="harmonic"):
     image = np.linspace(0, 1, 24 * 25, dtype=np.float32).reshape(24, 25)
     mask = np.zeros((24, 25), bool)
     mask[8:14, 9:17] = True
-    return helicopter.reconstruct(image, mask, "harmonic", device="cuda")
+    return helicopter.reconstruct(image, mask, algorithm, device="cuda")
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,12 @@ def test_faults_are_device_errors(emulated, fault, text):
     emulated.fault(fault)
     with pytest.raises(DeviceError, match=text):
         _reconstruct()
-    emulated.reset()
+    if fault.startswith(("alloc", "lost")):
+        emulated.reset()  # other programs have ended; it is plugged in again
     gc.collect()
     assert np.array_equal(_reconstruct().reconstruction, expected)
     gc.collect()
-    if not fault.startswith(("launch", "copy", "lost")):
-        # after those, nothing can be freed but with the context, which this test holds as well
-        assert emulated.counts()["live"] <= before
+    assert emulated.counts()["live"] <= before
 
 
 @pytest.mark.parametrize(
@@ -73,3 +72,56 @@ def test_other_machines(emulated, fault, text):
     )
     assert done.returncode == 0, done.stderr
     assert text in done.stdout
+
+
+@pytest.mark.parametrize("algorithm", ["harmonic", "network"])
+def test_after_a_kernel_has_failed_the_gpu_is_opened_anew(emulated, algorithm):
+    # its context is of no use after that, and with it the weights that were there
+    expected = _reconstruct(algorithm).reconstruction
+    emulated.fault("launch:1")
+    with pytest.raises(DeviceError, match="LAUNCH_FAILED"):
+        _reconstruct(algorithm)
+    assert np.array_equal(_reconstruct(algorithm).reconstruction, expected)
+
+
+KEPT = """
+import sys
+from pathlib import Path
+from helicopter.core import CudaKernel
+arguments = "const float*, const unsigned char*, float*, float*, int, int, int"
+source = 'extern "C" __global__ void predict(' + arguments + ') {}'
+CudaKernel(source)
+for path in (Path(sys.argv[1]) / "helicopter" / "kernels").iterdir():
+    print(path.name, path.stat().st_mtime_ns, len(path.read_bytes()))
+"""
+
+
+def test_compiled_kernels_are_kept_and_damaged_ones_made_anew(emulated, tmp_path):
+    environment = {
+        **os.environ, "LD_LIBRARY_PATH": str(FOLDER), "XDG_CACHE_HOME": str(tmp_path)
+    }  # fmt: skip
+
+    def kept():
+        done = subprocess.run(
+            [sys.executable, "-c", KEPT, str(tmp_path)],
+            env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    first = kept()
+    assert kept() == first  # nothing was written again
+    (file,) = (tmp_path / "helicopter" / "kernels").iterdir()
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:100], whole[:-1], whole[:60] + b"x" + whole[61:]):
+        file.write_bytes(damaged)
+        kept()
+        assert file.read_bytes() == whole
+    file.unlink()
+    (tmp_path / "helicopter" / "kernels").rmdir()
+    (tmp_path / "helicopter" / "kernels").write_bytes(b"")  # no folder can be made
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT.split("for path")[0]],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -64,6 +64,12 @@ impl CudaNetwork {
         let network = network.map_err(|error| errors::to_python(py, OPERATION, error))?;
         Ok(Self(Arc::new(network)))
     }
+
+    /// Whether its GPU failed in a way that took the weights with it.
+    #[getter]
+    fn is_lost(&self) -> bool {
+        self.0.gpu().is_lost()
+    }
 }
 
 /// Adds what is in this folder to the module.

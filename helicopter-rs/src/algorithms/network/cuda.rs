@@ -94,6 +94,12 @@ impl CudaNetwork {
         })
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
     /// Channels of each level.
     #[must_use]
     pub fn widths(&self) -> &[usize] {

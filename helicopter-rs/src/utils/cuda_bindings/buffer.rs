@@ -159,7 +159,7 @@ impl<T: Plain> Buffer<T> {
 
 impl<T: Plain> Drop for Buffer<T> {
     fn drop(&mut self) {
-        if self.len > 0 && self.gpu.bind().is_ok() {
+        if self.len > 0 && !self.gpu.is_lost() && self.gpu.bind().is_ok() {
             // SAFETY: from `alloc`, and nobody else's; work before it is done first.
             let _ = unsafe { result::free_async(self.address, self.gpu.stream()) };
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::ffi::{c_void, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::sys::CUdevice_attribute as Of;
@@ -35,6 +35,7 @@ pub struct Gpu {
     stream: sys::CUstream,
     pool: sys::CUmemoryPool,
     modules: Mutex<HashMap<String, Arc<Module>>>,
+    lost: AtomicBool,
 }
 
 // SAFETY: the driver's handles may be used from any thread to which the context is bound, as `bind` does.
@@ -74,8 +75,15 @@ impl Gpu {
 
     fn find(ordinal: usize) -> Result<Arc<Self>> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(gpu) = open.iter().find(|gpu| gpu.ordinal == ordinal) {
-            return Ok(Arc::clone(gpu));
+        if let Some(at) = open.iter().position(|gpu| gpu.ordinal == ordinal) {
+            if !open[at].is_lost() {
+                return Ok(Arc::clone(&open[at]));
+            }
+            let gpu = open.swap_remove(at);
+            debug_assert!(!gpu.context.is_null());
+            // SAFETY: the device is one; whatever the context holds cannot be used any more as it is.
+            let done = unsafe { sys::cuDevicePrimaryCtxReset_v2(gpu.device) }.result();
+            done.map_err(|error| failure("opening the GPU anew", error, &gpu.name))?;
         }
         let gpu = Arc::new(Self::new(ordinal)?);
         PROCESS.store(std::process::id(), Ordering::Release);
@@ -132,6 +140,7 @@ impl Gpu {
             stream: std::ptr::null_mut(),
             pool: std::ptr::null_mut(),
             modules: Mutex::default(),
+            lost: AtomicBool::new(false),
         };
         gpu.bind()?;
         gpu.stream = result::stream::create(result::stream::StreamKind::NonBlocking)
@@ -185,7 +194,28 @@ impl Gpu {
     }
 
     pub(super) fn check<T>(&self, what: &str, done: Result<T, DriverError>) -> Result<T> {
-        done.map_err(|error| failure(what, error, &self.name))
+        done.map_err(|error| {
+            if !matches!(
+                error.0,
+                sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY
+                    | sys::CUresult::CUDA_ERROR_INVALID_VALUE
+                    | sys::CUresult::CUDA_ERROR_INVALID_IMAGE
+                    | sys::CUresult::CUDA_ERROR_INVALID_PTX
+                    | sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
+                    | sys::CUresult::CUDA_ERROR_NOT_FOUND
+                    | sys::CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
+            ) {
+                self.lost.store(true, Ordering::Release);
+            }
+            failure(what, error, &self.name)
+        })
+    }
+
+    /// Whether something went wrong after which its context is of no use: a kernel that failed, a device
+    /// that went away. The next one that is opened is a new one.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
     }
 
     /// Bytes that are free, and all.
@@ -407,10 +437,9 @@ impl Gpu {
 
 impl Drop for Gpu {
     fn drop(&mut self) {
-        if only_one_process().is_err() {
-            return; // another process's
+        if only_one_process().is_err() || self.is_lost() {
+            return; // another process's, or gone with its context, which was reset
         }
-        // after a failure nothing of it works any more, but that it is let go of: the next is a new one
         let _ = self.bind();
         let modules =
             std::mem::take(&mut *self.modules.lock().unwrap_or_else(PoisonError::into_inner));
