@@ -2,8 +2,8 @@
 
 Arrays are borrowed, not copied: they must be C-contiguous and of exactly the dtype that is named.
 The interpreter is released while a function works. An array that a call works on must not be
-changed from another thread meanwhile. ``gpu`` is the number of the GPU that a call is to run on, if it
-is to run on one.
+changed from another thread meanwhile. ``gpu`` is the number of the GPU that a call is to run on,
+if it is to run on one.
 
 Records cross by the names of their fields, which are those of the classes in
 `helicopter.backends.protocol`: what is given may be any object with these attributes, what comes
