@@ -125,3 +125,29 @@ def test_compiled_kernels_are_kept_and_damaged_ones_made_anew(emulated, tmp_path
         env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+SMALL = """
+import numpy as np, helicopter
+y, x = np.mgrid[:60, :60]
+image = (0.5 + 0.3 * np.sin(x / 7) * np.cos(y / 9)).astype(np.float32)
+mask = np.zeros(image.shape, bool)
+mask[20:40, 15:45] = True
+for algorithm in ("harmonic", "biharmonic"):
+    one, other = (
+        helicopter.reconstruct(image, mask, algorithm, device=on) for on in ("cpu", "cuda")
+    )
+    helicopter.testing.assert_parity(one, other)
+    print(other.device)
+"""
+
+
+def test_what_does_not_fit_beside_the_image_is_solved_by_the_processor(emulated):
+    environment = {
+        **os.environ, "LD_LIBRARY_PATH": str(FOLDER), "HELICOPTER_EMULATOR_MEMORY": "70000"
+    }  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["cuda:0"] * 2

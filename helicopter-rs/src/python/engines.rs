@@ -14,7 +14,7 @@ use crate::algorithms::pde;
 use crate::memory::takes;
 use crate::reconstruction::autonomous_engine::{self, Algorithm, Options};
 use crate::reconstruction::online_scale::UncertaintyModel;
-use crate::reconstruction::regional_engine::cuda::CudaPredictor;
+use crate::reconstruction::regional_engine::cuda::{CudaPredictor, CudaReconstructor};
 use crate::reconstruction::regional_engine::{self, Predictor};
 use crate::reconstruction::{cuda as loop_cuda, scores, uncertainty};
 use crate::utils::cuda_bindings::Gpu;
@@ -112,14 +112,14 @@ pub fn score<'py>(
 /// Fills any mask in any image, and says how sure each pixel is.
 #[pyclass(frozen, module = "helicopter_rs")]
 pub struct RegionalReconstructionEngine {
-    predictor: Where<Predictor, CudaPredictor>,
+    predictor: Where,
     model: UncertaintyModel,
 }
 
 /// What predicts on the processor, or on a GPU.
-enum Where<H, D> {
-    Host(H),
-    Device(Arc<Gpu>, D),
+enum Where {
+    Host(Predictor),
+    Device(CudaReconstructor),
 }
 
 #[pymethods]
@@ -134,7 +134,10 @@ impl RegionalReconstructionEngine {
         const OPERATION: &str = "RegionalReconstructionEngine";
         let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
         let predictor = match cuda::gpu(OPERATION, gpu)? {
-            Some(gpu) => Where::Device(gpu, cuda_predictor(OPERATION, algorithm)?),
+            Some(gpu) => {
+                let predictor = cuda_predictor(OPERATION, algorithm)?;
+                Where::Device(CudaReconstructor::new(gpu, predictor))
+            }
             None => Where::Host(if let Ok(network) = algorithm.cast::<Network>() {
                 Predictor::Network(Arc::clone(&network.get().0))
             } else {
@@ -166,21 +169,14 @@ impl RegionalReconstructionEngine {
             Where::Host(Predictor::Pde(_)) => {
                 takes::equation(size).saturating_add(takes::variance(size))
             }
-            Where::Device(..) => takes::variance(size),
+            Where::Device(_) => takes::variance(size),
         };
         let crossing = Crossing::new(OPERATION).takes(bytes).threads(threads)?;
         let variance = crossing.run(py, |host| match predictor {
             Where::Host(predictor) => {
                 regional_engine::reconstruct(pixels.view_mut(), hidden, predictor, model, host)
             }
-            Where::Device(gpu, predictor) => regional_engine::cuda::reconstruct(
-                gpu,
-                pixels.view_mut(),
-                hidden,
-                predictor,
-                model,
-                host,
-            ),
+            Where::Device(gpu) => gpu.reconstruct(pixels.view_mut(), hidden, model, host),
         })?;
         Ok(variance.into_pyarray(py))
     }
@@ -300,7 +296,7 @@ pub(super) fn predictor(
             (Box::new(fallback), Some(given.clone().unbind()))
         } else {
             let predictor = cuda_predictor(operation, given)?;
-            (Box::new(loop_cuda::OnDevice { gpu: Arc::clone(&gpu), predictor }), None)
+            (Box::new(CudaReconstructor::new(Arc::clone(&gpu), predictor)), None)
         };
     Ok((Predicting::Device(gpu, of), kernel))
 }

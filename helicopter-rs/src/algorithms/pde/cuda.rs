@@ -136,6 +136,21 @@ pub fn solve_on(
         gpu.trim();
     }
     let (free, _) = gpu.memory()?;
+    if picture.bytes(1) > free {
+        // the image fits and what its equation takes does not: that is solved where there is more room
+        let (pixels, values) = (height * width, height * width * channels);
+        let mut all = image.0.download()?;
+        let mask: Vec<bool> = hidden.0.download()?[hidden.1..hidden.1 + pixels]
+            .iter()
+            .map(|&hidden| hidden != 0)
+            .collect();
+        let own = &mut all[image.1..image.1 + values];
+        let shaped = ArrayViewMut3::from_shape((height, width, channels), own);
+        let masked = ArrayView2::from_shape((height, width), &mask);
+        let (Ok(shaped), Ok(masked)) = (shaped, masked) else { unreachable!("of this size") };
+        super::solve(shaped, masked, kind, host)?;
+        return image.0.overwrite(&all);
+    }
     let together = if picture.bytes(channels) < free { channels } else { 1 };
     for first in (0..channels).step_by(together) {
         picture.solve(first, together, host)?;

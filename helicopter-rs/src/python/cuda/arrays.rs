@@ -12,7 +12,7 @@ use crate::python::engines::cuda_predictor;
 use crate::python::records::FromPython;
 use crate::python::{convert, errors};
 use crate::reconstruction::online_scale::UncertaintyModel;
-use crate::reconstruction::regional_engine::cuda::reconstruct_on;
+use crate::reconstruction::regional_engine::cuda::CudaReconstructor;
 use crate::reconstruction::uncertainty::cuda::{confidence_on, ErrorLaw};
 use crate::utils::cuda_bindings::{source, Arg, Buffer, Gpu, Launch, Plain, Source};
 
@@ -128,7 +128,8 @@ pub fn cuda_reconstruct(
     const OPERATION: &str = "cuda_reconstruct";
     let Some(gpu) = super::gpu(OPERATION, Some(gpu))? else { unreachable!("a number is given") };
     let model = UncertaintyModel::from_python(OPERATION, "model", model)?;
-    let predictor = cuda_predictor(OPERATION, algorithm)?;
+    let reconstructor =
+        CudaReconstructor::new(Arc::clone(&gpu), cuda_predictor(OPERATION, algorithm)?);
     let (image, mask) = (given(OPERATION, "image", image)?, given(OPERATION, "mask", mask)?);
     let shape = image.shape.clone();
     let wrong = |name: &str, expected: &str, given: &Given| {
@@ -170,7 +171,7 @@ pub fn cuda_reconstruct(
             return Ok(Err([found[0], found[1], found[2]]));
         }
         let (mut filled, mut sigma) =
-            reconstruct_on(&gpu, context, &hidden, size, &predictor, &model, host)?;
+            reconstructor.reconstruct_on(context, &hidden, size, &model, host)?;
         let root = [Arg::from(&mut sigma), count];
         gpu.launch(&module, "root", Launch::over(pixels), &root)?;
         let confidence = confidence_on(&gpu, &sigma, &hidden, &law, (LEAST_SIGMA, right))?;

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3};
 
-use crate::algorithms::pde;
 use crate::error::Result;
 use crate::host::Host;
 use crate::reconstruction::autonomous_engine::mean_of;
 use crate::reconstruction::autonomous_run::{Algorithm, Options};
-use crate::reconstruction::regional_engine::cuda::CudaPredictor;
+use crate::reconstruction::regional_engine::cuda::CudaReconstructor;
 use crate::utils::cuda_bindings::{source, Arg, Buffer, Gpu, Launch, Module, Plain, Source};
 
 fn reconstruction() -> Source {
@@ -127,15 +126,7 @@ pub trait Predict {
     }
 }
 
-/// A network or an equation, solved where the loop is.
-pub struct OnDevice {
-    /// Where.
-    pub gpu: Arc<Gpu>,
-    /// What predicts.
-    pub predictor: CudaPredictor,
-}
-
-impl Predict for OnDevice {
+impl Predict for CudaReconstructor {
     fn predict(
         &self,
         context: &mut Buffer<f32>,
@@ -143,24 +134,14 @@ impl Predict for OnDevice {
         shape: Shape,
         host: &dyn Host,
     ) -> Result<Option<Buffer<f32>>> {
-        match &self.predictor {
-            CudaPredictor::Pde(kind) => {
-                pde::cuda::solve_on(&self.gpu, (context, 0), (hidden, 0), shape, *kind, host)?;
-                Ok(None)
-            }
-            CudaPredictor::Network(network) => {
-                let image = std::mem::replace(context, self.gpu.empty(0)?);
-                let batch = (1, shape.0, shape.1, shape.2);
-                let (filled, sigma) = network.predict_on(image, hidden, batch, host)?;
-                network.square(&sigma)?;
-                *context = filled;
-                Ok(Some(sigma))
-            }
-        }
+        let image = std::mem::replace(context, context.gpu().empty(0)?);
+        let (filled, variance) = CudaReconstructor::predict(self, image, hidden, shape, host)?;
+        *context = filled;
+        Ok(variance)
     }
 
     fn may_state_variance(&self) -> bool {
-        matches!(self.predictor, CudaPredictor::Network(_))
+        self.states_variance()
     }
 }
 

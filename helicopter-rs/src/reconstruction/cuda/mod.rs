@@ -13,7 +13,7 @@ mod segments;
 #[cfg(test)]
 mod tests;
 
-pub use device::{Device, Fallback, OnDevice, Predict};
+pub use device::{Device, Fallback, Predict};
 pub use run::{run, run_on, DeviceRun};
 pub use scores::{score, score_of};
 pub use segments::{run as run_segments, DeviceSegments};

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use ndarray::{Array2, Array3};
 
-use super::{run, run_segments, score, Device, Fallback, OnDevice};
+use super::{run, run_segments, score, Device, Fallback};
 use crate::algorithms::pde::Kind;
 use crate::analysis::hatata_mdp::Policy;
 use crate::error::Result;
 use crate::host::{Host, NoHost, Prediction};
 use crate::reconstruction::autonomous_engine::{self, Algorithm, EvidenceStop, Options, Run};
 use crate::reconstruction::online_scale::UncertaintyModel;
-use crate::reconstruction::regional_engine::cuda::CudaPredictor;
+use crate::reconstruction::regional_engine::cuda::{CudaPredictor, CudaReconstructor};
 use crate::reconstruction::scores;
 use crate::reconstruction::segment_aware::{self, Scene, Task};
 use crate::reconstruction::strategies::Strategy;
@@ -215,8 +215,7 @@ fn what_is_solved_there_leads_to_the_same_decisions() {
     let Some(gpu) = gpu() else { return };
     let image = picture(48, 56, 3);
     let missing = nothing_missing(&image);
-    let predictor = CudaPredictor::Pde(Kind::Harmonic);
-    let predictor = OnDevice { gpu: Arc::clone(&gpu), predictor };
+    let predictor = CudaReconstructor::new(Arc::clone(&gpu), CudaPredictor::Pde(Kind::Harmonic));
     for (open_book, strategy) in [
         (false, Strategy::UncertaintyGuided),
         (false, Strategy::Adaptive),

@@ -22,56 +22,94 @@ pub enum CudaPredictor {
     Network(Arc<CudaNetwork>),
 }
 
-/// As [`super::reconstruct`].
-///
-/// # Errors
-/// As [`super::reconstruct`]; and [`Error::Device`].
-pub fn reconstruct(
-    gpu: &Arc<Gpu>,
-    mut context: ArrayViewMut3<f32>,
-    mask: ArrayView2<bool>,
-    predictor: &CudaPredictor,
-    model: &UncertaintyModel,
-    host: &dyn Host,
-) -> Result<Array2<f32>> {
-    let size = context.dim();
-    check_shape("reconstruct", size, mask.dim())?;
-    let hidden = gpu.upload(&mask.iter().map(|&hidden| u8::from(hidden)).collect::<Vec<_>>())?;
-    let variance = in_order(&mut context, |pixels| {
-        let image = gpu.upload(pixels)?;
-        let (filled, variance) = reconstruct_on(gpu, image, &hidden, size, predictor, model, host)?;
-        filled.download_into(pixels)?;
-        variance.download()
-    })?;
-    Array2::from_shape_vec(mask.dim(), variance).map_err(|error| Error::Panic(error.to_string()))
+/// A GPU with what predicts on it.
+#[derive(Clone)]
+pub struct CudaReconstructor {
+    gpu: Arc<Gpu>,
+    predictor: CudaPredictor,
 }
 
-/// As [`reconstruct`], for an image on the device, (height, width, channels), and its mask, 0 where visible.
-/// Gives the filled image, and the variance of the errors.
-///
-/// # Errors
-/// As [`reconstruct`].
-pub fn reconstruct_on(
-    gpu: &Arc<Gpu>,
-    image: Buffer<f32>,
-    hidden: &Buffer<u8>,
-    size: (usize, usize, usize),
-    predictor: &CudaPredictor,
-    model: &UncertaintyModel,
-    host: &dyn Host,
-) -> Result<(Buffer<f32>, Buffer<f32>)> {
-    let (height, width, channels) = size;
-    match predictor {
-        CudaPredictor::Pde(kind) => {
-            pde::cuda::solve_on(gpu, (&image, 0), (hidden, 0), size, *kind, host)?;
-            let variance = hidden_variance_on(gpu, &image, hidden, size, model)?;
-            Ok((image, variance))
+impl CudaReconstructor {
+    /// A network must be on the same GPU.
+    #[must_use]
+    pub fn new(gpu: Arc<Gpu>, predictor: CudaPredictor) -> Self {
+        Self { gpu, predictor }
+    }
+
+    /// Whether it says itself how far its predictions may be off.
+    #[must_use]
+    pub fn states_variance(&self) -> bool {
+        matches!(self.predictor, CudaPredictor::Network(_))
+    }
+
+    /// Fills the hidden pixels of an image that is there, (height, width, channels), and whose mask is 0
+    /// where visible; gives it back, with the variance of the errors if what predicts knows that itself.
+    ///
+    /// # Errors
+    /// As [`CudaReconstructor::reconstruct`].
+    pub fn predict(
+        &self,
+        image: Buffer<f32>,
+        hidden: &Buffer<u8>,
+        size: (usize, usize, usize),
+        host: &dyn Host,
+    ) -> Result<(Buffer<f32>, Option<Buffer<f32>>)> {
+        match &self.predictor {
+            CudaPredictor::Pde(kind) => {
+                pde::cuda::solve_on(&self.gpu, (&image, 0), (hidden, 0), size, *kind, host)?;
+                Ok((image, None))
+            }
+            CudaPredictor::Network(network) => {
+                let batch = (1, size.0, size.1, size.2);
+                let (filled, sigma) = network.predict_on(image, hidden, batch, host)?;
+                network.square(&sigma)?;
+                Ok((filled, Some(sigma)))
+            }
         }
-        CudaPredictor::Network(network) => {
-            let batch = (1, height, width, channels);
-            let (filled, sigma) = network.predict_on(image, hidden, batch, host)?;
-            network.square(&sigma)?;
-            Ok((filled, sigma))
-        }
+    }
+
+    /// As [`CudaReconstructor::predict`], with a variance in any case.
+    ///
+    /// # Errors
+    /// As [`CudaReconstructor::reconstruct`].
+    pub fn reconstruct_on(
+        &self,
+        image: Buffer<f32>,
+        hidden: &Buffer<u8>,
+        size: (usize, usize, usize),
+        model: &UncertaintyModel,
+        host: &dyn Host,
+    ) -> Result<(Buffer<f32>, Buffer<f32>)> {
+        let (filled, variance) = self.predict(image, hidden, size, host)?;
+        let variance = match variance {
+            Some(variance) => variance,
+            None => hidden_variance_on(&self.gpu, &filled, hidden, size, model)?,
+        };
+        Ok((filled, variance))
+    }
+
+    /// As [`super::reconstruct`].
+    ///
+    /// # Errors
+    /// As [`super::reconstruct`]; and [`Error::Device`].
+    pub fn reconstruct(
+        &self,
+        mut context: ArrayViewMut3<f32>,
+        mask: ArrayView2<bool>,
+        model: &UncertaintyModel,
+        host: &dyn Host,
+    ) -> Result<Array2<f32>> {
+        let size = context.dim();
+        check_shape("reconstruct", size, mask.dim())?;
+        let hidden: Vec<_> = mask.iter().map(|&hidden| u8::from(hidden)).collect();
+        let hidden = self.gpu.upload(&hidden)?;
+        let variance = in_order(&mut context, |pixels| {
+            let image = self.gpu.upload(pixels)?;
+            let (filled, variance) = self.reconstruct_on(image, &hidden, size, model, host)?;
+            filled.download_into(pixels)?;
+            variance.download()
+        })?;
+        let variance = Array2::from_shape_vec(mask.dim(), variance);
+        variance.map_err(|error| Error::Panic(error.to_string()))
     }
 }

@@ -106,6 +106,19 @@ impl<T: Plain> Buffer<T> {
     ///
     /// If `host` is longer than this.
     pub fn write(&mut self, host: &[T]) -> Result<()> {
+        self.overwrite(host)
+    }
+
+    /// As [`Buffer::write`], where kernels write through shared references too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Buffer::download`].
+    ///
+    /// # Panics
+    ///
+    /// If `host` is longer than this.
+    pub fn overwrite(&self, host: &[T]) -> Result<()> {
         assert!(host.len() <= self.len, "more values are given than there is room for");
         if host.is_empty() {
             return Ok(());

@@ -6,7 +6,7 @@ use super::{confidence_on, ErrorLaw};
 use crate::algorithms::pde::Kind;
 use crate::host::NoHost;
 use crate::reconstruction::online_scale::UncertaintyModel;
-use crate::reconstruction::regional_engine::cuda::{reconstruct, CudaPredictor};
+use crate::reconstruction::regional_engine::cuda::{CudaPredictor, CudaReconstructor};
 use crate::reconstruction::regional_engine::{self, Predictor};
 use crate::reconstruction::uncertainty as cpu;
 use crate::utils::cuda_bindings::tests::gpu;
@@ -81,10 +81,11 @@ fn a_region_is_reconstructed_as_on_the_cpu() {
     });
     let mask = Array2::from_shape_fn((60, 49), |(y, x)| (10..30).contains(&y) && x < 20);
     let (mut expected, mut got) = (image.clone(), image);
-    let (on_cpu, on_gpu) = (Predictor::Pde(Kind::Harmonic), CudaPredictor::Pde(Kind::Harmonic));
+    let on_cpu = Predictor::Pde(Kind::Harmonic);
+    let on_gpu = CudaReconstructor::new(gpu, CudaPredictor::Pde(Kind::Harmonic));
     let variance =
         regional_engine::reconstruct(expected.view_mut(), mask.view(), &on_cpu, &model, &NoHost);
-    let from_gpu = reconstruct(&gpu, got.view_mut(), mask.view(), &on_gpu, &model, &NoHost);
+    let from_gpu = on_gpu.reconstruct(got.view_mut(), mask.view(), &model, &NoHost);
     assert_eq!(from_gpu.unwrap(), variance.unwrap());
     let worst = expected.iter().zip(&got).fold(0.0, |w: f32, (a, b)| w.max((a - b).abs()));
     assert!(worst <= 1e-6, "{worst}");
