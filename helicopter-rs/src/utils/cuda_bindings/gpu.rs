@@ -299,12 +299,18 @@ impl Gpu {
 
     /// A copy of values that lie on this GPU already, in memory of somebody else's.
     ///
-    /// So many of them must be there; nothing can check that here.
-    ///
     /// # Errors
     ///
     /// As [`Gpu::empty`].
-    pub fn copy_of<T: Plain>(self: &Arc<Self>, address: u64, len: usize) -> Result<Buffer<T>> {
+    ///
+    /// # Safety
+    ///
+    /// So many of them are there, and nobody writes to them meanwhile.
+    pub unsafe fn copy_of<T: Plain>(
+        self: &Arc<Self>,
+        address: u64,
+        len: usize,
+    ) -> Result<Buffer<T>> {
         let made = self.empty::<T>(len)?;
         if len > 0 {
             let bytes = len * size_of::<T>();
