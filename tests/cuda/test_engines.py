@@ -100,7 +100,7 @@ def test_registered_kernels_run_in_loops_on_the_gpu(image):
 class There:
     """An array as PyTorch and CuPy show theirs."""
 
-    def __init__(self, driver, array):
+    def __init__(self, driver, array, version=3):
         self.array, self.at = array, driver.upload(array)
         driver("cuCtxSynchronize")
         self.__cuda_array_interface__ = {
@@ -108,9 +108,10 @@ class There:
             "typestr": array.dtype.str,
             "data": (self.at.value, False),
             "strides": None,
-            "version": 3,
-            "stream": 1,
+            "version": version,
         }
+        if version == 3:
+            self.__cuda_array_interface__["stream"] = 1
 
 
 @pytest.fixture
@@ -118,8 +119,8 @@ def there():
     driver = Driver(FOLDER / "libcuda.so")
     made = []
 
-    def put(array):
-        made.append(There(driver, np.ascontiguousarray(array)))
+    def put(array, version=3):
+        made.append(There(driver, np.ascontiguousarray(array), version))
         return made[-1]
 
     yield put
@@ -135,7 +136,8 @@ def test_images_on_the_gpu_stay_there(there, image, hole, algorithm, mask_type):
     span = (-2.0, 4.0)
     engine = RegionalReconstructionEngine(algorithm, device="cuda")
     expected = engine.reconstruct(scene, hole, data_range=span)
-    result = engine.reconstruct(there(scene), there(hole.astype(mask_type)), data_range=span)
+    mask = there(hole.astype(mask_type), version=2)
+    result = engine.reconstruct(there(scene), mask, data_range=span)
     for name in ("reconstruction", "uncertainty_map", "confidence_map"):
         assert result[name].__cuda_array_interface__["shape"] == expected[name].shape
         found = result[name].to_host()
@@ -172,3 +174,11 @@ def test_nothing_is_copied_unasked(there, image, hole):
         engine.reconstruct(there(scene), mask)
     with pytest.raises(InvalidOptionError, match="images of the host"):
         RegionalReconstructionEngine("exemplar", device="cuda").reconstruct(on_gpu, mask)
+    # what an array says of its memory is looked at, not believed
+    lying = there(np.float32([[0.5]]))
+    lying.__cuda_array_interface__["shape"] = hole.shape
+    with pytest.raises(DeviceError, match="is said to have 9792 bytes on GPU 0 has"):
+        engine.reconstruct(lying, mask)
+    lying.__cuda_array_interface__["data"] = (scene.ctypes.data, False)
+    with pytest.raises(DeviceError, match="is on no GPU"):
+        engine.reconstruct(lying, mask)

@@ -68,7 +68,8 @@ struct Given {
     address: u64,
     shape: Vec<usize>,
     kind: String,
-    stream: Option<u64>,
+    /// Whether all that was to be written there has been.
+    is_done: bool,
 }
 
 fn given(operation: &str, name: &str, object: &Bound<'_, PyAny>) -> PyResult<Given> {
@@ -93,15 +94,17 @@ fn given(operation: &str, name: &str, object: &Bound<'_, PyAny>) -> PyResult<Giv
             expected *= length as isize;
         }
     }
+    // from version 3 on, no stream means that nothing is under way; before, nothing was said of that
+    let version: u32 = facts.get_item("version")?.extract()?;
     let stream = facts.call_method1("get", ("stream",))?.extract::<Option<u64>>()?;
-    Ok(Given { address, shape, kind, stream })
+    Ok(Given { address, shape, kind, is_done: version >= 3 && stream.is_none() })
 }
 
 fn taken<T: Plain>(gpu: &Arc<Gpu>, given: &Given) -> Result<Buffer<T>> {
-    if given.stream.is_some() {
+    if !given.is_done {
         gpu.synchronize_all()?; // whoever fills it may be at work yet
     }
-    // SAFETY: so the array's own description of its memory says, which is all that there is.
+    // SAFETY: who passes an array does not write to it meanwhile, as for arrays of the host.
     unsafe { gpu.copy_of(given.address, given.shape.iter().product()) }
 }
 

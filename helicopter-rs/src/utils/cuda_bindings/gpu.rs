@@ -1,5 +1,6 @@
 //! One GPU in one process.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ffi::{c_void, CString};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -86,7 +87,6 @@ impl Gpu {
             done.map_err(|error| failure("opening the GPU anew", error, &gpu.name))?;
         }
         let gpu = Arc::new(Self::new(ordinal)?);
-        PROCESS.store(std::process::id(), Ordering::Release);
         open.push(Arc::clone(&gpu));
         Ok(gpu)
     }
@@ -96,6 +96,7 @@ impl Gpu {
         let none =
             |error: DriverError| Error::Device(format!("no GPU can be used ({})", said(error)));
         result::init().map_err(none)?;
+        PROCESS.store(std::process::id(), Ordering::Release);
         let mut version = 0;
         // SAFETY: a place for a number.
         unsafe { sys::cuDriverGetVersion(&raw mut version) }
@@ -195,16 +196,7 @@ impl Gpu {
 
     pub(super) fn check<T>(&self, what: &str, done: Result<T, DriverError>) -> Result<T> {
         done.map_err(|error| {
-            if !matches!(
-                error.0,
-                sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY
-                    | sys::CUresult::CUDA_ERROR_INVALID_VALUE
-                    | sys::CUresult::CUDA_ERROR_INVALID_IMAGE
-                    | sys::CUresult::CUDA_ERROR_INVALID_PTX
-                    | sys::CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU
-                    | sys::CUresult::CUDA_ERROR_NOT_FOUND
-                    | sys::CUresult::CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES
-            ) {
+            if breaks_the_context(error) {
                 self.lost.store(true, Ordering::Release);
             }
             failure(what, error, &self.name)
@@ -301,11 +293,11 @@ impl Gpu {
     ///
     /// # Errors
     ///
-    /// As [`Gpu::empty`].
+    /// [`Error::Device`] if the address is not one of this GPU's, or fewer bytes are there; as [`Gpu::empty`].
     ///
     /// # Safety
     ///
-    /// So many of them are there, and nobody writes to them meanwhile.
+    /// Nobody writes to them meanwhile.
     pub unsafe fn copy_of<T: Plain>(
         self: &Arc<Self>,
         address: u64,
@@ -314,12 +306,43 @@ impl Gpu {
         let made = self.empty::<T>(len)?;
         if len > 0 {
             let bytes = len * size_of::<T>();
-            // SAFETY: the new memory is as long as that; of the other the caller says so.
+            self.require_bytes(address, bytes)?;
+            // SAFETY: so many bytes are there on both sides; that they stand still the caller says.
             let copied =
                 unsafe { result::memcpy_dtod_async(made.address(), address, bytes, self.stream) };
             self.check("a copy on the GPU", copied)?;
         }
         Ok(made)
+    }
+
+    /// Looks whether so many bytes of this GPU are behind an address.
+    fn require_bytes(&self, address: u64, bytes: usize) -> Result<()> {
+        self.bind()?;
+        let mut ordinal = -1_i32;
+        let of = sys::CUpointer_attribute::CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL;
+        // SAFETY: the attribute is a number of 32 bits; of the address no more than that is asked.
+        let known =
+            unsafe { sys::cuPointerGetAttribute((&raw mut ordinal).cast(), of, address) }.result();
+        if known.is_err() || i64::from(ordinal) != self.ordinal as i64 {
+            let place =
+                if known.is_err() { "on no GPU".into() } else { format!("on GPU {ordinal}") };
+            return Err(Error::Device(format!(
+                "an array that is said to be on GPU {} is {place}",
+                self.ordinal
+            )));
+        }
+        let (mut base, mut size) = (0, 0);
+        // SAFETY: two places for two numbers.
+        let range =
+            unsafe { sys::cuMemGetAddressRange_v2(&raw mut base, &raw mut size, address) }.result();
+        let rest = (base + size as u64).saturating_sub(address);
+        if range.is_ok() && rest < bytes as u64 {
+            return Err(Error::Device(format!(
+                "an array that is said to have {bytes} bytes on GPU {} has {rest}",
+                self.ordinal
+            )));
+        }
+        Ok(())
     }
 
     /// Waits until all work on the GPU is done, that of other libraries in this process too.
@@ -338,14 +361,19 @@ impl Gpu {
     ///
     /// [`Error::Device`] with the compiler's words.
     pub fn module(&self, source: &Source, options: &[String]) -> Result<Arc<Module>> {
+        // what is built in is told by where it is; hashing it takes longer than a small kernel
+        let quick = match &source.text {
+            Cow::Borrowed(text) => format!("{:p} {} {options:?}", text.as_ptr(), text.len()),
+            Cow::Owned(text) => format!("{} {text} {options:?}", source.name),
+        };
+        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = modules.get(&quick) {
+            return Ok(Arc::clone(module));
+        }
         let (major, minor) = self.architecture;
         let mut all = vec![format!("--gpu-architecture=sm_{major}{minor}"), "--std=c++17".into()];
         all.extend_from_slice(options);
         let key = cache::key(source, &all, compiler::version()?);
-        let mut modules = self.modules.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(module) = modules.get(&key) {
-            return Ok(Arc::clone(module));
-        }
         self.bind()?;
         let module = match cache::load(&key).map(|code| self.load(&code)) {
             Some(Ok(module)) => module,
@@ -360,7 +388,7 @@ impl Gpu {
             }
         };
         let module = Arc::new(module);
-        modules.insert(key, Arc::clone(&module));
+        modules.insert(quick, Arc::clone(&module));
         Ok(module)
     }
 
@@ -464,6 +492,27 @@ impl Drop for Gpu {
             let _ = result::primary_ctx::release(self.device);
         }
     }
+}
+
+/// After which nothing works in a context any more. Of all others it is not taken away: other libraries of
+/// the process have their memory in it too.
+fn breaks_the_context(error: DriverError) -> bool {
+    matches!(
+        error.0,
+        sys::CUresult::CUDA_ERROR_ILLEGAL_ADDRESS
+            | sys::CUresult::CUDA_ERROR_LAUNCH_TIMEOUT
+            | sys::CUresult::CUDA_ERROR_LAUNCH_FAILED
+            | sys::CUresult::CUDA_ERROR_HARDWARE_STACK_ERROR
+            | sys::CUresult::CUDA_ERROR_ILLEGAL_INSTRUCTION
+            | sys::CUresult::CUDA_ERROR_MISALIGNED_ADDRESS
+            | sys::CUresult::CUDA_ERROR_INVALID_ADDRESS_SPACE
+            | sys::CUresult::CUDA_ERROR_INVALID_PC
+            | sys::CUresult::CUDA_ERROR_ASSERT
+            | sys::CUresult::CUDA_ERROR_ECC_UNCORRECTABLE
+            | sys::CUresult::CUDA_ERROR_CONTEXT_IS_DESTROYED
+            | sys::CUresult::CUDA_ERROR_DEVICE_UNAVAILABLE
+            | sys::CUresult::CUDA_ERROR_UNKNOWN
+    )
 }
 
 /// Contexts do not survive a fork.

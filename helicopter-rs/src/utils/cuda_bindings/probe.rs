@@ -1,5 +1,7 @@
 //! Whether the libraries are there, asked before cudarc is, which panics where one is not.
 
+use std::sync::OnceLock;
+
 use cudarc::{driver, nvrtc};
 
 use crate::error::{Error, Result};
@@ -18,6 +20,8 @@ const DRIVER: &[&str] = &[
     "cuCtxSetCurrent",
     "cuCtxSynchronize",
     "cuMemGetInfo_v2",
+    "cuMemGetAddressRange_v2",
+    "cuPointerGetAttribute",
     "cuDeviceGetDefaultMemPool",
     "cuMemPoolSetAttribute",
     "cuMemPoolTrimTo",
@@ -51,6 +55,10 @@ const COMPILER: &[&str] = &[
 
 /// Looks for the driver.
 pub(super) fn driver() -> Result<()> {
+    static FOUND: OnceLock<()> = OnceLock::new();
+    if FOUND.get().is_some() {
+        return Ok(());
+    }
     // SAFETY: a library that the system finds under the driver's name is the driver.
     if !unsafe { driver::sys::is_culib_present() } {
         return Err(Error::Device(
@@ -69,11 +77,16 @@ pub(super) fn driver() -> Result<()> {
             )));
         }
     }
+    FOUND.get_or_init(|| ());
     Ok(())
 }
 
 /// Looks for the compiler.
 pub(super) fn compiler() -> Result<()> {
+    static FOUND: OnceLock<()> = OnceLock::new();
+    if FOUND.get().is_some() {
+        return Ok(());
+    }
     // SAFETY: as for the driver.
     if !unsafe { nvrtc::sys::is_culib_present() } {
         return Err(Error::Device(
@@ -92,5 +105,6 @@ pub(super) fn compiler() -> Result<()> {
             )));
         }
     }
+    FOUND.get_or_init(|| ());
     Ok(())
 }
