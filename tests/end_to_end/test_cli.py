@@ -335,7 +335,7 @@ def test_an_unwritable_result_is_not_computed(tmp_path, photo, mask, monkeypatch
 
     monkeypatch.setattr(RegionalReconstructionEngine, "reconstruct", computed)
     with pytest.raises(InvalidOptionError, match="suffix"):
-        reconstruct(ReconstructOptions(photo, mask, tmp_path / "o.gif", algorithm="harmonic"))
+        reconstruct(ReconstructOptions(photo, tmp_path / "o.gif", mask, algorithm="harmonic"))
 
 
 # ---- weights of one's own

@@ -124,7 +124,7 @@ def test_names_that_no_file_can_have(tmp_path, photo, mask):
         assert "Traceback" not in result.stderr
         for run, options in (
             (noise, NoiseOptions([photo], map_file=Path(name))),
-            (reconstruct, ReconstructOptions(photo, mask, Path(name))),
+            (reconstruct, ReconstructOptions(photo, Path(name), mask)),
             (analyze, AnalyzeOptions([photo], Path(name))),
             (verify, VerifyOptions([photo], output=Path(name))),
         ):

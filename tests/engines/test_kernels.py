@@ -274,7 +274,7 @@ def test_what_is_built_in_stays(name):
         helicopter.unregister_algorithm(name)
 
 
-@pytest.mark.parametrize("kernel", [None, 3, "mean", np.zeros(3)])
+@pytest.mark.parametrize("kernel", [None, 3, b"mean", np.zeros(3)])
 def test_a_kernel_can_be_called(kernel):
     with pytest.raises(InvalidOptionError, match=r"kernel: got .*; expected a callable kernel"):
         helicopter.register_algorithm("x", kernel)

@@ -84,7 +84,7 @@ def test_the_truth_is_enclosed(mdp, model, discount, method, epsilon):
     chances, rewards, allowed = model
     if method == "value_iteration":
         discount = min(discount, 0.99)
-    made = mdp(chances, rewards, discount, allowed=allowed)
+    made = mdp(chances, rewards, discount, allowed=allowed, action_axis=1)
     check(narrowest(made, method, epsilon), made._model, discount)
 
 
@@ -92,7 +92,7 @@ def test_the_truth_is_enclosed(mdp, model, discount, method, epsilon):
 @given(models(proper=True), st.sampled_from(METHODS), st.sampled_from([1e-3, 1e-9, 1e-200]))
 def test_the_truth_is_enclosed_without_a_discount(mdp, model, method, epsilon):
     chances, rewards, allowed = model
-    made = mdp(chances, rewards, 1.0, allowed=allowed)
+    made = mdp(chances, rewards, 1.0, allowed=allowed, action_axis=1)
     check(narrowest(made, method, epsilon), made._model, 1.0)
 
 
@@ -100,7 +100,7 @@ def test_the_truth_is_enclosed_without_a_discount(mdp, model, method, epsilon):
 @given(models(), st.integers(1, 4), st.sampled_from([0.3, 1.0]))
 def test_the_truth_is_enclosed_over_a_horizon(mdp, model, horizon, discount):
     chances, rewards, allowed = model
-    made = mdp(chances, rewards, discount, allowed=allowed)
+    made = mdp(chances, rewards, discount, allowed=allowed, action_axis=1)
     after = np.arange(len(chances)) / 3.0
     solution = made.solve(horizon=horizon, terminal_values=after, epsilon=1e-3)
     rows = rational_rows(made._model)

@@ -72,7 +72,11 @@ def test_any_architecture_is_read_from_the_shapes(tmp_path, architecture):
 
 def test_two_loads_of_one_file_are_equal_and_prepared_once(tmp_path, backend):
     if backend == "rust":
-        from helicopter.backends.rust import _network as prepared
+        from helicopter.backends.rust import as_rust
+
+        def prepared(weights):
+            return as_rust(weights, None)
+
     else:
         from helicopter.backends.reference.algorithms.network import _layers as prepared
     path = write(tmp_path / "own.safetensors")

@@ -100,7 +100,7 @@ def reconstruct(output, uncertainty):
         for path in (folder / output, folder / uncertainty):
             path.parent.mkdir(exist_ok=True)
         options = _reconstruct.ReconstructOptions(
-            image, image.parent / "mask.png", folder / output, "harmonic",
+            image, folder / output, image.parent / "mask.png", "harmonic",
             uncertainty=folder / uncertainty, machine=MACHINE,
         )  # fmt: skip
         return _reconstruct.reconstruct(options)
