@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import contextvars
 import ctypes
 import threading
+import weakref
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -26,34 +28,44 @@ def interruptible(function: Callable[[], T]) -> T:
         return function()
     results: list[T] = []
     problems: list[BaseException] = []
+    finished = threading.Event()
 
-    def work() -> None:
+    def work(_: _Token) -> None:
         try:
             results.append(function())
         except BaseException as problem:  # raised again by the thread that waits
             problems.append(problem)
+        finally:
+            finished.set()
 
     # settings such as those of numpy.errstate belong to the context
     context = contextvars.copy_context()
-    thread = threading.Thread(target=context.run, args=(work,), name="helicopter", daemon=True)
+    token = _Token()
+    is_alive = weakref.ref(token)  # as long as the thread is, which alone holds it
     try:
-        thread.start()
+        # not threading.Thread, whose start waits for ever if memory runs out just then
+        ident = _thread.start_new_thread(context.run, (work, token))
     except RuntimeError:  # no more threads are to be had
         return function()
+    del token
     try:
-        while thread.is_alive():
-            thread.join(0.1)  # some systems answer signals only between two waits
+        # some systems answer signals only between two waits
+        while not finished.wait(0.1) and is_alive() is not None:
+            pass
     except BaseException:
-        _stop(thread)
+        _stop(ident)
         raise
     if problems:
         raise problems[0]
+    if not results:
+        raise MemoryError("a thread ended before its work began")
     return results[0]
 
 
-def _stop(thread: threading.Thread) -> None:
+class _Token:
+    """What a thread holds as long as it is there."""
+
+
+def _stop(ident: int) -> None:
     """Let a thread end at its next step in Python; in C nothing can stop it."""
-    if thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-        )
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(SystemExit))
