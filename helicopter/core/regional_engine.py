@@ -104,7 +104,7 @@ class RegionalReconstructionEngine(PredictingEngine):
             Where results are to be: NumPy arrays, or arrays on the GPU that PyTorch and CuPy use in
             place (``torch.as_tensor(result.reconstruction, device="cuda")``, ``cupy.asarray``). By
             default where the image is. An image on a GPU (any with ``__cuda_array_interface__``,
-            float32, no alpha) needs an engine of that GPU and a mask there; it is copied there only.
+            float32, no alpha) wants an engine of that GPU and a mask there, where it is copied.
         progress : None, True or callable
             See `helicopter._shared.progress.as_callback`.
 
